@@ -1,0 +1,113 @@
+-- howdah.claim(worker_id, queue, jobs, kinds, fronts) -> lease_id, id, kind, payload, attempt, ...
+-- Takes up to `jobs` jobs off the front of a queue, in order of priority and then of enqueueing, under one
+-- lease. Whoever holds the lease id may settle them, until the worker's heartbeat is overdue.
+--   worker_id  from howdah.start_worker
+--   queue      its name; a queue that does not exist yet or is paused has no jobs
+--   jobs       1 to 500
+--   kinds      only these; NULL: any
+--   fronts     ten ids, one for each priority 0 to 9: where the caller saw the live front of the queue.
+--              What was enqueued before it is not looked at, so that dead tickets are not walked over;
+--              leave it out now and then to find what was committed late. NULL: from the very front.
+-- Writes: ticket (deletes; splits the last one), lease. Leaves job untouched. The attempt is counted here.
+-- Locks: ticket rows, skipping what others have locked; never waits for another claimer.
+-- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
+-- Cost: one index descent for each priority and table, one row lock and one delete for each ticket.
+CREATE OR REPLACE FUNCTION howdah.claim(worker_id bigint, queue text DEFAULT 'default', jobs integer DEFAULT 1,
+  kinds text[] DEFAULT NULL, fronts bigint[] DEFAULT NULL)
+RETURNS TABLE (lease_id bigint, id bigint, kind text, payload jsonb, attempt smallint, max_attempts smallint,
+               priority smallint, enqueued_at timestamptz, options jsonb)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+-- A plan made while the tables were empty would read them whole for ever after: hold it to the indexes.
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_queue    integer;
+  v_left     integer := claim.jobs;
+  v_take     integer;
+  v_slot     smallint;
+  v_lease    bigint;
+  v_fronts   bigint[] := coalesce(claim.fronts, '{0,0,0,0,0,0,0,0,0,0}');
+  -- New tickets and those that came back: two scans, merged by priority and id. One row of each is looked
+  -- at ahead; the loser of the last comparison stays locked until the commit, and is simply not taken.
+  fresh CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt
+    FROM unnest(v_fronts) WITH ORDINALITY f(front, n), LATERAL (
+      SELECT ctid, * FROM howdah.ticket
+       WHERE slot IN (0, 1) AND queue_id = v_queue AND priority = f.n - 1 AND first_id >= f.front
+         AND (claim.kinds IS NULL OR kind = ANY (claim.kinds))
+       ORDER BY first_id FOR UPDATE SKIP LOCKED) t;
+  again CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt
+    FROM howdah.ticket t
+   WHERE slot IN (2, 3) AND queue_id = v_queue AND (claim.kinds IS NULL OR kind = ANY (claim.kinds))
+   ORDER BY queue_id, priority, first_id FOR UPDATE SKIP LOCKED;
+  a          record;
+  b          record;
+  t          record;
+  v_tids     tid[][] := ARRAY[]::tid[];
+  v_tids0    tid[] := '{}';
+  v_tids1    tid[] := '{}';
+  v_tids2    tid[] := '{}';
+  v_tids3    tid[] := '{}';
+  v_firsts   bigint[] := '{}';
+  v_counts   smallint[] := '{}';
+  v_attempts smallint[] := '{}';
+BEGIN
+  IF claim.jobs IS NULL OR claim.jobs NOT BETWEEN 1 AND 500 THEN
+    RAISE EXCEPTION 'jobs must be 1 to 500, not %', coalesce(claim.jobs::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'jobs';
+  END IF;
+  IF cardinality(v_fronts) <> 10 THEN
+    RAISE EXCEPTION 'fronts must hold ten ids, one for each priority' USING ERRCODE = 'HD002', COLUMN = 'fronts';
+  END IF;
+  IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id) THEN
+    PERFORM howdah.unknown_worker(claim.worker_id);
+  END IF;
+  SELECT q.id INTO v_queue FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  OPEN fresh;
+  OPEN again;
+  FETCH fresh INTO a;
+  FETCH again INTO b;
+  LOOP
+    IF b.tid IS NULL OR (a.tid IS NOT NULL AND (a.priority, a.first_id) < (b.priority, b.first_id)) THEN
+      EXIT WHEN a.tid IS NULL;
+      t := a;
+    ELSE
+      t := b;
+    END IF;
+    v_take := least(t.jobs, v_left);
+    v_firsts := v_firsts || t.first_id;
+    v_counts := v_counts || v_take::smallint;
+    v_attempts := v_attempts || (t.attempt + 1)::smallint;
+    IF v_take < t.jobs THEN
+      UPDATE howdah.ticket SET first_id = first_id + v_take, jobs = jobs - v_take WHERE ctid = t.tid AND slot = t.slot;
+    ELSIF t.slot = 0 THEN v_tids0 := v_tids0 || t.tid;
+    ELSIF t.slot = 1 THEN v_tids1 := v_tids1 || t.tid;
+    ELSIF t.slot = 2 THEN v_tids2 := v_tids2 || t.tid;
+    ELSE v_tids3 := v_tids3 || t.tid;
+    END IF;
+    v_left := v_left - v_take;
+    EXIT WHEN v_left = 0;
+    IF t.slot < 2 THEN FETCH fresh INTO a; ELSE FETCH again INTO b; END IF;
+  END LOOP;
+  CLOSE fresh;
+  CLOSE again;
+  IF v_left = claim.jobs THEN
+    RETURN;
+  END IF;
+  IF v_tids0 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 0 AND ctid = ANY (v_tids0); END IF;
+  IF v_tids1 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 1 AND ctid = ANY (v_tids1); END IF;
+  IF v_tids2 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 2 AND ctid = ANY (v_tids2); END IF;
+  IF v_tids3 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 3 AND ctid = ANY (v_tids3); END IF;
+  SELECT r.slot INTO v_slot FROM howdah.ring r WHERE r.name = 'lease';
+  v_lease := nextval('howdah.lease_seq') << 2 | v_slot;
+  INSERT INTO howdah.lease (id, worker_id, queue_id, claimed_at, first_ids, counts, attempts)
+    VALUES (v_lease, claim.worker_id, v_queue, howdah.now(), v_firsts, v_counts, v_attempts);
+  RETURN QUERY
+    SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options
+      FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), LATERAL (
+        SELECT * FROM howdah.job
+         WHERE ((job.id >> 33) & 7) = ((r.first_id >> 33) & 7) AND job.id >= r.first_id AND job.id < r.first_id + r.jobs
+         ORDER BY job.id) j;
+END $$;

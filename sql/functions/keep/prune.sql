@@ -1,0 +1,32 @@
+-- howdah.prune(most) -> text
+-- Deletes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of
+-- jobs that are over, wishes to cancel what runs no more. At most `most` rows of each.
+-- Returns what it did, or NULL. Writes: dead, job_kept, cancel_request. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.prune(most integer DEFAULT 1000) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_dead bigint;
+  v_kept bigint;
+BEGIN
+  DELETE FROM howdah.dead d WHERE d.ctid = ANY (ARRAY(
+    SELECT e.ctid FROM howdah.dead e, howdah.config c WHERE e.died_at < howdah.now() - c.dead_retention
+     ORDER BY e.died_at LIMIT prune.most FOR UPDATE OF e SKIP LOCKED));
+  GET DIAGNOSTICS v_dead = ROW_COUNT;
+  DELETE FROM howdah.job_kept k WHERE k.id = ANY (ARRAY(
+    SELECT j.id FROM howdah.job_kept j
+     WHERE pg_relation_size(format('howdah.job_%s', (j.id >> 33) & 7)::regclass) = 0
+       AND NOT EXISTS (SELECT FROM howdah.dead d WHERE d.job_id = j.id)
+       AND NOT EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (j.id >> 7 << 7) AND j.id AND j.id < d.first_id + d.jobs)
+       AND NOT EXISTS (SELECT FROM howdah.ticket t WHERE t.queue_id = j.queue_id AND t.priority = j.priority
+                          AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id AND j.id < t.first_id + t.jobs)
+       AND NOT EXISTS (SELECT FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs) WHERE j.id >= r.first_id AND j.id < r.first_id + r.jobs)
+       AND NOT EXISTS (SELECT FROM howdah.receipt r WHERE r.span @> j.id)
+     LIMIT prune.most));
+  GET DIAGNOSTICS v_kept = ROW_COUNT;
+  DELETE FROM howdah.cancel_request c WHERE NOT EXISTS (
+    SELECT FROM howdah.lease l WHERE (l.id & 3) = (c.lease_id & 3) AND l.id = c.lease_id);
+  IF v_dead + v_kept > 0 THEN
+    RETURN format('pruned %s dead and %s kept jobs', v_dead, v_kept);
+  END IF;
+  RETURN NULL;
+END $$;

@@ -1,0 +1,14 @@
+-- howdah.rotate() -> text
+-- The keeper's slow chore: turns one ring, or truncates one partition, or prunes one batch, so that nothing
+-- grows without bound. Returns what it did; NULL when there is nothing to do. Never waits for a lock.
+-- Call it until it returns NULL, each time in a transaction of its own. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.rotate() RETURNS text
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(
+    howdah.rotate_ring('ticket', 'ticket', '{0,1}', 8388608),
+    howdah.rotate_ring('returned', 'ticket', '{2,3}', 8388608),
+    howdah.rotate_ring('lease', 'lease', '{0,1,2,3}', 8388608),
+    howdah.rotate_history(),
+    howdah.rotate_jobs(),
+    howdah.prune())
+$$;

@@ -1,0 +1,26 @@
+-- howdah.retry(job_id) -> text
+-- Runs a job again, or sooner. A dead one starts over with all its attempts; one that is scheduled (a retry
+-- too) is due at once. Returns 'ready'; or the state that it is in, if nothing was changed; or NULL, if
+-- there is no such job.
+-- Writes: dead or deferred, and ticket. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_attempt smallint;
+BEGIN
+  DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id;
+  IF FOUND THEN
+    PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[0]::smallint[]);
+    RETURN 'ready';
+  END IF;
+  IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
+                AND retry.job_id < d.first_id + d.jobs) THEN
+    SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(retry.job_id) t;
+    IF FOUND THEN
+      PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[v_attempt]);
+      RETURN 'ready';
+    END IF;
+  END IF;
+  RETURN (SELECT j.state FROM howdah.jobs j WHERE j.id = retry.job_id);
+END $$;

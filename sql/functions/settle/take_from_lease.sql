@@ -1,0 +1,44 @@
+-- howdah.take_from_lease(lease_id, job_ids) -> (job_id, attempt)
+-- The fence: takes jobs out of a lease, and returns those that were in it. Whatever is missing from the
+-- answer is no longer the caller's, and nothing may be done about it. job_ids NULL: all that are left.
+-- Internal; every way to settle a job but howdah.complete_leases and complete_in goes through here.
+-- Writes: lease (shrinks, or deletes with the last job). Locks: the lease row, against a rescue.
+CREATE OR REPLACE FUNCTION howdah.take_from_lease(lease_id bigint, job_ids bigint[] DEFAULT NULL)
+RETURNS TABLE (job_id bigint, attempt smallint) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_lease  howdah.lease;
+  v_firsts bigint[] := '{}';
+  v_counts smallint[] := '{}';
+  v_attempts smallint[] := '{}';
+BEGIN
+  SELECT * INTO v_lease FROM howdah.lease l
+   WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  IF take_from_lease.job_ids IS NOT NULL THEN
+    SELECT coalesce(array_agg(k.first_id ORDER BY k.first_id), '{}'), coalesce(array_agg(k.jobs ORDER BY k.first_id), '{}'),
+           coalesce(array_agg(k.attempt ORDER BY k.first_id), '{}')
+      INTO v_firsts, v_counts, v_attempts
+      FROM (SELECT min(h.id) AS first_id, count(*)::smallint AS jobs, h.attempt
+              FROM (SELECT e.id, e.attempt, e.id - row_number() OVER (ORDER BY e.id) AS island
+                      FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt),
+                           LATERAL (SELECT r.first_id + g AS id, r.attempt FROM generate_series(0, r.jobs - 1) g) e
+                     WHERE e.id <> ALL (take_from_lease.job_ids)) h
+             GROUP BY h.island, h.id >> 7, h.attempt) k;
+  END IF;
+  IF v_firsts = '{}' THEN
+    DELETE FROM howdah.lease l WHERE (l.id & 3) = (v_lease.id & 3) AND l.id = v_lease.id;
+  ELSE
+    UPDATE howdah.lease l SET first_ids = v_firsts, counts = v_counts, attempts = v_attempts
+     WHERE (l.id & 3) = (v_lease.id & 3) AND l.id = v_lease.id;
+  END IF;
+  RETURN QUERY
+    SELECT r.first_id + g, r.attempt
+      FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g
+     WHERE (take_from_lease.job_ids IS NULL OR r.first_id + g = ANY (take_from_lease.job_ids))
+       AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = v_lease.id AND s.job_id = r.first_id + g);
+  DELETE FROM howdah.settled s WHERE s.lease_id = v_lease.id AND (take_from_lease.job_ids IS NULL OR s.job_id = ANY (take_from_lease.job_ids));
+END $$;

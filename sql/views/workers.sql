@@ -1,0 +1,9 @@
+-- howdah.workers: every worker process with what it holds and when it was last heard of.
+CREATE VIEW howdah.workers AS
+SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS running, w.started_at, w.heartbeat_at,
+       w.heartbeat_at + make_interval(secs => w.lease_ms / 1000.0) AS expires_at, w.stopping,
+       k.worker_id IS NOT NULL AS keeper,
+       EXISTS (SELECT FROM howdah.sleeper s WHERE s.worker_id = w.id) AS asleep
+  FROM howdah.worker w
+  LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
+  LEFT JOIN (SELECT e.worker_id, sum(c)::bigint AS running FROM howdah.lease e, unnest(e.counts) c GROUP BY 1) l ON l.worker_id = w.id;
