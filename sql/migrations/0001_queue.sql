@@ -35,6 +35,8 @@ CREATE TABLE howdah.queue (
   paused_at         timestamptz,
   paused_by         text,
   pause_reason      text,
+  -- The slot of howdah.ticket that new jobs go to: kept here because enqueue reads this row anyway.
+  fresh_slot        smallint NOT NULL DEFAULT 0,
   CONSTRAINT queue_name_is_short CHECK (octet_length(name) BETWEEN 1 AND 128 AND name !~ '[[:cntrl:]]')
 );
 INSERT INTO howdah.queue (name) VALUES ('default');

@@ -30,7 +30,9 @@ impl Address {
         let url = Url::parse(raw).map_err(|e| bad(e.to_string()))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             // The scheme is not quoted: in a mistyped URL it may be any part, even a secret.
-            return Err(bad("it starts with neither postgres:// nor postgresql://".into()));
+            return Err(bad(
+                "it starts with neither postgres:// nor postgresql://".into()
+            ));
         }
         PgConnectOptions::from_str(raw).map_err(|e| bad(e.to_string()))?;
         Ok(Self {
@@ -109,7 +111,9 @@ fn filter_query(url: &mut Url, wanted: impl Fn(&str) -> bool) {
 /// Runs one statement that can't take parameters, such as `CREATE DATABASE`. Names in it must
 /// have gone through [`quoted`].
 pub(crate) async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -133,14 +137,20 @@ mod tests {
     #[test]
     fn another_database_of_the_same_server_keeps_the_rest_of_the_url() {
         let a = Address::parse("postgres://u:p%40@h:1/a?sslmode=disable&dbname=b").unwrap();
-        assert_eq!(a.with_database("c"), "postgres://u:p%40@h:1/c?sslmode=disable");
+        assert_eq!(
+            a.with_database("c"),
+            "postgres://u:p%40@h:1/c?sslmode=disable"
+        );
         let a = Address::parse("postgres:///a?host=/tmp").unwrap();
         assert_eq!(a.with_database("c"), "postgres:///c?host=%2Ftmp");
     }
 
     #[test]
     fn debug_and_redacted_hold_no_password() {
-        for raw in ["postgres://u:secret@h:1/a", "postgres://u@h/a?password=secret"] {
+        for raw in [
+            "postgres://u:secret@h:1/a",
+            "postgres://u@h/a?password=secret",
+        ] {
             let a = Address::parse(raw).unwrap();
             assert!(!format!("{a:?} {}", a.redacted()).contains("secret"));
         }

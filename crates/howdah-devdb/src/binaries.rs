@@ -75,11 +75,13 @@ impl Binaries {
     }
 
     async fn named(dir: &Path, origin: &'static str) -> Result<Self> {
-        Self::probe(dir).await.map_err(|reason| Error::BadBinFolder {
-            origin,
-            dir: dir.to_owned(),
-            reason,
-        })
+        Self::probe(dir)
+            .await
+            .map_err(|reason| Error::BadBinFolder {
+                origin,
+                dir: dir.to_owned(),
+                reason,
+            })
     }
 
     /// Asks the folder's `postgres` what it is; the error is a reason for a person.
@@ -105,7 +107,9 @@ impl Binaries {
         let (major, version) = parse_version(&said)
             .ok_or_else(|| "`postgres --version` does not tell a PostgreSQL version".to_owned())?;
         if major < OLDEST_MAJOR {
-            return Err(format!("it is PostgreSQL {version}, older than {OLDEST_MAJOR}"));
+            return Err(format!(
+                "it is PostgreSQL {version}, older than {OLDEST_MAJOR}"
+            ));
         }
         Ok(Self {
             // Absolute, as the server is started from another folder.
@@ -149,12 +153,20 @@ fn candidates(path: Option<&OsStr>) -> Vec<PathBuf> {
     let mut seen = HashSet::new();
     path.into_iter()
         .flat_map(std::env::split_paths)
-        .chain(FOLDERS.iter().flat_map(|(parent, start, rest)| versions(parent, start, rest)))
+        .chain(
+            FOLDERS
+                .iter()
+                .flat_map(|(parent, start, rest)| versions(parent, start, rest)),
+        )
         .filter_map(|dir| {
             // A link in a general folder (/usr/local/bin) leads to the programs' own folder.
             let program = std::fs::canonicalize(dir.join("postgres")).ok()?;
             let own = program.parent()?;
-            Some(if own.join("initdb").is_file() { own.to_owned() } else { dir })
+            Some(if own.join("initdb").is_file() {
+                own.to_owned()
+            } else {
+                dir
+            })
         })
         .filter(|dir| seen.insert(dir.clone()))
         .collect()
@@ -179,7 +191,10 @@ mod tests {
     #[test]
     fn versions_of_packages_betas_and_others_are_read() {
         let read = |said| parse_version(said).map(|(major, _)| major);
-        assert_eq!(read("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some(15));
+        assert_eq!(
+            read("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"),
+            Some(15)
+        );
         assert_eq!(read("postgres (PostgreSQL) 18beta1\n"), Some(18));
         assert_eq!(read("postgres (PostgreSQL) 9.6.24\n"), Some(9));
         assert_eq!(read("usage: postgres FILE\n"), None);

@@ -143,6 +143,15 @@ pub enum Error {
         /// The name given.
         name: String,
     },
+    /// Another process has replaced the template by one with another key.
+    #[error(
+        "the template {name} was replaced by one with another key while this process used it; let \
+         each version of the code use a server of its own"
+    )]
+    TemplateChanged {
+        /// The template's database.
+        name: String,
+    },
     /// The caller's own step that fills a template failed; no template was left.
     #[error("filling the template {name} failed, and nothing of it was kept: {source}")]
     TemplateInit {

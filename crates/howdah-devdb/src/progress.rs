@@ -64,9 +64,12 @@ impl fmt::Display for Progress {
     }
 }
 
+/// The caller's function.
+type Listener = Arc<dyn Fn(&Progress) + Send + Sync>;
+
 /// Tells each step to the caller's function, and to `tracing` at level info.
 #[derive(Clone, Default)]
-pub(crate) struct Teller(Option<Arc<dyn Fn(&Progress) + Send + Sync>>);
+pub(crate) struct Teller(Option<Listener>);
 
 impl Teller {
     /// A teller that calls `f`.

@@ -43,7 +43,6 @@ DECLARE
   a          record;
   b          record;
   t          record;
-  v_tids     tid[][] := ARRAY[]::tid[];
   v_tids0    tid[] := '{}';
   v_tids1    tid[] := '{}';
   v_tids2    tid[] := '{}';
@@ -110,4 +109,13 @@ BEGIN
         SELECT * FROM howdah.job
          WHERE ((job.id >> 33) & 7) = ((r.first_id >> 33) & 7) AND job.id >= r.first_id AND job.id < r.first_id + r.jobs
          ORDER BY job.id) j;
+  GET DIAGNOSTICS v_take = ROW_COUNT;
+  -- Few jobs outlive their partition: those that do are looked up one by one.
+  IF v_take < claim.jobs - v_left THEN
+    RETURN QUERY
+      SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options
+        FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g, howdah.job_kept j
+       WHERE j.id = r.first_id + g
+         AND NOT EXISTS (SELECT FROM howdah.job k WHERE ((k.id >> 33) & 7) = ((r.first_id >> 33) & 7) AND k.id = r.first_id + g);
+  END IF;
 END $$;

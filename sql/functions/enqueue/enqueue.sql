@@ -12,6 +12,8 @@
 -- Locks: row-exclusive on those tables; no row or key that another enqueuer needs.
 -- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field).
 -- Cost: two inserts with one index entry each; about 380 bytes of WAL.
+-- Written for speed: a statement or an expression more is felt here, so one lookup decides whether all is
+-- well and common, and whatever is not goes to howdah.enqueue_slowly.
 CREATE OR REPLACE FUNCTION howdah.enqueue(
   kind text, payload jsonb DEFAULT '{}', queue text DEFAULT 'default', priority integer DEFAULT 5,
   run_at timestamptz DEFAULT NULL, delay interval DEFAULT NULL, max_attempts integer DEFAULT NULL,
@@ -22,36 +24,26 @@ DECLARE
   v_id       bigint;
   v_queue    integer;
   v_attempts smallint;
-  v_bytes    integer;
   v_slot     smallint;
   v_asleep   boolean;
-  v_now      timestamptz := howdah.now();
 BEGIN
-  IF enqueue.kind IS NULL OR octet_length(enqueue.kind) NOT BETWEEN 1 AND 128 OR enqueue.kind ~ '[[:cntrl:]]'
-     OR enqueue.priority IS NULL OR enqueue.priority NOT BETWEEN 0 AND 9
-     OR coalesce(enqueue.run_at::text, enqueue.delay::text, enqueue.max_attempts::text) IS NOT NULL THEN
-    PERFORM howdah.check_job(enqueue.kind, enqueue.priority, enqueue.run_at, enqueue.delay, enqueue.max_attempts);
+  SELECT nextval('howdah.block_seq') << 7, q.id, coalesce(enqueue.max_attempts, q.max_attempts), q.fresh_slot,
+         EXISTS (SELECT FROM howdah.sleeper s WHERE s.queue_id = q.id)
+    INTO v_id, v_queue, v_attempts, v_slot, v_asleep
+    FROM howdah.queue q
+   WHERE q.name = enqueue.queue AND enqueue.priority BETWEEN 0 AND 9 AND enqueue.run_at IS NULL AND enqueue.delay IS NULL
+     AND octet_length(enqueue.kind) BETWEEN 1 AND 128 AND enqueue.kind !~ '[[:cntrl:]]'
+     AND pg_column_size(enqueue.payload) <= q.max_payload_bytes AND coalesce(enqueue.max_attempts, 1) BETWEEN 1 AND 1000;
+  IF v_id IS NULL THEN
+    RETURN howdah.enqueue_slowly(enqueue.kind, enqueue.payload, enqueue.queue, enqueue.priority, enqueue.run_at, enqueue.delay,
+      enqueue.max_attempts, enqueue.options);
   END IF;
-  SELECT q.id, q.max_attempts, q.max_payload_bytes, r.slot, EXISTS (SELECT FROM howdah.sleeper s WHERE s.queue_id = q.id)
-    INTO v_queue, v_attempts, v_bytes, v_slot, v_asleep
-    FROM howdah.queue q, howdah.ring r WHERE q.name = enqueue.queue AND r.name = 'ticket';
-  IF NOT FOUND THEN
-    PERFORM howdah.unknown_queue(enqueue.queue);
-  END IF;
-  IF enqueue.payload IS NULL OR pg_column_size(enqueue.payload) > v_bytes THEN
-    PERFORM howdah.payload_refused(enqueue.queue, pg_column_size(enqueue.payload), v_bytes);
-  END IF;
-  v_id := nextval('howdah.block_seq') << 7;
   INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload, options)
-    VALUES (v_id, v_now, v_queue, enqueue.priority, coalesce(enqueue.max_attempts, v_attempts), enqueue.kind, enqueue.payload, enqueue.options);
-  IF coalesce(enqueue.run_at, v_now + enqueue.delay) > v_now THEN
-    PERFORM howdah.defer(coalesce(enqueue.run_at, v_now + enqueue.delay), v_id, 1, v_queue, enqueue.kind, enqueue.priority, 0);
-  ELSE
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-      VALUES (v_id, v_queue, v_slot, enqueue.priority, 1, 0, enqueue.kind);
-    IF v_asleep THEN
-      PERFORM pg_notify('howdah.wake', v_queue::text);
-    END IF;
+    VALUES (v_id, howdah.now(), v_queue, enqueue.priority, v_attempts, enqueue.kind, enqueue.payload, enqueue.options);
+  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
+    VALUES (v_id, v_queue, v_slot, enqueue.priority, 1, 0, enqueue.kind);
+  IF v_asleep THEN
+    PERFORM pg_notify('howdah.wake', v_queue::text);
   END IF;
   RETURN v_id;
 END $$;

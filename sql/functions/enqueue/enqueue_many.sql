@@ -15,7 +15,6 @@ DECLARE
   v_count  integer := cardinality(enqueue_many.payloads);
   v_blocks bigint[];
   v_queue  howdah.queue;
-  v_slot   smallint;
   v_size   integer;
   v_now    timestamptz := howdah.now();
   v_due    timestamptz := coalesce(enqueue_many.run_at, v_now + enqueue_many.delay);
@@ -32,6 +31,9 @@ BEGIN
   IF v_count = 0 THEN
     RETURN;
   END IF;
+  IF array_position(enqueue_many.payloads, NULL) IS NOT NULL THEN
+    PERFORM howdah.payload_refused(enqueue_many.queue, NULL, NULL);
+  END IF;
   SELECT array_agg(nextval('howdah.block_seq') << 7) INTO v_blocks FROM generate_series(1, (v_count + 127) / 128);
   WITH inserted AS (
     INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload, options)
@@ -47,9 +49,8 @@ BEGIN
     PERFORM howdah.defer(v_due, b.first_id, least(128, v_count - (b.n - 1)::integer * 128), v_queue.id, enqueue_many.kind, enqueue_many.priority, 0)
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
   ELSE
-    SELECT r.slot INTO v_slot FROM howdah.ring r WHERE r.name = 'ticket';
     INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-    SELECT b.first_id, v_queue.id, v_slot, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind
+    SELECT b.first_id, v_queue.id, v_queue.fresh_slot, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
     PERFORM howdah.wake(v_queue.id);
   END IF;

@@ -1,7 +1,7 @@
 -- howdah.rotate_ring(ring, relation, slots, turn_bytes) -> text
 -- Turns a ring of hot partitions when the one that is written has grown past turn_bytes, and truncates those
 -- that were left and have run empty. Returns what it did, or NULL. Internal to rotate.
--- Writes: ring. Locks: see truncate_slot.
+-- Writes: ring, queue. Locks: see truncate_slot.
 CREATE OR REPLACE FUNCTION howdah.rotate_ring(ring text, relation text, slots integer[], turn_bytes bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -14,6 +14,8 @@ BEGIN
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
+  -- Also mends a queue that was made while the ring turned.
+  UPDATE howdah.queue q SET fresh_slot = v_current WHERE rotate_ring.ring = 'ticket' AND q.fresh_slot <> v_current;
   FOREACH v_slot IN ARRAY rotate_ring.slots LOOP
     CONTINUE WHEN v_slot = v_current;
     IF pg_relation_size(format('howdah.%I', rotate_ring.relation || '_' || v_slot)::regclass) = 0 THEN
@@ -27,6 +29,7 @@ BEGIN
   END LOOP;
   IF v_free IS NOT NULL AND pg_relation_size(format('howdah.%I', rotate_ring.relation || '_' || v_current)::regclass) > rotate_ring.turn_bytes THEN
     UPDATE howdah.ring r SET slot = v_free, since = howdah.now() WHERE r.name = rotate_ring.ring;
+    UPDATE howdah.queue q SET fresh_slot = v_free WHERE rotate_ring.ring = 'ticket';
     RETURN format('turned %s to %s_%s', rotate_ring.ring, rotate_ring.relation, v_free);
   END IF;
   RETURN NULL;

@@ -13,7 +13,8 @@ BEGIN
   END IF;
   SELECT q.id INTO v_id FROM howdah.queue q WHERE q.name = create_queue.name;
   IF NOT FOUND THEN
-    INSERT INTO howdah.queue (name) VALUES (create_queue.name) ON CONFLICT DO NOTHING;
+    INSERT INTO howdah.queue (name, fresh_slot) SELECT create_queue.name, r.slot FROM howdah.ring r WHERE r.name = 'ticket'
+      ON CONFLICT DO NOTHING;
     SELECT q.id INTO v_id FROM howdah.queue q WHERE q.name = create_queue.name;
   END IF;
   RETURN v_id;
