@@ -34,10 +34,7 @@ impl Account {
             .iter()
             .filter_map(|name| User::from_name(name).ok().flatten())
             .find(|user| !user.uid.is_root())
-            .map(|user| Self::Other {
-                uid: user.uid.as_raw(),
-                gid: user.gid.as_raw(),
-            })
+            .map(|user| Self::Other { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
             .ok_or(Error::NoAccount)
     }
 }

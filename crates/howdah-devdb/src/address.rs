@@ -30,15 +30,10 @@ impl Address {
         let url = Url::parse(raw).map_err(|e| bad(e.to_string()))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             // The scheme is not quoted: in a mistyped URL it may be any part, even a secret.
-            return Err(bad(
-                "it starts with neither postgres:// nor postgresql://".into()
-            ));
+            return Err(bad("it starts with neither postgres:// nor postgresql://".into()));
         }
         PgConnectOptions::from_str(raw).map_err(|e| bad(e.to_string()))?;
-        Ok(Self {
-            raw: raw.to_owned(),
-            url,
-        })
+        Ok(Self { raw: raw.to_owned(), url })
     }
 
     /// The URL exactly as given, password and all.
@@ -71,17 +66,13 @@ impl Address {
     /// # Errors
     /// [`Error::Connect`].
     pub(crate) async fn connect(&self) -> Result<PgConnection> {
-        self.try_connect().await.map_err(|source| Error::Connect {
-            url: self.redacted(),
-            source,
-        })
+        self.try_connect().await.map_err(|source| Error::Connect { url: self.redacted(), source })
     }
 
     /// As [`Address::connect`], with the driver's own error. Failed statements are not logged.
     pub(crate) async fn try_connect(&self) -> Result<PgConnection, sqlx::Error> {
-        let options = PgConnectOptions::from_str(&self.raw)?
-            .application_name("howdah-devdb")
-            .disable_statement_logging();
+        let options =
+            PgConnectOptions::from_str(&self.raw)?.application_name("howdah-devdb").disable_statement_logging();
         PgConnection::connect_with(&options).await
     }
 }
@@ -111,9 +102,7 @@ fn filter_query(url: &mut Url, wanted: impl Fn(&str) -> bool) {
 /// Runs one statement that can't take parameters, such as `CREATE DATABASE`. Names in it must
 /// have gone through [`quoted`].
 pub(crate) async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(connection)
-        .await?;
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())
 }
 
@@ -124,10 +113,7 @@ pub(crate) fn quoted(name: &str) -> String {
 
 /// Whether the server refused with this SQLSTATE.
 pub(crate) fn has_code(error: &sqlx::Error, code: &str) -> bool {
-    error
-        .as_database_error()
-        .and_then(|e| e.code())
-        .is_some_and(|c| c == code)
+    error.as_database_error().and_then(|e| e.code()).is_some_and(|c| c == code)
 }
 
 #[cfg(test)]
@@ -137,20 +123,14 @@ mod tests {
     #[test]
     fn another_database_of_the_same_server_keeps_the_rest_of_the_url() {
         let a = Address::parse("postgres://u:p%40@h:1/a?sslmode=disable&dbname=b").unwrap();
-        assert_eq!(
-            a.with_database("c"),
-            "postgres://u:p%40@h:1/c?sslmode=disable"
-        );
+        assert_eq!(a.with_database("c"), "postgres://u:p%40@h:1/c?sslmode=disable");
         let a = Address::parse("postgres:///a?host=/tmp").unwrap();
         assert_eq!(a.with_database("c"), "postgres:///c?host=%2Ftmp");
     }
 
     #[test]
     fn debug_and_redacted_hold_no_password() {
-        for raw in [
-            "postgres://u:secret@h:1/a",
-            "postgres://u@h/a?password=secret",
-        ] {
+        for raw in ["postgres://u:secret@h:1/a", "postgres://u@h/a?password=secret"] {
             let a = Address::parse(raw).unwrap();
             assert!(!format!("{a:?} {}", a.redacted()).contains("secret"));
         }

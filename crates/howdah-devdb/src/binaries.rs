@@ -75,13 +75,7 @@ impl Binaries {
     }
 
     async fn named(dir: &Path, origin: &'static str) -> Result<Self> {
-        Self::probe(dir)
-            .await
-            .map_err(|reason| Error::BadBinFolder {
-                origin,
-                dir: dir.to_owned(),
-                reason,
-            })
+        Self::probe(dir).await.map_err(|reason| Error::BadBinFolder { origin, dir: dir.to_owned(), reason })
     }
 
     /// Asks the folder's `postgres` what it is; the error is a reason for a person.
@@ -94,22 +88,17 @@ impl Binaries {
                 return Err(format!("it has no `{program}`"));
             }
         }
-        let asked = Command::new(dir.join("postgres"))
-            .arg("--version")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
+        let asked =
+            Command::new(dir.join("postgres")).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
         let output = tokio::time::timeout(VERSION_PATIENCE, asked)
             .await
             .map_err(|_| "`postgres --version` does not end".to_owned())?
             .map_err(|e| format!("`postgres` does not run: {e}"))?;
         let said = String::from_utf8_lossy(&output.stdout);
-        let (major, version) = parse_version(&said)
-            .ok_or_else(|| "`postgres --version` does not tell a PostgreSQL version".to_owned())?;
+        let (major, version) =
+            parse_version(&said).ok_or_else(|| "`postgres --version` does not tell a PostgreSQL version".to_owned())?;
         if major < OLDEST_MAJOR {
-            return Err(format!(
-                "it is PostgreSQL {version}, older than {OLDEST_MAJOR}"
-            ));
+            return Err(format!("it is PostgreSQL {version}, older than {OLDEST_MAJOR}"));
         }
         Ok(Self {
             // Absolute, as the server is started from another folder.
@@ -140,10 +129,7 @@ impl Binaries {
 
 /// Reads `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`.
 fn parse_version(said: &str) -> Option<(u32, String)> {
-    let version = said
-        .strip_prefix("postgres (PostgreSQL) ")?
-        .split_whitespace()
-        .next()?;
+    let version = said.strip_prefix("postgres (PostgreSQL) ")?.split_whitespace().next()?;
     let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
     Some((digits.parse().ok()?, version.to_owned()))
 }
@@ -153,20 +139,12 @@ fn candidates(path: Option<&OsStr>) -> Vec<PathBuf> {
     let mut seen = HashSet::new();
     path.into_iter()
         .flat_map(std::env::split_paths)
-        .chain(
-            FOLDERS
-                .iter()
-                .flat_map(|(parent, start, rest)| versions(parent, start, rest)),
-        )
+        .chain(FOLDERS.iter().flat_map(|(parent, start, rest)| versions(parent, start, rest)))
         .filter_map(|dir| {
             // A link in a general folder (/usr/local/bin) leads to the programs' own folder.
             let program = std::fs::canonicalize(dir.join("postgres")).ok()?;
             let own = program.parent()?;
-            Some(if own.join("initdb").is_file() {
-                own.to_owned()
-            } else {
-                dir
-            })
+            Some(if own.join("initdb").is_file() { own.to_owned() } else { dir })
         })
         .filter(|dir| seen.insert(dir.clone()))
         .collect()
@@ -191,10 +169,7 @@ mod tests {
     #[test]
     fn versions_of_packages_betas_and_others_are_read() {
         let read = |said| parse_version(said).map(|(major, _)| major);
-        assert_eq!(
-            read("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"),
-            Some(15)
-        );
+        assert_eq!(read("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some(15));
         assert_eq!(read("postgres (PostgreSQL) 18beta1\n"), Some(18));
         assert_eq!(read("postgres (PostgreSQL) 9.6.24\n"), Some(9));
         assert_eq!(read("usage: postgres FILE\n"), None);

@@ -32,7 +32,8 @@ pub enum Durability {
     /// PostgreSQL's defaults: a commit is on the disk. For benches.
     #[default]
     Durable,
-    /// Nothing is synced. For tests.
+    /// Nothing is synced. For tests. The end of the postmaster loses the last commits unless it is
+    /// orderly; a test of crashes adds the setting `synchronous_commit` = `on`, which keeps them.
     Fast,
 }
 
@@ -107,9 +108,7 @@ impl ServerBuilder {
     pub async fn start(self) -> Result<Server> {
         if let Some(url) = self.given_url() {
             let address = Address::parse(&url)?;
-            self.teller.tell(&Progress::UsingGiven {
-                url: address.redacted(),
-            });
+            self.teller.tell(&Progress::UsingGiven { url: address.redacted() });
             address.connect().await?;
             return Ok(Server::given(address));
         }
@@ -138,34 +137,25 @@ impl ServerBuilder {
         if self.private {
             return None;
         }
-        self.database_url
-            .clone()
-            .or_else(|| std::env::var("DATABASE_URL").ok())
-            .filter(|url| !url.is_empty())
+        self.database_url.clone().or_else(|| std::env::var("DATABASE_URL").ok()).filter(|url| !url.is_empty())
     }
 
     async fn start_private(self, binaries: Binaries) -> Result<Server> {
-        self.teller.tell(&Progress::Starting {
-            version: binaries.version().to_owned(),
-            bin: binaries.dir().to_owned(),
-        });
+        self.teller
+            .tell(&Progress::Starting { version: binaries.version().to_owned(), bin: binaries.dir().to_owned() });
         let began = Instant::now();
         let name = format!("howdah-{}", random(12));
-        let watchdog =
-            Watchdog::spawn(Account::for_server()?, &base(), &name, binaries.dir()).await?;
+        let watchdog = Watchdog::spawn(Account::for_server()?, &base(), &name, binaries.dir()).await?;
         let password = random(32);
         let conf = initdb::conf(self.durability, &self.settings, watchdog.dir());
         initdb::initdb(&watchdog, binaries.dir(), &password, &conf).await?;
         let mut left = PORTS;
         loop {
             let port = free_port()?;
-            let url =
-                format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable");
+            let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable");
             let address = Address::parse(&url)?;
             match start_once(&watchdog, &address, port).await {
-                Err(Error::ServerDied { tail, .. })
-                    if left > 1 && tail.contains("could not bind") =>
-                {
+                Err(Error::ServerDied { tail, .. }) if left > 1 && tail.contains("could not bind") => {
                     left -= 1;
                 }
                 Err(error) => return Err(error),
@@ -183,11 +173,7 @@ impl ServerBuilder {
 /// long a path.
 fn base() -> PathBuf {
     let temp = std::env::temp_dir();
-    if temp.is_absolute() && temp.as_os_str().len() <= LONGEST_BASE {
-        temp
-    } else {
-        Path::new("/tmp").to_owned()
-    }
+    if temp.is_absolute() && temp.as_os_str().len() <= LONGEST_BASE { temp } else { Path::new("/tmp").to_owned() }
 }
 
 /// A port nobody listens on just now.
@@ -200,9 +186,5 @@ fn free_port() -> Result<u16> {
 
 /// Random letters and digits, lower case only so that they also make a database's name.
 pub(crate) fn random(length: usize) -> String {
-    rand::rng()
-        .sample_iter(Alphanumeric)
-        .map(|byte| char::from(byte).to_ascii_lowercase())
-        .take(length)
-        .collect()
+    rand::rng().sample_iter(Alphanumeric).map(|byte| char::from(byte).to_ascii_lowercase()).take(length).collect()
 }

@@ -33,18 +33,10 @@ impl Database {
         options: &str,
     ) -> Result<Self> {
         let name = format!("howdah_db_{}", random(16));
-        run(
-            connection,
-            format!("CREATE DATABASE {} {options}", quoted(&name)),
-        )
-        .await
-        .map_err(|e| Error::sql(format!("create the database {name}"), e))?;
-        Ok(Self {
-            url: server.with_database(&name),
-            name,
-            server: server.clone(),
-            owed,
-        })
+        run(connection, format!("CREATE DATABASE {} {options}", quoted(&name)))
+            .await
+            .map_err(|e| Error::sql(format!("create the database {name}"), e))?;
+        Ok(Self { url: server.with_database(&name), name, server: server.clone(), owed })
     }
 
     /// Its URL, password and all.
@@ -77,20 +69,11 @@ impl Drop for Database {
         let (server, name) = (self.server.clone(), self.name.clone());
         // A thread with a runtime of its own, as this one may be inside a runtime or past its end.
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            let dropped = runtime.map(|runtime| {
-                runtime.block_on(tokio::time::timeout(
-                    DROP_PATIENCE,
-                    drop_database(&server, &name),
-                ))
-            });
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let dropping = async { tokio::time::timeout(DROP_PATIENCE, drop_database(&server, &name)).await };
+            let dropped = runtime.map(|runtime| runtime.block_on(dropping));
             if !matches!(dropped, Ok(Ok(Ok(())))) {
-                tracing::warn!(
-                    "the database {name} is left on {}: {dropped:?}",
-                    server.redacted()
-                );
+                tracing::warn!("the database {name} is left on {}: {dropped:?}", server.redacted());
             }
         });
         // Waited for: the process may be about to end. A panic in there has already been told.
@@ -105,10 +88,7 @@ async fn drop_database(server: &Address, name: &str) -> Result<()> {
 
 /// Drops a database if it is there, ending what is connected to it.
 pub(crate) async fn drop_if_exists(connection: &mut PgConnection, name: &str) -> Result<()> {
-    run(
-        connection,
-        format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name)),
-    )
-    .await
-    .map_err(|e| Error::sql(format!("drop the database {name}"), e))
+    run(connection, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name)))
+        .await
+        .map_err(|e| Error::sql(format!("drop the database {name}"), e))
 }

@@ -23,14 +23,10 @@ pub(crate) async fn download(teller: &Teller) -> Result<Binaries, String> {
     if bin.is_dir() {
         return Binaries::at(&bin).await.map_err(|e| e.to_string());
     }
-    teller.tell(&Progress::Downloading {
-        into: folder.clone(),
-    });
+    teller.tell(&Progress::Downloading { into: folder.clone() });
     let wanted = VersionReq::parse(MAJOR).map_err(|e| e.to_string())?;
     let (_, archive) = get_archive(URL, &wanted).await.map_err(|e| e.to_string())?;
-    extract(URL, &archive, &folder)
-        .await
-        .map_err(|e| e.to_string())?;
+    extract(URL, &archive, &folder).await.map_err(|e| e.to_string())?;
     // Unpacked as a folder of ours alone, but root's server runs as another account.
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))
         .map_err(|e| format!("can't open {} to the server: {e}", folder.display()))?;

@@ -80,9 +80,7 @@ pub enum Error {
         tail: String,
     },
     /// The server ended while it was starting.
-    #[error(
-        "PostgreSQL ended with status {status} instead of starting; the last lines of its log:\n{tail}"
-    )]
+    #[error("PostgreSQL ended with status {status} instead of starting; the last lines of its log:\n{tail}")]
     ServerDied {
         /// Its exit status.
         status: i32,
@@ -114,9 +112,7 @@ pub enum Error {
     )]
     NotPrivate,
     /// A database URL that can't be read.
-    #[error(
-        "the database URL can't be read: {reason}. It looks like postgres://user:password@host:5432/database"
-    )]
+    #[error("the database URL can't be read: {reason}. It looks like postgres://user:password@host:5432/database")]
     BadUrl {
         /// What is wrong with it.
         reason: String,
@@ -173,17 +169,11 @@ pub enum Error {
 impl Error {
     /// An I/O error with what was tried.
     pub(crate) fn io(what: impl Into<String>, source: std::io::Error) -> Self {
-        Self::Io {
-            what: what.into(),
-            source,
-        }
+        Self::Io { what: what.into(), source }
     }
 
     /// A server's refusal with what was tried.
     pub(crate) fn sql(what: impl Into<String>, source: sqlx::Error) -> Self {
-        Self::Sql {
-            what: what.into(),
-            source,
-        }
+        Self::Sql { what: what.into(), source }
     }
 }

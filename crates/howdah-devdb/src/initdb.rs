@@ -33,20 +33,11 @@ const OURS: &[&str] = &[
 ///
 /// # Errors
 /// [`Error::Initdb`], [`Error::Watchdog`], [`Error::Io`].
-pub(crate) async fn initdb(
-    watchdog: &Watchdog,
-    bin: &Path,
-    password: &str,
-    conf: &str,
-) -> Result<()> {
+pub(crate) async fn initdb(watchdog: &Watchdog, bin: &Path, password: &str, conf: &str) -> Result<()> {
     watchdog.tell_password(password)?;
     let status = watchdog.wait(|s| s.initdb).await?;
     if status != 0 {
-        return Err(Error::Initdb {
-            bin: bin.to_owned(),
-            status,
-            tail: watchdog.log_tail(0),
-        });
+        return Err(Error::Initdb { bin: bin.to_owned(), status, tail: watchdog.log_tail(0) });
     }
     let path = watchdog.dir().join("data/postgresql.conf");
     std::fs::OpenOptions::new()
@@ -60,24 +51,13 @@ pub(crate) async fn initdb(
 pub(crate) fn conf(durability: Durability, settings: &Settings, dir: &Path) -> String {
     let profile: &[(&str, &str)] = match durability {
         Durability::Durable => &[("shared_buffers", "256MB")],
-        Durability::Fast => &[
-            ("fsync", "off"),
-            ("full_page_writes", "off"),
-            ("synchronous_commit", "off"),
-        ],
+        Durability::Fast => &[("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")],
     };
     let dir = dir.to_string_lossy();
-    let ours = [
-        ("listen_addresses", "127.0.0.1"),
-        ("unix_socket_directories", &dir),
-    ];
+    let ours = [("listen_addresses", "127.0.0.1"), ("unix_socket_directories", &dir)];
     std::iter::once(("max_connections", "300"))
         .chain(profile.iter().copied())
-        .chain(
-            settings
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str())),
-        )
+        .chain(settings.iter().map(|(key, value)| (key.as_str(), value.as_str())))
         .chain(ours)
         .map(|(key, value)| {
             let value = value.replace('\\', "\\\\").replace('\'', "''");
@@ -93,20 +73,16 @@ pub(crate) fn conf(durability: Durability, settings: &Settings, dir: &Path) -> S
 pub(crate) fn check_settings(settings: &Settings) -> Result<()> {
     for (key, value) in settings {
         let named = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-        let reason =
-            if !key.starts_with(|c: char| c.is_ascii_alphabetic()) || !key.chars().all(named) {
-                "a name is made of letters, digits, _ and ., and starts with a letter"
-            } else if OURS.contains(&key.to_ascii_lowercase().as_str()) {
-                "a private server needs its own value for it"
-            } else if value.contains(['\n', '\r', '\0']) {
-                "its value has more than one line"
-            } else {
-                continue;
-            };
-        return Err(Error::BadSetting {
-            key: key.clone(),
-            reason,
-        });
+        let reason = if !key.starts_with(|c: char| c.is_ascii_alphabetic()) || !key.chars().all(named) {
+            "a name is made of letters, digits, _ and ., and starts with a letter"
+        } else if OURS.contains(&key.to_ascii_lowercase().as_str()) {
+            "a private server needs its own value for it"
+        } else if value.contains(['\n', '\r', '\0']) {
+            "its value has more than one line"
+        } else {
+            continue;
+        };
+        return Err(Error::BadSetting { key: key.clone(), reason });
     }
     Ok(())
 }

@@ -37,12 +37,11 @@ struct Manager {
 /// Debian's package would also start a server on port 5432, which nobody asked for.
 const APT: &str = "
     no_cluster=/etc/postgresql-common/createcluster.d/howdah-devdb.conf
+    trap 'rm -f \"$no_cluster\"' EXIT
+    trap 'exit 130' HUP INT TERM
     mkdir -p \"${no_cluster%/*}\" && echo 'create_main_cluster = false' >\"$no_cluster\"
     apt-get update &&
-        DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql
-    status=$?
-    rm -f \"$no_cluster\"
-    exit $status";
+        DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql";
 
 /// The first that is in `PATH` is taken.
 const MANAGERS: &[Manager] = &[
@@ -58,30 +57,15 @@ const MANAGERS: &[Manager] = &[
         script: Some("dnf install -y postgresql-server"),
         as_root: true,
     },
-    Manager {
-        program: "apk",
-        command: "apk add postgresql",
-        script: Some("apk add postgresql"),
-        as_root: true,
-    },
+    Manager { program: "apk", command: "apk add postgresql", script: Some("apk add postgresql"), as_root: true },
     Manager {
         program: "brew",
         command: "brew install postgresql@17",
         script: Some("brew install postgresql@17"),
         as_root: false,
     },
-    Manager {
-        program: "pacman",
-        command: "pacman -S postgresql",
-        script: None,
-        as_root: true,
-    },
-    Manager {
-        program: "zypper",
-        command: "zypper install postgresql-server",
-        script: None,
-        as_root: true,
-    },
+    Manager { program: "pacman", command: "pacman -S postgresql", script: None, as_root: true },
+    Manager { program: "zypper", command: "zypper install postgresql-server", script: None, as_root: true },
 ];
 
 /// How much of a failed command's output is quoted.
@@ -103,9 +87,7 @@ impl Manager {
 
     /// The command that runs it, if this user may.
     async fn runnable(&self) -> Result<Command, &'static str> {
-        let script = self
-            .script
-            .ok_or(", and this package manager is not run from here")?;
+        let script = self.script.ok_or(", and this package manager is not run from here")?;
         let shell = ["sh", "-c", script];
         let mut command = match (self.as_root, geteuid().is_root()) {
             (true, true) | (false, false) => Command::new("/bin/sh"),
@@ -128,16 +110,10 @@ impl Manager {
 /// [`Error::NoPostgres`], [`Error::InstallFailed`], [`Error::DownloadFailed`].
 pub(crate) async fn install(policy: InstallPolicy, teller: &Teller) -> Result<Binaries> {
     let manager = Manager::of_this_system();
-    let to_type = manager.map_or_else(
-        || "your system's package manager".to_owned(),
-        Manager::to_type,
-    );
+    let to_type = manager.map_or_else(|| "your system's package manager".to_owned(), Manager::to_type);
     let why = match (policy, manager) {
         (InstallPolicy::Never, _) => {
-            return Err(Error::NoPostgres {
-                why: String::new(),
-                command: to_type,
-            });
+            return Err(Error::NoPostgres { why: String::new(), command: to_type });
         }
         (InstallPolicy::Auto, None) => ", and no package manager",
         (InstallPolicy::Auto, Some(manager)) => match manager.runnable().await {
@@ -158,28 +134,18 @@ pub(crate) async fn install(policy: InstallPolicy, teller: &Teller) -> Result<Bi
 /// Downloads it, with the cargo feature.
 #[cfg(feature = "download")]
 async fn last_resort(_why: &str, command: String, teller: &Teller) -> Result<Binaries> {
-    crate::download::download(teller)
-        .await
-        .map_err(|reason| Error::DownloadFailed { reason, command })
+    crate::download::download(teller).await.map_err(|reason| Error::DownloadFailed { reason, command })
 }
 
 /// Gives up.
 #[cfg(not(feature = "download"))]
 async fn last_resort(why: &str, command: String, _teller: &Teller) -> Result<Binaries> {
-    Err(Error::NoPostgres {
-        why: why.to_owned(),
-        command,
-    })
+    Err(Error::NoPostgres { why: why.to_owned(), command })
 }
 
 async fn run(mut command: Command, told: &str, teller: &Teller) -> Result<()> {
-    teller.tell(&Progress::Installing {
-        command: told.to_owned(),
-    });
-    let output = command
-        .output()
-        .await
-        .map_err(|e| Error::io(format!("run `{told}`"), e))?;
+    teller.tell(&Progress::Installing { command: told.to_owned() });
+    let output = command.output().await.map_err(|e| Error::io(format!("run `{told}`"), e))?;
     if output.status.success() {
         return Ok(());
     }
@@ -212,10 +178,7 @@ async fn agreed(command: &str) -> bool {
 
 /// Enter alone is a yes.
 fn is_yes(answer: &str) -> bool {
-    matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "" | "y" | "yes"
-    )
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "" | "y" | "yes")
 }
 
 /// Whether `sudo` works without a password.
@@ -231,8 +194,7 @@ async fn can_sudo() -> bool {
 }
 
 fn is_in_path(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
 #[cfg(test)]
@@ -247,9 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_nothing_may_be_installed_the_command_to_type_is_told() {
-        let error = install(InstallPolicy::Never, &Teller::default())
-            .await
-            .unwrap_err();
+        let error = install(InstallPolicy::Never, &Teller::default()).await.unwrap_err();
         let Error::NoPostgres { command, .. } = &error else {
             panic!("{error}");
         };

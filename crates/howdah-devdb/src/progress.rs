@@ -54,11 +54,7 @@ impl fmt::Display for Progress {
                 write!(f, "starting PostgreSQL {version} from {}", bin.display())
             }
             Self::Ready { port, took } => {
-                write!(
-                    f,
-                    "PostgreSQL answers on 127.0.0.1:{port} after {} ms",
-                    took.as_millis()
-                )
+                write!(f, "PostgreSQL answers on 127.0.0.1:{port} after {} ms", took.as_millis())
             }
         }
     }

@@ -67,27 +67,11 @@ impl Server {
     }
 
     pub(crate) fn given(address: Address) -> Self {
-        Self {
-            address,
-            private: None,
-        }
+        Self { address, private: None }
     }
 
-    pub(crate) fn private(
-        address: Address,
-        binaries: Binaries,
-        port: u16,
-        watchdog: Watchdog,
-    ) -> Self {
-        Self {
-            address,
-            private: Some(Private {
-                binaries,
-                port,
-                watchdog,
-                switch: Mutex::new(()),
-            }),
-        }
+    pub(crate) fn private(address: Address, binaries: Binaries, port: u16, watchdog: Watchdog) -> Self {
+        Self { address, private: Some(Private { binaries, port, watchdog, switch: Mutex::new(()) }) }
     }
 
     /// The URL, password and all: as given, or of the private server's database `postgres` on
@@ -124,9 +108,7 @@ impl Server {
     /// The process id of a private server's postmaster, while it runs.
     #[must_use]
     pub fn postmaster_pid(&self) -> Option<i32> {
-        self.private
-            .as_ref()
-            .and_then(|p| p.watchdog.state().running())
+        self.private.as_ref().and_then(|p| p.watchdog.state().running())
     }
 
     /// Makes an empty database with a name of its own.
@@ -196,8 +178,7 @@ impl Server {
         loop {
             match start_once(&private.watchdog, &self.address, private.port).await {
                 Err(Error::ServerDied { tail, .. })
-                    if PASSING.iter().any(|text| tail.contains(text))
-                        && Instant::now() < deadline =>
+                    if PASSING.iter().any(|text| tail.contains(text)) && Instant::now() < deadline =>
                 {
                     tokio::time::sleep(ASK_EVERY).await;
                 }
@@ -218,13 +199,11 @@ impl Private {
             StopMode::Immediate => self.watchdog.signal("QUIT")?,
             StopMode::Kill => self.watchdog.kill()?,
         }
-        tokio::time::timeout(STOP_PATIENCE, self.watchdog.wait(|s| s.ended))
-            .await
-            .map_err(|_| Error::TooSlow {
-                what: "stop",
-                seconds: STOP_PATIENCE.as_secs(),
-                tail: self.watchdog.log_tail(0),
-            })??;
+        tokio::time::timeout(STOP_PATIENCE, self.watchdog.wait(|s| s.ended)).await.map_err(|_| Error::TooSlow {
+            what: "stop",
+            seconds: STOP_PATIENCE.as_secs(),
+            tail: self.watchdog.log_tail(0),
+        })??;
         Ok(())
     }
 }

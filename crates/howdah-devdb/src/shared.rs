@@ -17,7 +17,5 @@ static SHARED: OnceCell<Server> = OnceCell::const_new();
 /// # Errors
 /// Those of [`ServerBuilder::start`](crate::ServerBuilder::start); the next call tries again.
 pub async fn shared_for_tests() -> Result<&'static Server> {
-    SHARED
-        .get_or_try_init(|| Box::pin(Server::builder().durability(Durability::Fast).start()))
-        .await
+    SHARED.get_or_try_init(|| Box::pin(Server::builder().durability(Durability::Fast).start())).await
 }

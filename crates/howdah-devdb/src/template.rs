@@ -58,12 +58,9 @@ impl Template {
     /// has put a template with another key in its place.
     pub async fn create_database(&self) -> Result<Database> {
         let mut connection = self.server.connect().await?;
-        self.lock(&mut connection, "pg_advisory_lock_shared")
-            .await?;
+        self.lock(&mut connection, "pg_advisory_lock_shared").await?;
         if !self.is_filled(&mut connection).await? {
-            return Err(Error::TemplateChanged {
-                name: self.database.clone(),
-            });
+            return Err(Error::TemplateChanged { name: self.database.clone() });
         }
         // Without a strategy PostgreSQL 15 and newer write the copy into the log of changes.
         let strategy = match connection.server_version_num() {
@@ -74,9 +71,7 @@ impl Template {
         let mut tries = 1;
         let copy = loop {
             match Database::create(&mut connection, &self.server, self.given, &options).await {
-                Err(Error::Sql { source, .. })
-                    if has_code(&source, IN_USE) && tries < COPY_TRIES =>
-                {
+                Err(Error::Sql { source, .. }) if has_code(&source, IN_USE) && tries < COPY_TRIES => {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -103,20 +98,12 @@ impl Template {
     /// Takes the template's lock, until the connection is closed.
     async fn lock(&self, connection: &mut PgConnection, function: &str) -> Result<()> {
         // The name is of a-z, 0-9 and _ only.
-        let sql = format!(
-            "SELECT {function}({LOCK_CLASS}, hashtext('{}'))",
-            self.database
-        );
-        run(connection, sql)
-            .await
-            .map_err(|e| self.failed("lock", e))
+        let sql = format!("SELECT {function}({LOCK_CLASS}, hashtext('{}'))", self.database);
+        run(connection, sql).await.map_err(|e| self.failed("lock", e))
     }
 
     async fn unlock_by_closing(&self, connection: PgConnection) -> Result<()> {
-        connection
-            .close()
-            .await
-            .map_err(|e| self.failed("unlock", e))
+        connection.close().await.map_err(|e| self.failed("unlock", e))
     }
 
     /// Lets nobody in any more, which a copy needs, and marks the template as filled.
@@ -129,9 +116,7 @@ impl Template {
              COMMENT ON DATABASE {name} IS '{mark}'",
             self.database
         );
-        run(connection, sql)
-            .await
-            .map_err(|e| self.failed("seal", e))
+        run(connection, sql).await.map_err(|e| self.failed("seal", e))
     }
 
     fn failed(&self, what: &str, source: sqlx::Error) -> Error {
@@ -156,10 +141,7 @@ where
             .map_err(|e| template.failed("create", e))?;
         if let Err(error) = fill(template.server.with_database(name)).await {
             drop_if_exists(&mut connection, name).await?;
-            return Err(Error::TemplateInit {
-                name: name.clone(),
-                source: error.into(),
-            });
+            return Err(Error::TemplateInit { name: name.clone(), source: error.into() });
         }
         template.seal(&mut connection).await?;
     }

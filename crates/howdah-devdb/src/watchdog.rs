@@ -74,29 +74,17 @@ impl Watchdog {
     ///
     /// # Errors
     /// [`Error::Watchdog`].
-    pub(crate) async fn spawn(
-        account: Account,
-        base: &Path,
-        name: &str,
-        bin: &Path,
-    ) -> Result<Self> {
-        let failed = |what: String| Error::Watchdog {
-            what,
-            dir: base.to_owned(),
-        };
-        let (child, orders, events) = spawn_shell(account, base, name, bin)
-            .map_err(|e| failed(format!("can't start: {e}")))?;
+    pub(crate) async fn spawn(account: Account, base: &Path, name: &str, bin: &Path) -> Result<Self> {
+        let failed = |what: String| Error::Watchdog { what, dir: base.to_owned() };
+        let (child, orders, events) =
+            spawn_shell(account, base, name, bin).map_err(|e| failed(format!("can't start: {e}")))?;
         let state = watch::Sender::new(State::default());
         let told = state.clone();
         std::thread::Builder::new()
             .name("howdah-devdb".into())
             .spawn(move || listen(child, events, &told))
             .map_err(|e| failed(format!("can't be listened to: {e}")))?;
-        let mut watchdog = Self {
-            dir: base.to_owned(),
-            orders: Mutex::new(Some(orders)),
-            state,
-        };
+        let mut watchdog = Self { dir: base.to_owned(), orders: Mutex::new(Some(orders)), state };
         watchdog.dir = watchdog.wait(|s| s.dir.clone()).await?;
         Ok(watchdog)
     }
@@ -137,10 +125,7 @@ impl Watchdog {
 
     fn order(&self, line: &str) -> Result<()> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        orders
-            .as_mut()
-            .and_then(|pipe| pipe.write_all(format!("{line}\n").as_bytes()).ok())
-            .ok_or_else(|| self.gone())
+        orders.as_mut().and_then(|pipe| pipe.write_all(format!("{line}\n").as_bytes()).ok()).ok_or_else(|| self.gone())
     }
 
     /// Waits until `pick` finds what it looks for.
@@ -149,23 +134,18 @@ impl Watchdog {
     /// [`Error::Watchdog`] when the watchdog ended first.
     pub(crate) async fn wait<T>(&self, pick: impl Fn(&State) -> Option<T>) -> Result<T> {
         let mut events = self.state.subscribe();
-        let state = events
-            .wait_for(|s| s.gone || pick(s).is_some())
-            .await
-            .map_err(|_| self.gone())?;
+        let state = events.wait_for(|s| s.gone || pick(s).is_some()).await.map_err(|_| self.gone())?;
         pick(&state).ok_or_else(|| self.gone())
     }
 
     /// Lets go of it and waits until the postmaster and the folder are gone.
     pub(crate) async fn close(self, patience: Duration) -> Result<()> {
         *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        tokio::time::timeout(patience, self.wait(|s| s.gone.then_some(())))
-            .await
-            .map_err(|_| Error::TooSlow {
-                what: "stop",
-                seconds: patience.as_secs(),
-                tail: self.log_tail(0),
-            })?
+        tokio::time::timeout(patience, self.wait(|s| s.gone.then_some(()))).await.map_err(|_| Error::TooSlow {
+            what: "stop",
+            seconds: patience.as_secs(),
+            tail: self.log_tail(0),
+        })?
     }
 
     /// The length of the log so far, for [`Watchdog::log_tail`].
@@ -183,10 +163,7 @@ impl Watchdog {
     }
 
     fn gone(&self) -> Error {
-        Error::Watchdog {
-            what: "is gone".into(),
-            dir: self.dir.clone(),
-        }
+        Error::Watchdog { what: "is gone".into(), dir: self.dir.clone() }
     }
 }
 
@@ -205,11 +182,7 @@ fn spawn_shell(
         .arg("howdah-devdb-watchdog")
         .args([base.as_os_str(), name.as_ref(), bin.as_os_str()])
         .env_clear()
-        .envs(
-            ENVIRONMENT
-                .iter()
-                .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        )
+        .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         // The texts of PostgreSQL's errors are looked at.
         .env("LC_ALL", OsString::from("C"))
         // The account may not be allowed to be where we are.
@@ -230,10 +203,7 @@ fn spawn_shell(
 
 /// Takes in what the watchdog tells until it ends.
 fn listen(mut child: Child, events: ChildStdout, state: &watch::Sender<State>) {
-    for line in BufReader::new(events)
-        .lines()
-        .map_while(std::io::Result::ok)
-    {
+    for line in BufReader::new(events).lines().map_while(std::io::Result::ok) {
         state.send_modify(|s| s.take(&line));
     }
     if let Err(error) = child.wait() {

@@ -8,14 +8,19 @@
 trap '' HUP INT TERM PIPE
 umask 077
 bin=$3
+runner=
 for base in "$1" /tmp; do
     dir=$base/$2
     mkdir "$dir" 2>/dev/null && break
     dir=
 done
 [ -n "$dir" ] || exit 1
-# From here on every way out leads past the removal at the end.
-cd "$dir" && exec 2>>log && mkfifo up && printf 'dir %s\n' "$dir"
+cd "$dir" && exec 2>>log && mkfifo up || {
+    rm -rf "$dir"
+    exit 1
+}
+# From here on the only way out is the removal at the end.
+printf 'dir %s\n' "$dir"
 
 read -r password && {
     printf '%s\n' "$password" >pw
@@ -40,6 +45,7 @@ while read -r command argument; do
             rm -f alive
             printf 'ended %s\n' "$status"
         ) &
+        runner=$!
         read -r pid <up
         printf 'pid %s\n' "$pid"
         ;;
@@ -59,8 +65,17 @@ if [ -e alive ]; then
     kill -s QUIT "$pid"
     # A stopped postmaster has to go on to see it.
     kill -s CONT "$pid"
+    # One that was started just now may not listen yet, and one in trouble may not end.
+    (
+        left=20
+        while sleep 1 && [ -e alive ]; do
+            left=$((left - 1))
+            [ "$left" -gt 0 ] || kill -s KILL "$pid"
+            kill -s QUIT "$pid"
+        done
+    ) >/dev/null 2>&1 &
 fi
-wait
+[ -z "$runner" ] || wait "$runner"
 cd /
 tries=0
 until rm -rf "$dir" || [ "$tries" -ge 10 ]; do

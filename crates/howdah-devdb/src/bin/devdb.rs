@@ -75,9 +75,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Wish, String> {
             Some("--durable") => durability = Durability::Durable,
             Some("--") => command = rest.by_ref().collect(),
             _ => {
-                return Err(format!(
-                    "{argument:?} is not understood; a command comes after --"
-                ));
+                return Err(format!("{argument:?} is not understood; a command comes after --"));
             }
         }
     }
@@ -101,17 +99,9 @@ async fn which() -> u8 {
         println!("the server that DATABASE_URL names");
         return 0;
     }
-    match builder()
-        .install_policy(InstallPolicy::Never)
-        .binaries()
-        .await
-    {
+    match builder().install_policy(InstallPolicy::Never).binaries().await {
         Ok(found) => {
-            println!(
-                "PostgreSQL {} in {}",
-                found.version(),
-                found.dir().display()
-            );
+            println!("PostgreSQL {} in {}", found.version(), found.dir().display());
             0
         }
         Err(error) => no_server(&error),
@@ -158,13 +148,9 @@ async fn with_server(durability: Durability, command: Option<&[OsString]>) -> u8
 
 /// Runs the command and passes signals on to it.
 async fn run(url: &str, command: &[OsString], signals: &mut Signals) -> u8 {
-    let (program, arguments) = command
-        .split_first()
-        .map_or((OsStr::new(""), command), |(program, rest)| (program, rest));
-    let spawned = Command::new(program)
-        .args(arguments)
-        .env("DATABASE_URL", url)
-        .spawn();
+    let (program, arguments) =
+        command.split_first().map_or((OsStr::new(""), command), |(program, rest)| (program, rest));
+    let spawned = Command::new(program).args(arguments).env("DATABASE_URL", url).spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => {
@@ -201,9 +187,7 @@ fn pass_on(signal: Signal, child: &Child) {
 }
 
 fn code_of(status: ExitStatus) -> u8 {
-    let code = status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     u8::try_from(code).unwrap_or(u8::MAX)
 }
 
@@ -216,10 +200,7 @@ async fn end_of_input() {
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     std::thread::spawn(move || {
         let mut ignored = [0; 1024];
-        while std::io::stdin()
-            .read(&mut ignored)
-            .is_ok_and(|read| read > 0)
-        {}
+        while std::io::stdin().read(&mut ignored).is_ok_and(|read| read > 0) {}
         drop(ended);
     });
     // An error is what dropping the sender makes.
