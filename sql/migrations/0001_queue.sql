@@ -6,6 +6,19 @@
 --
 -- Locks: creates new objects only. Safe while an application runs.
 
+-- Which migrations this schema has had, and which functions and views it has now.
+CREATE TABLE howdah.migration (
+  version    integer PRIMARY KEY,
+  name       text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TABLE howdah.code (
+  one        boolean PRIMARY KEY DEFAULT true CHECK (one),
+  hash       text NOT NULL,
+  release    text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- An id is (block << 7) | position. One enqueue call takes as many blocks as it needs, so the jobs of a call
 -- have ids in their order, and a run of ids (a ticket) never leaves its block.
 CREATE SEQUENCE howdah.block_seq AS bigint MINVALUE 1 MAXVALUE 70368744177663;

@@ -3,7 +3,7 @@
 -- A branch for each room, so that a question about one state reads one room, and a question about one id a few
 -- index entries in each. The bounds on first_id say that a run does not leave its block of 128 ids; they are
 -- what lets an id find its ticket.
-CREATE VIEW howdah.jobs AS
+CREATE OR REPLACE VIEW howdah.jobs AS
 WITH job AS NOT MATERIALIZED (
   SELECT * FROM howdah.job UNION ALL
   SELECT k.* FROM howdah.job_kept k WHERE NOT EXISTS (

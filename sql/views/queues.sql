@@ -1,5 +1,5 @@
 -- howdah.queues: every queue with what waits in it. Counts are sums over tickets, not over jobs.
-CREATE VIEW howdah.queues AS
+CREATE OR REPLACE VIEW howdah.queues AS
 SELECT q.name AS queue, coalesce(t.ready, 0) AS ready, coalesce(l.running, 0) AS running, coalesce(d.scheduled, 0) AS scheduled,
        coalesce(x.dead, 0) AS dead, o.oldest_ready_at, d.next_due_at,
        q.paused_at IS NOT NULL AS paused, q.paused_at, q.paused_by, q.pause_reason, q.max_attempts, q.max_payload_bytes

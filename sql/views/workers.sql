@@ -1,5 +1,5 @@
 -- howdah.workers: every worker process with what it holds and when it was last heard of.
-CREATE VIEW howdah.workers AS
+CREATE OR REPLACE VIEW howdah.workers AS
 SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS running, w.started_at, w.heartbeat_at,
        w.heartbeat_at + make_interval(secs => w.lease_ms / 1000.0) AS expires_at, w.stopping,
        k.worker_id IS NOT NULL AS keeper,

@@ -1,12 +1,11 @@
--- howdah.start_worker(name, lease_ms, heartbeat_ms, queues, kinds, version, listening) -> bigint
+-- howdah.start_worker(name, lease_ms, heartbeat_ms, queues, kinds, version) -> bigint
 -- Registers a worker process and gives its id, which claims and heartbeats name.
 --   lease_ms      how long after its last heartbeat its jobs are given to others; 100 to 86400000
 --   heartbeat_ms  how often it means to call howdah.heartbeat; at most half of lease_ms
---   listening     true if this session stays open while the worker lives: its end is then noticed at once
 --   queues, kinds, version  for people to see
 -- Writes: worker; creates queues that do not exist. Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.start_worker(name text, lease_ms integer DEFAULT 20000, heartbeat_ms integer DEFAULT 2000,
-  queues text[] DEFAULT '{}', kinds text[] DEFAULT NULL, version text DEFAULT NULL, listening boolean DEFAULT false)
+  queues text[] DEFAULT '{}', kinds text[] DEFAULT NULL, version text DEFAULT NULL)
 RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -22,10 +21,9 @@ BEGIN
     RAISE EXCEPTION 'name must be 1 to 256 bytes' USING ERRCODE = 'HD002', COLUMN = 'name';
   END IF;
   PERFORM howdah.create_queue(q) FROM unnest(start_worker.queues) q;
-  INSERT INTO howdah.worker (name, started_at, heartbeat_at, heartbeat_ms, lease_ms, queues, kinds, version, backend_pid, backend_start)
-    SELECT start_worker.name, howdah.now(), howdah.now(), start_worker.heartbeat_ms, start_worker.lease_ms,
-           start_worker.queues, start_worker.kinds, start_worker.version, a.pid, a.backend_start
-      FROM (SELECT) one LEFT JOIN pg_stat_activity a ON start_worker.listening AND a.pid = pg_backend_pid()
+  INSERT INTO howdah.worker (name, started_at, heartbeat_at, heartbeat_ms, lease_ms, queues, kinds, version)
+    VALUES (start_worker.name, howdah.now(), howdah.now(), start_worker.heartbeat_ms, start_worker.lease_ms,
+            start_worker.queues, start_worker.kinds, start_worker.version)
     RETURNING id INTO v_id;
   RETURN v_id;
 END $$;

@@ -1,0 +1,176 @@
+//! Enqueueing one job: a builder that is a future.
+//!
+//! Invariant: one statement, `SELECT howdah.enqueue(...)`; the server decides what is valid, except for what it
+//! could only answer with an unclear error. Limit: nothing happens until it is awaited.
+
+use std::borrow::Cow;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::payload::Encoded;
+use super::target::{On, Target};
+use super::{Howdah, check_text};
+use crate::error::{Error, Result};
+use crate::job::JobId;
+
+/// The most that a delay may be: 100 years.
+const MOST_DELAY: Duration = Duration::from_secs(3_155_760_000);
+
+/// A job on its way into the queue. Made by [`Howdah::enqueue`]; `.await` it.
+#[must_use = "nothing is enqueued until this is awaited"]
+#[derive(Debug)]
+pub struct Enqueue<'e> {
+    pub(super) howdah: &'e Howdah,
+    pub(super) kind: Cow<'static, str>,
+    payload: Encoded,
+    pub(super) queue: Cow<'static, str>,
+    queue_is_declared: bool,
+    pub(super) priority: u8,
+    pub(super) run_at: Option<SystemTime>,
+    pub(super) delay: Option<Duration>,
+    pub(super) max_attempts: Option<u16>,
+    pub(super) target: Target<'e>,
+}
+
+impl<'e> Enqueue<'e> {
+    pub(super) fn new(howdah: &'e Howdah, kind: Cow<'static, str>, payload: Encoded) -> Self {
+        Self {
+            howdah,
+            kind,
+            payload,
+            queue: Cow::Borrowed("default"),
+            queue_is_declared: false,
+            priority: 5,
+            run_at: None,
+            delay: None,
+            max_attempts: None,
+            target: Target::Pool(howdah.pool()),
+        }
+    }
+
+    pub(super) fn declared(mut self, queue: &'static str, priority: u8, max_attempts: Option<u16>) -> Self {
+        self.queue = Cow::Borrowed(queue);
+        self.queue_is_declared = true;
+        self.priority = priority;
+        self.max_attempts = max_attempts;
+        self
+    }
+
+    /// Due this long after now, by the server's clock; up to 100 years. Not together with [`run_at`](Self::run_at).
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// Due at this time. One in the past means at once.
+    pub fn run_at(mut self, at: SystemTime) -> Self {
+        self.run_at = Some(at);
+        self
+    }
+
+    /// 0 runs first, 9 last; 5 unless the job says otherwise.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Goes to this queue, which must exist: serve it with a worker, or [`create`](Howdah::create_queue) it.
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.queue = Cow::Owned(queue.into());
+        self.queue_is_declared = false;
+        self
+    }
+
+    /// How often it is tried before it is dead: 1 to 1000. Unless the job or this says otherwise, as the queue says.
+    pub fn max_attempts(mut self, attempts: u16) -> Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
+    /// Runs on the caller's transaction (or connection): the job exists if and only if that commits.
+    pub fn on(mut self, target: impl On<'e>) -> Self {
+        self.target = target.target();
+        self
+    }
+
+    /// Makes the queue that the job declares, refuses what cannot be sent.
+    pub(super) async fn prepare(&self, connection: &mut PgConnection) -> Result<()> {
+        if self.queue_is_declared {
+            self.howdah.ensure_queue(connection, &self.queue).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        check_text("kind", &self.kind)?;
+        check_text("queue", &self.queue)?;
+        if self.delay.is_some_and(|d| d > MOST_DELAY) {
+            return Err(Error::invalid("delay", "must be at most 100 years"));
+        }
+        if self.run_at.is_some_and(|t| micros(t).is_none()) {
+            return Err(Error::invalid("run_at", "must be before the year 9999"));
+        }
+        Ok(())
+    }
+
+    async fn run(mut self) -> Result<JobId> {
+        let payload = std::mem::replace(&mut self.payload, super::payload::nothing())?;
+        self.check()?;
+        match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
+            Target::Pool(pool) => {
+                let mut connection = pool.acquire().await?;
+                self.send(&mut connection, &payload).await
+            }
+            Target::Connection(connection) => self.send(connection, &payload).await,
+        }
+    }
+
+    async fn send(&self, connection: &mut PgConnection, payload: &RawValue) -> Result<JobId> {
+        self.prepare(connection).await?;
+        let sql = if self.run_at.is_none() && self.delay.is_none() {
+            "SELECT howdah.enqueue($1, $2, $3, $4, NULL, NULL, $5)"
+        } else {
+            "SELECT howdah.enqueue($1, $2, $3, $4, 'epoch'::timestamptz + $6 * interval '1 microsecond',
+                                   $7 * interval '1 microsecond', $5)"
+        };
+        let mut query = sqlx::query_scalar(self.howdah.names().sql(sql))
+            .bind(self.kind.as_ref())
+            .bind(Json(payload))
+            .bind(self.queue.as_ref())
+            .bind(i32::from(self.priority))
+            .bind(self.max_attempts.map(i32::from));
+        if self.run_at.is_some() || self.delay.is_some() {
+            query = query.bind(self.run_at.and_then(micros)).bind(self.delay.map(delay_micros));
+        }
+        Ok(JobId(query.fetch_one(connection).await?))
+    }
+}
+
+/// Microseconds since 1970, if it is a time that SQL can have.
+pub(super) fn micros(time: SystemTime) -> Option<i64> {
+    const YEAR_9999: i64 = 253_370_764_800_000_000;
+    let micros = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_micros()).ok()?,
+        // Any past means at once.
+        Err(_) => 0,
+    };
+    (micros < YEAR_9999).then_some(micros)
+}
+
+pub(super) fn delay_micros(delay: Duration) -> i64 {
+    i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl<'e> IntoFuture for Enqueue<'e> {
+    type Output = Result<JobId>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<JobId>> + Send + 'e>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}

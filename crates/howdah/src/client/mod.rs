@@ -1,0 +1,237 @@
+//! The handle of an application: everything that can be asked of the queue without being a worker.
+//!
+//! Invariant: every question is one documented SQL function or view. Limit: it holds a pool and a name, and no
+//! state of the queue, so that any number of handles agree.
+
+mod enqueue;
+mod enqueue_many;
+mod operate;
+mod payload;
+mod target;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
+
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::schema::{MigrationStatus, Schema, migrate};
+
+pub use enqueue::Enqueue;
+pub use enqueue_many::{EnqueueMany, JobIds};
+pub use operate::{Cancelled, JobState};
+pub use target::On;
+
+/// A connection that slept longer than this is asked whether it still lives before it is used.
+const PING_AFTER: Duration = Duration::from_secs(5);
+
+/// The job queue of one database. Cheap to clone; clones share the pool.
+///
+/// ```no_run
+/// # async fn example(url: &str) -> Result<(), howdah::Error> {
+/// let howdah = howdah::Howdah::connect(url).await?;
+/// howdah.migrate().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Howdah {
+    pool: PgPool,
+    schema: Schema,
+    worker_options: Option<Box<PgConnectOptions>>,
+    /// Queues that are known to exist.
+    queues: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Howdah {
+    /// Connects with a pool of its own: up to 10 connections.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the URL is not one, or the server cannot be reached.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            // Asking before each use costs a third of the round trips; a connection that was just used lives.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > PING_AFTER {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect(url)
+            .await?;
+        Ok(Self::from_pool(pool))
+    }
+
+    /// Uses the application's own pool. Enqueueing takes a connection for one statement; workers open their own.
+    #[must_use]
+    pub fn from_pool(pool: PgPool) -> Self {
+        Self { pool, schema: Schema::DEFAULT, worker_options: None, queues: Arc::default() }
+    }
+
+    /// Uses another schema than `howdah`, so that several queues can live in one database.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless the name is 1 to 40 of `a-z`, `0-9` and `_`, and needs no quotes in SQL.
+    pub fn with_schema(mut self, name: &str) -> Result<Self> {
+        self.schema = Schema::named(name)?;
+        self.queues = Arc::default();
+        Ok(self)
+    }
+
+    /// Gives workers a URL of their own: the direct one, if the pool goes through PgBouncer or another
+    /// transaction pooler. Workers keep sessions open, which such a pooler cannot give.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the URL is not one.
+    pub fn with_worker_url(mut self, url: &str) -> Result<Self> {
+        self.worker_options = Some(Box::new(url.parse()?));
+        Ok(self)
+    }
+
+    /// The pool, for the application's own statements.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The name of the schema: `howdah` unless told otherwise.
+    #[must_use]
+    pub fn schema(&self) -> &str {
+        self.schema.name()
+    }
+
+    /// Installs the queue in the database, or brings it to this release. Any number of processes may call it at
+    /// once, at every start: one does it, in one transaction, and the others find it done.
+    ///
+    /// # Errors
+    /// [`Error::SchemaMismatch`] if the database is of a newer release; [`Error::Database`] if the user may not
+    /// create a schema (let one who may run `howdah migrate up` or `howdah migrate sql`).
+    pub async fn migrate(&self) -> Result<()> {
+        // Not from the pool: the transaction may be long, and a pool of one must not wait for itself.
+        let mut connection = self.connection().await?;
+        migrate::migrate(&mut connection, &self.schema).await?;
+        connection.close().await?;
+        Ok(())
+    }
+
+    /// Which migrations the database has had, and which are to come.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn migration_status(&self) -> Result<MigrationStatus> {
+        migrate::status(&mut *self.pool.acquire().await?, &self.schema).await
+    }
+
+    /// The SQL of a fresh installation, for those who run migrations by hand.
+    #[must_use]
+    pub fn migration_sql(&self) -> String {
+        migrate::script(&self.schema)
+    }
+
+    /// Enqueues one job. What you get back is a builder and a future: `.await` it, after
+    /// [`delay`](Enqueue::delay), [`priority`](Enqueue::priority), [`on`](Enqueue::on) and the like.
+    ///
+    /// The SQL function behind it is `howdah.enqueue`.
+    ///
+    /// ```no_run
+    /// # use howdah::{Howdah, Job};
+    /// # #[derive(Job, serde::Serialize, serde::Deserialize)] struct Welcome { user: i64 }
+    /// # async fn example(howdah: Howdah) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut tx = howdah.pool().begin().await?;
+    /// // ... the application's own writes ...
+    /// let id = howdah.enqueue(Welcome { user: 42 }).on(&mut tx).await?;
+    /// tx.commit().await?; // now the job exists
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[allow(clippy::needless_pass_by_value, reason = "a job that is enqueued is given away")]
+    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_> {
+        let enqueue = Enqueue::new(self, Cow::Borrowed(J::KIND), payload::encode(&job));
+        enqueue.declared(J::QUEUE, J::PRIORITY, J::MAX_ATTEMPTS)
+    }
+
+    /// Enqueues a job of a kind that has no type here: the payload is anything that serializes.
+    pub fn enqueue_raw(&self, kind: impl Into<String>, payload: &(impl Serialize + ?Sized)) -> Enqueue<'_> {
+        Enqueue::new(self, Cow::Owned(kind.into()), payload::encode(payload))
+    }
+
+    /// Enqueues many jobs of one type in one transaction, a few thousand to a round trip, in order: all or none.
+    ///
+    /// The SQL function behind it is `howdah.enqueue_many`.
+    pub fn enqueue_many<J: Job>(&self, jobs: impl IntoIterator<Item = J>) -> EnqueueMany<'_> {
+        let payloads = jobs.into_iter().map(|job| payload::encode(&job)).collect();
+        EnqueueMany::new(Enqueue::new(self, Cow::Borrowed(J::KIND), payload::nothing()), payloads).declared(
+            J::QUEUE,
+            J::PRIORITY,
+            J::MAX_ATTEMPTS,
+        )
+    }
+
+    /// As [`enqueue_many`](Self::enqueue_many), for a kind that has no type here.
+    pub fn enqueue_many_raw<P: Serialize>(
+        &self,
+        kind: impl Into<String>,
+        payloads: impl IntoIterator<Item = P>,
+    ) -> EnqueueMany<'_> {
+        let payloads = payloads.into_iter().map(|p| payload::encode(&p)).collect();
+        EnqueueMany::new(Enqueue::new(self, Cow::Owned(kind.into()), payload::nothing()), payloads)
+    }
+
+    pub(crate) fn names(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// How workers connect.
+    pub(crate) fn worker_options(&self) -> PgConnectOptions {
+        match &self.worker_options {
+            Some(options) => (**options).clone(),
+            None => (*self.pool.connect_options()).clone(),
+        }
+    }
+
+    /// A connection outside the pool.
+    async fn connection(&self) -> Result<PgConnection> {
+        Ok(PgConnection::connect_with(&self.pool.connect_options()).await?)
+    }
+
+    /// Creates a queue that a job declares, if it is not there. Apart from the caller's transaction: queues are
+    /// settings, and one that appears in a transaction would make others who need it wait.
+    async fn ensure_queue(&self, on: &mut PgConnection, queue: &str) -> Result<()> {
+        if queue == "default" || self.known_queues().contains(queue) {
+            return Ok(());
+        }
+        let exists: bool =
+            sqlx::query_scalar(self.schema.sql("SELECT EXISTS (SELECT FROM howdah.queue WHERE name = $1)"))
+                .bind(queue)
+                .fetch_one(on)
+                .await?;
+        if !exists {
+            let mut connection = self.connection().await?;
+            sqlx::query(self.schema.sql("SELECT howdah.create_queue($1)")).bind(queue).execute(&mut connection).await?;
+            connection.close().await?;
+        }
+        self.known_queues().insert(queue.to_owned());
+        Ok(())
+    }
+
+    fn known_queues(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses a text that PostgreSQL cannot store, before it costs the caller their transaction.
+fn check_text(field: &str, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Error::invalid(field, "must not contain the character NUL (\\0), which PostgreSQL cannot store"));
+    }
+    Ok(())
+}

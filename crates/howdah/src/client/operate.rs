@@ -1,0 +1,155 @@
+//! What people do to jobs and queues that are there: cancel, retry, pause, resume.
+//!
+//! Invariant: each is one SQL function, and says what became of its object. Limit: one job at a time.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Howdah, check_text};
+use crate::error::{Error, Result};
+use crate::job::JobId;
+
+/// Where a job is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum JobState {
+    /// Due later: delayed, or between two attempts.
+    Scheduled,
+    /// Waits for a dependency, a key or a slot.
+    Blocked,
+    /// Waits for a worker.
+    Ready,
+    /// A worker has it.
+    Running,
+    /// Ended well.
+    Completed,
+    /// Ended because somebody wished so.
+    Cancelled,
+    /// Ended because it was too late to run it.
+    Expired,
+    /// Ended because its last attempt failed, or because it was discarded. It can be retried.
+    Dead,
+}
+
+impl JobState {
+    const ALL: [(Self, &'static str); 8] = [
+        (Self::Scheduled, "scheduled"),
+        (Self::Blocked, "blocked"),
+        (Self::Ready, "ready"),
+        (Self::Running, "running"),
+        (Self::Completed, "completed"),
+        (Self::Cancelled, "cancelled"),
+        (Self::Expired, "expired"),
+        (Self::Dead, "dead"),
+    ];
+
+    /// Its name in SQL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(state, _)| *state == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for JobState {
+    type Err = Error;
+    fn from_str(s: &str) -> Result<Self> {
+        Self::ALL.iter().find(|(_, name)| *name == s).map(|(state, _)| *state).ok_or_else(|| {
+            Error::invalid("state", "must be scheduled, blocked, ready, running, completed, cancelled, expired or dead")
+        })
+    }
+}
+
+/// What a wish to cancel came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cancelled {
+    /// It waited, and will not run.
+    Now,
+    /// It runs: its handler's [`cancelled`](crate::Ctx::cancelled) token fires within a heartbeat.
+    Asked,
+    /// It had ended before; nothing was changed.
+    TooLate(JobState),
+}
+
+impl Howdah {
+    /// Cancels a job. `None`: there is no such job. The SQL function behind it is `howdah.cancel`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn cancel(&self, job: JobId) -> Result<Option<Cancelled>> {
+        let state: Option<String> =
+            sqlx::query_scalar(self.names().sql("SELECT howdah.cancel($1)")).bind(job.0).fetch_one(self.pool()).await?;
+        Ok(match state.as_deref() {
+            None => None,
+            Some("cancelled") => Some(Cancelled::Now),
+            Some("cancelling") => Some(Cancelled::Asked),
+            Some(state) => Some(Cancelled::TooLate(state.parse()?)),
+        })
+    }
+
+    /// Runs a dead job again, with all its attempts, or a scheduled one at once. Returns the state that it is in
+    /// then; `None`: there is no such job. The SQL function behind it is `howdah.retry`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn retry(&self, job: JobId) -> Result<Option<JobState>> {
+        let state: Option<String> =
+            sqlx::query_scalar(self.names().sql("SELECT howdah.retry($1)")).bind(job.0).fetch_one(self.pool()).await?;
+        state.map(|state| state.parse()).transpose()
+    }
+
+    /// The state of a job; `None`: there is no such job, or it ended longer ago than history is kept.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn state(&self, job: JobId) -> Result<Option<JobState>> {
+        let state: Option<String> = sqlx::query_scalar(self.names().sql("SELECT state FROM howdah.jobs WHERE id = $1"))
+            .bind(job.0)
+            .fetch_optional(self.pool())
+            .await?;
+        state.map(|state| state.parse()).transpose()
+    }
+
+    /// Makes a queue with default settings, or does nothing if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless the name is 1 to 128 bytes without control characters.
+    pub async fn create_queue(&self, name: &str) -> Result<()> {
+        check_text("queue", name)?;
+        sqlx::query(self.names().sql("SELECT howdah.create_queue($1)")).bind(name).execute(self.pool()).await?;
+        Ok(())
+    }
+
+    /// Stops claims from a queue until it is resumed, over restarts; what runs goes on. Returns whether it was
+    /// running before. The SQL function behind it is `howdah.pause_queue`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownQueue`].
+    pub async fn pause_queue(&self, name: &str, by: Option<&str>, reason: Option<&str>) -> Result<bool> {
+        check_text("queue", name)?;
+        Ok(sqlx::query_scalar(self.names().sql("SELECT howdah.pause_queue($1, $2, $3)"))
+            .bind(name)
+            .bind(by)
+            .bind(reason)
+            .fetch_one(self.pool())
+            .await?)
+    }
+
+    /// Lets claims from a paused queue go on. Returns whether it was paused.
+    ///
+    /// # Errors
+    /// [`Error::UnknownQueue`].
+    pub async fn resume_queue(&self, name: &str) -> Result<bool> {
+        check_text("queue", name)?;
+        Ok(sqlx::query_scalar(self.names().sql("SELECT howdah.resume_queue($1)"))
+            .bind(name)
+            .fetch_one(self.pool())
+            .await?)
+    }
+}

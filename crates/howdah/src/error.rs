@@ -1,0 +1,114 @@
+//! What the library says when it refuses.
+//!
+//! Invariant: every variant names what is wrong and what to do; no message holds a payload or a password.
+//! Limit: errors of handlers are not here, see [`JobError`](crate::JobError).
+
+use sqlx::postgres::PgDatabaseError;
+
+use crate::job::JobId;
+
+/// The result of everything that talks to the queue.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why the queue refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A queue that does not exist (SQL code `HD001`). Workers create the queues that they serve, and jobs the
+    /// one that they declare; one that is only named at an `enqueue` has to be there.
+    #[error("{message}. {hint}")]
+    UnknownQueue {
+        /// Which one.
+        message: String,
+        /// How to create it.
+        hint: String,
+    },
+    /// An argument that no job may have (SQL code `HD002`). Nothing was written.
+    #[error("{field}: {message}{}{hint}", if hint.is_empty() { "" } else { ". " })]
+    Invalid {
+        /// The field: `payload`, `priority`, `delay`, ...
+        field: String,
+        /// What is wrong with it.
+        message: String,
+        /// What to do; may be empty.
+        hint: String,
+    },
+    /// The job's lease is not held any more (SQL code `HD010`): another worker has the job, or it has ended.
+    /// Roll back the transaction, and stop working on the job.
+    #[error("job {job} is not held by this attempt any more: another worker has it, or it has ended")]
+    LeaseLost {
+        /// The job.
+        job: JobId,
+    },
+    /// The database has no queue.
+    #[error(
+        "there is no howdah in the schema {schema:?} of this database: call `migrate()`, or run `howdah migrate up`"
+    )]
+    NotInstalled {
+        /// The schema that was looked for.
+        schema: String,
+    },
+    /// The database's queue is of another release.
+    #[error(
+        "the schema {schema:?} is at version {found}, and this program knows version {known}: {}",
+        if found < known { "call `migrate()`, or run `howdah migrate up`" } else { "use a newer release of howdah" }
+    )]
+    SchemaMismatch {
+        /// The schema.
+        schema: String,
+        /// Its version.
+        found: i32,
+        /// The newest version that this release knows.
+        known: i32,
+    },
+    /// The worker's connections go through a transaction pooler, behind which sessions are shared.
+    #[error(
+        "this connection goes through a transaction pooler (two sessions share the server process {backend_pid}), \
+         where LISTEN and prepared statements are unsafe: give the worker a direct URL with `Howdah::builder().worker_url(...)`"
+    )]
+    Pooler {
+        /// The process that both sessions had.
+        backend_pid: i32,
+    },
+    /// A worker without handlers, or with two for one kind.
+    #[error("{0}")]
+    Worker(String),
+    /// The database failed, or could not be reached.
+    #[error("database: {0}")]
+    Database(#[source] sqlx::Error),
+}
+
+impl Error {
+    pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid { field: field.to_owned(), message: message.into(), hint: String::new() }
+    }
+
+    /// Whether the same call may succeed later: the database could not be reached, or gave up for now.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(e)) => e.code().is_some_and(|code| {
+                // Connection, resources, operator intervention, serialization, deadlock, statement timeout.
+                ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) || code == "55P03"
+            }),
+            Self::Database(e) => {
+                matches!(e, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(e) = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>()) else {
+            return Self::Database(error);
+        };
+        let (message, hint) = (e.message().to_owned(), e.hint().unwrap_or_default().to_owned());
+        match e.code() {
+            "HD001" => Self::UnknownQueue { message, hint },
+            "HD002" => Self::Invalid { field: e.column().unwrap_or("argument").to_owned(), message, hint },
+            _ => Self::Database(error),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What a handler knows of its attempt.
+//!
+//! Invariant: a context belongs to one attempt; when that is not the current one any more,
+//! [`Ctx::cancelled`] has fired and [`Ctx::complete_in`] refuses. Limit: [`Ctx::lease_held`] is what the worker
+//! knows, [`Ctx::check_lease`] asks.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime};
+
+use sqlx::PgConnection;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Howdah;
+use crate::error::{Error, Result};
+use crate::job::JobId;
+use crate::sqltime::Micros;
+
+/// Takes a part of the worker's state, so that a handler asks only for what it needs. Every `Clone` type is a
+/// part of itself.
+pub trait FromRef<S> {
+    /// The part.
+    fn from_ref(state: &S) -> Self;
+}
+
+impl<T: Clone> FromRef<T> for T {
+    fn from_ref(state: &T) -> T {
+        state.clone()
+    }
+}
+
+/// One attempt at one job, as the worker and the handler share it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Call {
+    pub(crate) howdah: Howdah,
+    pub(crate) id: JobId,
+    pub(crate) lease_id: i64,
+    pub(crate) queue: Arc<str>,
+    pub(crate) attempt: u16,
+    pub(crate) max_attempts: u16,
+    pub(crate) priority: u8,
+    pub(crate) enqueued_micros: i64,
+    pub(crate) started: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) cancelled: CancellationToken,
+    /// Somebody asked for the job to be cancelled.
+    pub(crate) cancel_asked: AtomicBool,
+    /// The lease is known to be lost.
+    pub(crate) lost: AtomicBool,
+    /// `complete_in` was called and did not refuse.
+    pub(crate) completed_in: AtomicBool,
+}
+
+/// What a handler knows of its attempt, and its part of the worker's state, to which it derefs.
+pub struct Ctx<T = ()> {
+    call: Arc<Call>,
+    state: T,
+}
+
+impl<T> Ctx<T> {
+    pub(crate) fn new(call: Arc<Call>, state: T) -> Self {
+        Self { call, state }
+    }
+
+    /// The job's number.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.call.id
+    }
+
+    /// Which attempt this is, from 1. Attempts that a dead worker had begun count.
+    #[must_use]
+    pub fn attempt(&self) -> u16 {
+        self.call.attempt
+    }
+
+    /// After how many failed attempts the job is dead.
+    #[must_use]
+    pub fn max_attempts(&self) -> u16 {
+        self.call.max_attempts
+    }
+
+    /// Whether a failure now is the last one.
+    #[must_use]
+    pub fn is_last_attempt(&self) -> bool {
+        self.call.attempt >= self.call.max_attempts
+    }
+
+    /// The queue that it came from.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.call.queue
+    }
+
+    /// 0 runs first, 9 last.
+    #[must_use]
+    pub fn priority(&self) -> u8 {
+        self.call.priority
+    }
+
+    /// When it was enqueued, by the server's clock.
+    #[must_use]
+    pub fn enqueued_at(&self) -> SystemTime {
+        Micros(self.call.enqueued_micros).time()
+    }
+
+    /// When this attempt is stopped and counts as failed; `None`: the job has no timeout.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.call.deadline
+    }
+
+    /// Fires when the attempt should end: somebody cancelled the job, its lease was lost, or the worker stops
+    /// and its grace period is over. A handler that takes seconds should look at it.
+    #[must_use]
+    pub fn cancelled(&self) -> &CancellationToken {
+        &self.call.cancelled
+    }
+
+    /// Whether, as far as the worker knows, the job is still this attempt's.
+    #[must_use]
+    pub fn lease_held(&self) -> bool {
+        !self.call.lost.load(Ordering::Acquire)
+    }
+
+    /// Asks the database whether the job is still this attempt's: before doing what cannot be undone.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] if it is not; [`Error::Database`]. The SQL function behind it is `howdah.holds`.
+    pub async fn check_lease(&self) -> Result<()> {
+        let call = &self.call;
+        let held: bool = sqlx::query_scalar(call.howdah.names().sql("SELECT howdah.holds($1, $2)"))
+            .bind(call.lease_id)
+            .bind(call.id.0)
+            .fetch_one(call.howdah.pool())
+            .await?;
+        if held { Ok(()) } else { Err(self.lost()) }
+    }
+
+    /// Completes the job inside the handler's own transaction, with its writes and the jobs that it enqueues
+    /// next: all commit or none. Commit it, and return `Ok`. If it is not committed, the attempt has failed.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] if the job is not this attempt's any more: roll back. The SQL function behind it is
+    /// `howdah.complete_in`.
+    pub async fn complete_in(&self, transaction: &mut PgConnection) -> Result<()> {
+        let call = &self.call;
+        let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
+        sqlx::query(call.howdah.names().sql("SELECT howdah.complete_in($1, $2, $3)"))
+            .bind(call.lease_id)
+            .bind(call.id.0)
+            .bind(run_ms)
+            .execute(transaction)
+            .await
+            .map_err(|e| match e.as_database_error().and_then(|e| e.code()).as_deref() {
+                Some("HD010") => self.lost(),
+                _ => e.into(),
+            })?;
+        call.completed_in.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The queue, to enqueue what comes next.
+    #[must_use]
+    pub fn howdah(&self) -> &Howdah {
+        &self.call.howdah
+    }
+
+    /// The handler's part of the worker's state.
+    #[must_use]
+    pub fn state(&self) -> &T {
+        &self.state
+    }
+
+    fn lost(&self) -> Error {
+        self.call.lost.store(true, Ordering::Release);
+        self.call.cancelled.cancel();
+        Error::LeaseLost { job: self.call.id }
+    }
+}
+
+impl<T> Deref for Ctx<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.state
+    }
+}
+
+impl<T> fmt::Debug for Ctx<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ctx").field("id", &self.call.id).field("attempt", &self.call.attempt).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,149 @@
+//! Bringing a database to the state that this release needs.
+//!
+//! Invariant: one process at a time does it, in one transaction: all of it or nothing. An application may keep
+//! running meanwhile. Limit: forward only; a schema newer than this release is refused.
+
+use std::time::SystemTime;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::{Schema, files};
+use crate::error::{Error, Result};
+use crate::sqltime::Micros;
+
+/// One step that a database has had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppliedMigration {
+    /// Counts from 1.
+    pub version: i32,
+    /// What it is about.
+    pub name: String,
+    /// When it was applied, by the server's clock; `None` if it is still to come.
+    pub applied_at: Option<SystemTime>,
+}
+
+/// How a database stands against this release. See [`Howdah::migration_status`](crate::Howdah::migration_status).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MigrationStatus {
+    /// Every step that this release or the database knows, in order.
+    pub migrations: Vec<AppliedMigration>,
+    /// Whether functions and views are those of this release.
+    pub code_current: bool,
+    /// The release that last installed functions and views.
+    pub release: Option<String>,
+}
+
+impl MigrationStatus {
+    /// Whether this release can work with the database as it is.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.code_current && self.migrations.iter().all(|m| m.applied_at.is_some())
+    }
+}
+
+/// The newest version that this release knows.
+pub(crate) fn newest() -> i32 {
+    files::migrations().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// The script of a fresh installation.
+pub(crate) fn script(schema: &Schema) -> String {
+    files::script(schema)
+}
+
+/// Applies what is missing. See [`Howdah::migrate`](crate::Howdah::migrate).
+pub(crate) async fn migrate(connection: &mut PgConnection, schema: &Schema) -> Result<()> {
+    let mut tx = connection.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('howdah.migrate.' || $1, 0))")
+        .bind(schema.name())
+        .execute(&mut *tx)
+        .await?;
+    let status = status(&mut tx, schema).await?;
+    refuse_newer(&status, schema)?;
+    if status.is_current() {
+        return Ok(());
+    }
+    if status.migrations.iter().all(|m| m.applied_at.is_none()) {
+        run(&mut tx, format!("CREATE SCHEMA IF NOT EXISTS {}", schema.name())).await?;
+    }
+    for step in files::migrations() {
+        if status.migrations.iter().any(|m| m.version == step.version && m.applied_at.is_some()) {
+            continue;
+        }
+        tracing::info!(schema = schema.name(), version = step.version, name = step.name, "migrating");
+        run(&mut tx, schema.text(step.sql)).await?;
+        sqlx::query(schema.sql("INSERT INTO howdah.migration (version, name) VALUES ($1, $2)"))
+            .bind(step.version)
+            .bind(step.name)
+            .execute(&mut *tx)
+            .await?;
+    }
+    run(&mut tx, schema.text(&files::code())).await?;
+    sqlx::query(schema.sql(
+        "INSERT INTO howdah.code (hash, release) VALUES ($1, $2)
+         ON CONFLICT (one) DO UPDATE SET hash = excluded.hash, release = excluded.release, applied_at = excluded.applied_at",
+    ))
+    .bind(files::code_hash())
+    .bind(env!("CARGO_PKG_VERSION"))
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Looks without changing anything.
+pub(crate) async fn status(connection: &mut PgConnection, schema: &Schema) -> Result<MigrationStatus> {
+    let installed: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(schema.text("howdah.migration"))
+        .fetch_one(&mut *connection)
+        .await?;
+    let (mut applied, mut code) = (Vec::new(), None);
+    if installed {
+        applied = sqlx::query_as::<_, (i32, String, Micros)>(
+            schema.sql("SELECT version, name, applied_at FROM howdah.migration ORDER BY version"),
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        code = sqlx::query_as::<_, (String, String)>(schema.sql("SELECT hash, release FROM howdah.code"))
+            .fetch_optional(&mut *connection)
+            .await?;
+    }
+    let mut migrations: Vec<_> = applied
+        .into_iter()
+        .map(|(version, name, at)| AppliedMigration { version, name, applied_at: Some(at.time()) })
+        .collect();
+    for step in files::migrations() {
+        if migrations.iter().all(|m| m.version != step.version) {
+            migrations.push(AppliedMigration { version: step.version, name: step.name.to_owned(), applied_at: None });
+        }
+    }
+    let code_current = code.as_ref().is_some_and(|(hash, _)| *hash == files::code_hash());
+    Ok(MigrationStatus { migrations, code_current, release: code.map(|(_, release)| release) })
+}
+
+/// What a worker asks before it starts: is the queue there, and neither older nor newer than this release?
+pub(crate) async fn check(connection: &mut PgConnection, schema: &Schema) -> Result<()> {
+    let status = status(connection, schema).await?;
+    refuse_newer(&status, schema)?;
+    match status.migrations.iter().rfind(|m| m.applied_at.is_some()) {
+        None => Err(Error::NotInstalled { schema: schema.name().to_owned() }),
+        Some(last) if last.version < newest() => {
+            Err(Error::SchemaMismatch { schema: schema.name().to_owned(), found: last.version, known: newest() })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn refuse_newer(status: &MigrationStatus, schema: &Schema) -> Result<()> {
+    match status.migrations.iter().find(|m| m.version > newest()) {
+        Some(m) => Err(Error::SchemaMismatch { schema: schema.name().to_owned(), found: m.version, known: newest() }),
+        None => Ok(()),
+    }
+}
+
+async fn run(connection: &mut PgConnection, sql: String) -> Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! The heartbeat, and the keeper's chores if this process is elected.
+//!
+//! Both on one connection: a chore is short, and a heartbeat that comes some hundred milliseconds late harms
+//! nobody. The keeper promotes what is due (by a timer for the next due time; in a stream of due jobs every 25 ms),
+//! rescues the jobs of dead workers, rotates and prunes.
+//!
+//! Invariant: every chore's statement checks that the term is still this worker's. Limit: without any keeper,
+//! nothing is promoted or rescued; the next heartbeat of any worker elects one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Settings;
+use super::link::{Link, Rows};
+use super::shared::Shared;
+use crate::client::Howdah;
+use crate::error::{Error, Result};
+
+/// How often the keeper looks for dead workers and for what was committed late.
+const TICK: Duration = Duration::from_millis(1500);
+/// How long an office that is not renewed lasts.
+const TERM_MS: i32 = 5000;
+/// In a stream of due jobs: how often to promote, and how long after the last one it is a stream.
+const STREAM_TICK: Duration = Duration::from_millis(25);
+const STREAM: Duration = Duration::from_millis(250);
+const ROTATE_EVERY: Duration = Duration::from_secs(10);
+/// Turns and truncations at a time, between which the heartbeat has its turn.
+const ROTATIONS: usize = 8;
+/// What `howdah.keep` promotes at most.
+const MOST_PROMOTED: i32 = 1000;
+
+struct Office {
+    term: i64,
+    /// The next tick, and whether it is one that looks at everything.
+    tick_at: Instant,
+    sweep_at: Instant,
+    rotate_at: Instant,
+    /// A job was promoted at this time.
+    promoted: Option<Instant>,
+}
+
+pub(super) struct Chores {
+    shared: Arc<Shared>,
+    link: Link,
+    beat_at: Instant,
+    office: Option<Office>,
+}
+
+impl Chores {
+    pub(super) fn new(shared: Arc<Shared>, link: Link) -> Self {
+        Self { shared, link, beat_at: Instant::now(), office: None }
+    }
+
+    /// Runs until the worker leaves; then unregisters it.
+    pub(super) async fn run(mut self) {
+        let leaving = self.shared.leaving.clone();
+        while !leaving.is_cancelled() {
+            if let Err(error) = self.turn().await {
+                if is_over(&error) {
+                    tracing::info!("another worker is the keeper now");
+                    self.office = None;
+                } else {
+                    tokio::select! {
+                        () = self.link.failed(&error) => {}
+                        () = leaving.cancelled() => {}
+                    }
+                }
+                continue;
+            }
+            let next = self.office.as_ref().map_or(self.beat_at, |o| o.tick_at.min(o.rotate_at).min(self.beat_at));
+            tokio::select! {
+                () = tokio::time::sleep_until(next.into()) => {}
+                () = self.shared.beat.notified() => self.beat_at = Instant::now(),
+                () = self.shared.due.notified() => {
+                    if let Some(office) = &mut self.office {
+                        office.tick_at = Instant::now();
+                    }
+                }
+                () = leaving.cancelled() => {}
+            }
+        }
+        self.leave().await;
+    }
+
+    async fn turn(&mut self) -> Result<()> {
+        let now = Instant::now();
+        if now >= self.beat_at {
+            self.heartbeat().await?;
+            self.beat_at = now + self.shared.settings.heartbeat;
+        }
+        if self.office.as_ref().is_some_and(|o| now >= o.tick_at) {
+            self.tick().await?;
+        }
+        if self.office.as_ref().is_some_and(|o| now >= o.rotate_at) {
+            self.rotate().await?;
+        }
+        Ok(())
+    }
+
+    async fn heartbeat(&mut self) -> Result<()> {
+        let (shared, worker) = (&self.shared, self.shared.worker_id());
+        let sql = shared.howdah.names().sql("SELECT alive, keeper_vacant, cancelled FROM howdah.heartbeat($1)");
+        let (alive, vacant, cancelled): (bool, bool, Vec<i64>) =
+            self.link.row(sqlx::query_as(sql).bind(worker)).await?;
+        if !alive {
+            tracing::warn!(worker, "this worker was given up: its heartbeat was overdue; registering again");
+            let queues: Vec<&str> = shared.queues.iter().map(|q| q.name.as_ref()).collect();
+            let query = start_worker(&shared.howdah, &shared.settings, &queues, shared.kinds.as_deref());
+            let (id,) = self.link.row(query).await?;
+            self.shared.lost_everything(id);
+            self.office = None;
+            return Ok(());
+        }
+        self.shared.ask_to_cancel(&cancelled);
+        if vacant && self.shared.settings.keeper && !self.shared.stopping.is_cancelled() {
+            self.stand_for_office().await?;
+        }
+        Ok(())
+    }
+
+    async fn stand_for_office(&mut self) -> Result<()> {
+        let (shared, worker) = (&self.shared, self.shared.worker_id());
+        let sql = shared.howdah.names().sql("SELECT howdah.elect_keeper($1, $2)");
+        let (term,): (Option<i64>,) = self.link.row(sqlx::query_as(sql).bind(worker).bind(TERM_MS)).await?;
+        if let Some(term) = term {
+            tracing::info!(worker, term, "this worker is the keeper now");
+            let now = Instant::now();
+            self.office = Some(Office { term, tick_at: now, sweep_at: now, rotate_at: now, promoted: None });
+        }
+        Ok(())
+    }
+
+    async fn tick(&mut self) -> Result<()> {
+        let Some(office) = &mut self.office else { return Ok(()) };
+        let now = Instant::now();
+        let sweep = now >= office.sweep_at;
+        let streaming = office.promoted.is_some_and(|at| now.duration_since(at) < STREAM);
+        let (shared, worker, term) = (&self.shared, self.shared.worker_id(), office.term);
+        let sql = shared.howdah.names().sql("SELECT promoted, next_ms, rescued FROM howdah.keep($1, $2, $3, $4, $5)");
+        let tick_ms = i32::try_from(TICK.as_millis()).unwrap_or(i32::MAX);
+        let query = sqlx::query_as(sql).bind(worker).bind(term).bind(sweep).bind(streaming).bind(tick_ms);
+        let (promoted, next_ms, rescued): (i32, Option<i64>, Option<Vec<String>>) = self.link.row(query).await?;
+        for line in rescued.unwrap_or_default() {
+            tracing::warn!("rescued the jobs of a dead worker: {line}");
+        }
+        let now = Instant::now();
+        if promoted > 0 {
+            office.promoted = Some(now);
+        }
+        if sweep && promoted < MOST_PROMOTED {
+            office.sweep_at = now + TICK;
+        }
+        let mut wait = if streaming { STREAM_TICK } else { TICK };
+        if promoted == MOST_PROMOTED {
+            wait = Duration::ZERO;
+        }
+        if let Some(next) = next_ms.and_then(|ms| u64::try_from(ms).ok()) {
+            wait = wait.min(Duration::from_millis(next.max(1)));
+        }
+        office.tick_at = now + wait;
+        Ok(())
+    }
+
+    async fn rotate(&mut self) -> Result<()> {
+        let Some(office) = &mut self.office else { return Ok(()) };
+        office.rotate_at = Instant::now() + ROTATE_EVERY;
+        for _ in 0..ROTATIONS {
+            let sql = self.shared.howdah.names().sql("SELECT howdah.rotate()");
+            let (done,): (Option<String>,) = self.link.row(sqlx::query_as(sql)).await?;
+            let Some(done) = done else { return Ok(()) };
+            tracing::debug!("{done}");
+        }
+        office.rotate_at = Instant::now();
+        Ok(())
+    }
+
+    /// Leaves the office and the list of workers; what is still held goes to others.
+    async fn leave(&mut self) {
+        let (shared, worker) = (&self.shared, self.shared.worker_id());
+        let names = shared.howdah.names();
+        let resign = sqlx::query_as::<_, (bool,)>(names.sql("SELECT howdah.resign_keeper($1)")).bind(worker);
+        let stop = sqlx::query_as::<_, (i32,)>(names.sql("SELECT howdah.stop_worker($1)")).bind(worker);
+        let left = match self.link.row(resign).await {
+            Ok(_) => self.link.row(stop).await,
+            Err(error) => Err(error),
+        };
+        match left {
+            Ok((0,)) => {}
+            Ok((jobs,)) => tracing::warn!(jobs, "gave up jobs that had not ended"),
+            Err(error) => {
+                tracing::warn!(%error, "could not say goodbye: the jobs it holds are rescued when its lease ends")
+            }
+        }
+        self.link.close().await;
+    }
+}
+
+/// Makes this process a worker; gives its id.
+pub(super) fn start_worker<'q>(
+    howdah: &Howdah,
+    settings: &'q Settings,
+    queues: &[&'q str],
+    kinds: Option<&'q [String]>,
+) -> Rows<'q, (i64,)> {
+    let ms = |d: Duration| i32::try_from(d.as_millis()).unwrap_or(i32::MAX);
+    sqlx::query_as(howdah.names().sql("SELECT howdah.start_worker($1, $2, $3, $4, $5, $6)"))
+        .bind(&settings.name)
+        .bind(ms(settings.lease))
+        .bind(ms(settings.heartbeat))
+        .bind(queues.to_vec())
+        .bind(kinds)
+        .bind(concat!("howdah ", env!("CARGO_PKG_VERSION")))
+}
+
+/// Whether another keeper was elected.
+fn is_over(error: &Error) -> bool {
+    matches!(error, Error::Database(e) if e.as_database_error().and_then(|e| e.code()).as_deref() == Some("HD011"))
+}

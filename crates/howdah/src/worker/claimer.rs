@@ -1,0 +1,226 @@
+//! Takes jobs out of the database into the buffers, as many as can start.
+//!
+//! Invariant: one claim at a time, so that a process is one claimer to the database, however many queues it
+//! serves. The commit of a claim does not wait for the disk: losing one means that its jobs are claimed again.
+//! Limit: it looks when a runner is free, when it is woken, and when [`Sleep`] says so.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+use sqlx::types::Json;
+
+use super::flusher::is_unknown_worker;
+use super::fronts::Fronts;
+use super::link::Link;
+use super::queue::{Claimed, Lease, Queue};
+use super::shared::Shared;
+use super::sleep::{Next, Sleep};
+use crate::error::Result;
+use crate::sqltime::Micros;
+
+/// How often a listening worker looks without being told to.
+const LOOK_ANYWAY: Duration = Duration::from_secs(2);
+/// Jobs that were claimed ahead and have not started after this are given back.
+const STALE: Duration = Duration::from_millis(250);
+const FOREVER: Duration = Duration::from_secs(3600);
+
+/// Starts runners: so many, for this queue.
+pub(super) type Start = Box<dyn Fn(&Arc<Queue>, usize) + Send + Sync>;
+
+type Row = (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros);
+
+struct Look {
+    queue: Arc<Queue>,
+    fronts: Fronts,
+    sleep: Sleep,
+    /// When to look again by itself.
+    at: Instant,
+    /// There was no free hand when it last wanted to look.
+    full: bool,
+}
+
+pub(super) struct Claimer {
+    shared: Arc<Shared>,
+    link: Link,
+    start: Start,
+    looks: Vec<Look>,
+}
+
+impl Claimer {
+    pub(super) fn new(shared: Arc<Shared>, link: Link, start: Start) -> Self {
+        let now = Instant::now();
+        let looks = shared
+            .queues
+            .iter()
+            .map(|queue| Look {
+                queue: Arc::clone(queue),
+                fronts: Fronts::default(),
+                sleep: Sleep::new(now),
+                at: now,
+                full: false,
+            })
+            .collect();
+        Self { shared, link, start, looks }
+    }
+
+    /// Runs until the worker stops; then gives back what has not started.
+    pub(super) async fn run(mut self) {
+        let stopping = self.shared.stopping.clone();
+        while !stopping.is_cancelled() {
+            for i in 0..self.looks.len() {
+                if let Err(error) = self.look(i).await {
+                    if is_unknown_worker(&error) {
+                        // Given up by the keeper: the heartbeat finds out and registers again.
+                        self.shared.beat.notify_one();
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    } else {
+                        tokio::select! {
+                            () = self.link.failed(&error) => {}
+                            () = stopping.cancelled() => {}
+                        }
+                    }
+                }
+            }
+            let next = self.looks.iter().map(|look| look.at).min().unwrap_or_else(Instant::now);
+            tokio::select! {
+                () = tokio::time::sleep_until(next.into()) => {}
+                () = self.shared.look.notified() => {}
+                () = stopping.cancelled() => {}
+            }
+        }
+        for look in &self.looks {
+            self.shared.give_back(look.queue.take_all());
+        }
+        self.link.close().await;
+    }
+
+    /// Looks into one queue, if it is time and there is a free hand.
+    async fn look(&mut self, i: usize) -> Result<()> {
+        let now = Instant::now();
+        let look = &mut self.looks[i];
+        let woken = look.queue.woken.swap(false, Ordering::AcqRel);
+        let withdraw = woken && look.sleep.woken(now);
+        self.shared.give_back(look.queue.take_stale(STALE));
+        let wanted = look.queue.wanted();
+        if wanted == 0 {
+            look.full = true;
+            look.at = now + if look.queue.is_idle() { FOREVER } else { STALE };
+            return self.withdraw(i).await;
+        }
+        if !(woken || look.full || now >= look.at) {
+            return Ok(());
+        }
+        look.full = false;
+        if woken {
+            look.fronts.sweep();
+        }
+        if withdraw {
+            self.withdraw(i).await?;
+        }
+        self.claim_or_sleep(i, wanted).await
+    }
+
+    async fn claim_or_sleep(&mut self, i: usize, wanted: usize) -> Result<()> {
+        let now = Instant::now();
+        let fronts = self.looks[i].fronts.next(now);
+        let swept = fronts.is_none();
+        let found = match self.claim(i, wanted, fronts).await {
+            Ok(found) => found,
+            Err(error) => {
+                let look = &mut self.looks[i];
+                look.fronts.sweep();
+                look.at = now;
+                return Err(error);
+            }
+        };
+        let poll = if self.shared.listening.load(Ordering::Acquire) { LOOK_ANYWAY } else { self.shared.settings.poll };
+        let look = &mut self.looks[i];
+        if found > 0 {
+            look.sleep.found(now);
+            look.at = now;
+            return Ok(());
+        }
+        if !swept {
+            // Nothing behind the front: look everywhere before believing it.
+            look.fronts.sweep();
+            look.at = now;
+            return Ok(());
+        }
+        match look.sleep.found_nothing(now, poll) {
+            Next::LookIn(wait) => {
+                look.at = Instant::now() + wait;
+                // The fronts may be used until then; the look after it is a sweep again.
+                look.fronts.sweep();
+            }
+            Next::Announce => {
+                let (queue, worker) = (look.queue.id, self.shared.worker_id());
+                self.announce("SELECT howdah.fall_asleep($1, ARRAY[$2])", worker, queue).await?;
+                let look = &mut self.looks[i];
+                look.sleep.fell_asleep();
+                look.fronts.sweep();
+                look.at = now;
+            }
+        }
+        Ok(())
+    }
+
+    /// One claim. Returns how many jobs it took.
+    async fn claim(&mut self, i: usize, wanted: usize, fronts: Option<Vec<i64>>) -> Result<usize> {
+        let (shared, look) = (&self.shared, &mut self.looks[i]);
+        let sql = "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at
+                     FROM howdah.claim($1, $2, $3, $4, $5)";
+        let worker = shared.worker_id();
+        let asked = Instant::now();
+        let rows: Vec<Row> = self
+            .link
+            .rows(
+                sqlx::query_as(shared.howdah.names().sql(sql))
+                    .bind(worker)
+                    .bind(look.queue.name.as_ref())
+                    .bind(i32::try_from(wanted).unwrap_or(1))
+                    .bind(&shared.kinds)
+                    .bind(&fronts),
+            )
+            .await?;
+        let Some(first) = rows.first() else { return Ok(0) };
+        let lease = Arc::new(Lease { id: first.0, jobs: rows.len(), claimed: asked });
+        let found = rows.len();
+        let jobs = rows.into_iter().enumerate().map(|(position, row)| {
+            look.fronts.saw(asked, row.6, row.1);
+            Claimed {
+                lease: Arc::clone(&lease),
+                position,
+                id: row.1,
+                kind: row.2,
+                payload: row.3.0,
+                attempt: row.4,
+                max_attempts: row.5,
+                priority: row.6,
+                enqueued_micros: row.7.0,
+            }
+        });
+        let runners = look.queue.push(jobs);
+        (self.start)(&look.queue, runners);
+        Ok(found)
+    }
+
+    /// Takes the announcement back: notifications would wake nobody who could help.
+    async fn withdraw(&mut self, i: usize) -> Result<()> {
+        let look = &mut self.looks[i];
+        if !look.sleep.announced() {
+            return Ok(());
+        }
+        let (queue, worker) = (look.queue.id, self.shared.worker_id());
+        self.announce("SELECT howdah.stay_awake($1, ARRAY[$2])", worker, queue).await?;
+        self.looks[i].sleep.stays_awake(Instant::now());
+        Ok(())
+    }
+
+    async fn announce(&mut self, sql: &'static str, worker: i64, queue: i32) -> Result<()> {
+        let sql = self.shared.howdah.names().sql(sql);
+        self.link.rows::<()>(sqlx::query_as(sql).bind(worker).bind(queue)).await?;
+        Ok(())
+    }
+}

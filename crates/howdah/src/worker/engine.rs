@@ -1,0 +1,160 @@
+//! A worker from its start to its end.
+//!
+//! Invariant: it returns only when all of its tasks have ended and its connections are closed. Limit: what a
+//! handler has spawned by itself is its own business.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::chores::{Chores, start_worker};
+use super::claimer::Claimer;
+use super::flusher::Flusher;
+use super::ledger::Ledger;
+use super::link::Link;
+use super::queue::Queue;
+use super::runner::Runner;
+use super::shared::Shared;
+use super::{Settings, listener};
+use crate::client::Howdah;
+use crate::error::{Error, Result};
+use crate::handler::Handlers;
+use crate::schema::migrate;
+
+/// How long handlers that were told to end may take after the grace period.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
+    howdah: Howdah,
+    state: S,
+    handlers: Handlers<S>,
+    queues: Vec<(String, usize)>,
+    settings: Settings,
+    stop: F,
+) -> Result<()> {
+    let options = howdah.worker_options();
+    let mut chores = Link::new(&options, "chores", &[]);
+    // Losing a claim in a crash means that its jobs are claimed again: nothing that is worth waiting for the disk.
+    let mut claims = Link::new(&options, "claimer", &[("synchronous_commit", "off")]);
+    let kinds = handlers.kinds();
+    let mut stop = std::pin::pin!(stop);
+    let (worker_id, queues) = loop {
+        match begin(&howdah, &settings, &queues, kinds.as_deref(), &mut chores, &mut claims).await {
+            Ok(begun) => break begun,
+            Err(error) if error.is_transient() => tokio::select! {
+                () = chores.failed(&error) => {}
+                _ = &mut stop => return Ok(()),
+            },
+            Err(error) => return Err(error),
+        }
+    };
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared::new(howdah, settings, kinds, queues, worker_id, sender));
+    tracing::info!(worker = worker_id, name = shared.settings.name, "works");
+
+    let runner = Arc::new(Runner { shared: Arc::clone(&shared), handlers, state });
+    let start = Box::new(move |queue: &Arc<Queue>, tasks| runner.start(queue, tasks));
+    let claimer = Claimer::new(Arc::clone(&shared), claims, start);
+    let flusher = Flusher {
+        shared: Arc::clone(&shared),
+        link: Link::new(&options, "flusher", &[]),
+        finished: receiver,
+        ledger: Ledger::default(),
+    };
+    let _leave = LeaveOnDrop(Arc::clone(&shared));
+    let claimer = tokio::spawn(claimer.run());
+    let flusher = tokio::spawn(flusher.run());
+    let mut others = JoinSet::new();
+    if shared.settings.listen {
+        others.spawn(listener::run(Arc::clone(&shared), options));
+    }
+
+    let chores = tokio::spawn(Chores::new(Arc::clone(&shared), chores).run());
+    stop.await;
+    finish(&shared).await;
+    let _ = claimer.await;
+    shared.leaving.cancel();
+    let _ = flusher.await;
+    // The flusher has told everything: what is left in the worker's hands now is given up.
+    let _ = chores.await;
+    others.join_all().await;
+    tracing::info!(worker = worker_id, "stopped");
+    Ok(())
+}
+
+/// Whoever drops the future of a worker has stopped it, if not gracefully: no task goes on by itself.
+struct LeaveOnDrop(Arc<Shared>);
+
+impl Drop for LeaveOnDrop {
+    fn drop(&mut self) {
+        self.0.stopping.cancel();
+        self.0.aborting.cancel();
+        self.0.leaving.cancel();
+    }
+}
+
+/// Checks the database, and registers. Returns the worker's id and its queues.
+async fn begin(
+    howdah: &Howdah,
+    settings: &Settings,
+    queues: &[(String, usize)],
+    kinds: Option<&[String]>,
+    chores: &mut Link,
+    claims: &mut Link,
+) -> Result<(i64, Vec<Arc<Queue>>)> {
+    let claims_pid = backend_pid(claims.open().await?).await?;
+    let connection = chores.open().await?;
+    migrate::check(connection, howdah.names()).await?;
+    let pid = backend_pid(connection).await?;
+    if pid == claims_pid {
+        return Err(Error::Pooler { backend_pid: pid });
+    }
+    let names: Vec<&str> = queues.iter().map(|(name, _)| name.as_str()).collect();
+    let (worker_id,) = start_worker(howdah, settings, &names, kinds).fetch_one(&mut *connection).await?;
+    let mut served = Vec::new();
+    for (name, concurrency) in queues {
+        let sql = howdah.names().sql("SELECT id FROM howdah.queue WHERE name = $1");
+        let id = sqlx::query_scalar(sql).bind(name).fetch_one(&mut *connection).await?;
+        served.push(Arc::new(Queue::new(name, id, *concurrency)));
+    }
+    Ok((worker_id, served))
+}
+
+async fn backend_pid(connection: &mut PgConnection) -> Result<i32> {
+    Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(connection).await?)
+}
+
+/// Lets what runs come to its end: by itself, or told to, or cut off.
+async fn finish(shared: &Shared) {
+    shared.stopping.cancel();
+    for queue in &shared.queues {
+        shared.give_back(queue.take_all());
+    }
+    let grace_ends = Instant::now() + shared.settings.grace;
+    tracing::info!(grace_ms = shared.settings.grace.as_millis(), "stopping: no more claims, waiting for running jobs");
+    if idle_before(shared, grace_ends).await {
+        return;
+    }
+    tracing::warn!("the grace period is over: cancelling the jobs that still run");
+    shared.cancel_all();
+    if !idle_before(shared, Instant::now() + LAST_WORDS).await {
+        shared.aborting.cancel();
+        idle_before(shared, Instant::now() + LAST_WORDS).await;
+    }
+}
+
+/// Waits until nothing runs any more; runners tell when they end.
+async fn idle_before(shared: &Shared, end: Instant) -> bool {
+    while !shared.is_idle() {
+        let wait = (Instant::now() + Duration::from_millis(50)).min(end);
+        let _ = tokio::time::timeout_at(wait.into(), shared.look.notified()).await;
+        if Instant::now() >= end {
+            return shared.is_idle();
+        }
+    }
+    true
+}

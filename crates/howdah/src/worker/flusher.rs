@@ -1,0 +1,248 @@
+//! Tells the database how jobs ended, many at a time.
+//!
+//! Invariant: what is in the [`Ledger`] is told again until the database has answered, whatever happens to the
+//! connection. Whatever the database does not accept was lost: it is logged, and nothing else happens. Limit:
+//! an answer that was lost with the connection is asked for, see [`Flusher::report`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::time::timeout_at;
+
+use super::ledger::{Finished, Ledger, Page};
+use super::link::{Link, Rows};
+use super::shared::Shared;
+use crate::error::Error;
+use crate::handler::JobError;
+
+/// A job, or a lease.
+type Id = (i64,);
+
+/// How long the first of some finished jobs waits for company while there is much to do.
+const GATHER: Duration = Duration::from_millis(1);
+const MANY: usize = 512;
+
+pub(super) struct Flusher {
+    pub(super) shared: Arc<Shared>,
+    pub(super) link: Link,
+    pub(super) finished: mpsc::UnboundedReceiver<Finished>,
+    pub(super) ledger: Ledger,
+}
+
+impl Flusher {
+    /// Runs until the worker leaves and everything is told.
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::new();
+        let leaving = self.shared.leaving.clone();
+        loop {
+            let due = self.ledger.due().map_or_else(|| Instant::now() + Duration::from_secs(3600), |due| due);
+            tokio::select! {
+                biased;
+                got = self.finished.recv_many(&mut batch, 4096) => {
+                    if got > 1 {
+                        // A busy worker: the next ones are on their way.
+                        let until = (Instant::now() + GATHER).into();
+                        while batch.len() < MANY
+                            && timeout_at(until, self.finished.recv_many(&mut batch, 4096)).await.is_ok() {}
+                    }
+                }
+                () = tokio::time::sleep_until(due.into()) => {}
+                () = leaving.cancelled() => {
+                    while let Ok(finished) = self.finished.try_recv() {
+                        batch.push(finished);
+                    }
+                    self.note(&mut batch);
+                    self.flush(true).await;
+                    self.link.close().await;
+                    return;
+                }
+            }
+            self.note(&mut batch);
+            self.flush(false).await;
+        }
+    }
+
+    fn note(&mut self, batch: &mut Vec<Finished>) {
+        let now = Instant::now();
+        for finished in batch.drain(..) {
+            self.ledger.add(finished, now);
+        }
+    }
+
+    async fn flush(&mut self, everything: bool) {
+        let (whole, parts) = self.ledger.take(Instant::now(), everything);
+        if !whole.is_empty() {
+            self.tell_whole(&whole).await;
+        }
+        for page in parts {
+            self.tell_part(&page).await;
+        }
+    }
+
+    /// Leases whose jobs all ended well: one statement for all of them.
+    async fn tell_whole(&mut self, pages: &[Page]) {
+        let (mut ids, mut jobs, mut run_ms) = (Vec::new(), Vec::new(), Vec::new());
+        for page in pages {
+            ids.push(page.lease_id);
+            jobs.push(i32::try_from(page.done.len()).unwrap_or(i32::MAX));
+            let mut in_order: Vec<_> = page.done.iter().map(|(position, _, ms)| (*position, *ms)).collect();
+            in_order.sort_unstable();
+            run_ms.extend(in_order.into_iter().map(|(_, ms)| ms));
+        }
+        let sql = "SELECT howdah.complete_leases($1, $2, $3)";
+        let told = self
+            .insist(|shared: &Shared| {
+                let query = sqlx::query_as(shared.howdah.names().sql(sql));
+                query.bind(&ids).bind(&jobs).bind(&run_ms)
+            })
+            .await;
+        let Some((held, doubtful)) = told else { return };
+        let lost: Vec<i64> = pages
+            .iter()
+            .filter(|page| !held.contains(&page.lease_id))
+            .flat_map(|page| page.done.iter().map(|(_, id, _)| *id))
+            .collect();
+        self.report(&lost, doubtful).await;
+    }
+
+    async fn tell_part(&mut self, page: &Page) {
+        let lease = page.lease_id;
+        if !page.done.is_empty() {
+            let ids: Vec<i64> = page.done.iter().map(|(_, id, _)| *id).collect();
+            let run_ms: Vec<i32> = page.done.iter().map(|(_, _, ms)| *ms).collect();
+            let sql = "SELECT howdah.complete($1, $2, $3)";
+            self.tell(&ids, |shared: &Shared| {
+                let query = sqlx::query_as(shared.howdah.names().sql(sql));
+                query.bind(lease).bind(&ids).bind(&run_ms)
+            })
+            .await;
+        }
+        if !page.released.is_empty() {
+            let ids = &page.released;
+            let sql = "SELECT howdah.release($1, $2)";
+            self.tell(ids, |shared: &Shared| {
+                let query = sqlx::query_as(shared.howdah.names().sql(sql));
+                query.bind(lease).bind(ids)
+            })
+            .await;
+        }
+        let failed: Vec<_> = page.failed.iter().map(|(id, error, ms)| (*id, error, *ms)).collect();
+        self.tell_failed(lease, &failed).await;
+        if !page.completed_in.is_empty() {
+            self.tell_completed_in(page).await;
+        }
+    }
+
+    async fn tell_failed(&mut self, lease: i64, failed: &[(i64, &JobError, i32)]) {
+        if failed.is_empty() {
+            return;
+        }
+        let ids: Vec<i64> = failed.iter().map(|(id, ..)| *id).collect();
+        let verdicts: Vec<&str> = failed.iter().map(|(_, error, _)| error.verdict.as_str()).collect();
+        let kinds: Vec<String> = failed.iter().map(|(_, error, _)| storable(&error.kind)).collect();
+        let messages: Vec<String> = failed.iter().map(|(_, error, _)| storable(&error.message)).collect();
+        let delays: Vec<Option<i64>> = failed
+            .iter()
+            .map(|(_, error, _)| {
+                error.delay.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX).min(MOST_DELAY_MS))
+            })
+            .collect();
+        let run_ms: Vec<i32> = failed.iter().map(|(_, _, ms)| *ms).collect();
+        let sql = "SELECT job_id FROM howdah.fail($1, $2, $3, $4, $5, $6, $7)";
+        self.tell(&ids, |shared: &Shared| {
+            let query = sqlx::query_as(shared.howdah.names().sql(sql)).bind(lease).bind(&ids).bind(&verdicts);
+            query.bind(&kinds).bind(&messages).bind(&delays).bind(&run_ms)
+        })
+        .await;
+    }
+
+    /// Jobs that their handlers have completed: let go of those whose transaction is committed; the others failed.
+    async fn tell_completed_in(&mut self, page: &Page) {
+        let ids: Vec<i64> = page.completed_in.iter().map(|(id, ..)| *id).collect();
+        let (worker, lease) = (self.shared.worker_id(), page.lease_id);
+        let sql = "SELECT howdah.forget($1, $2, $3)";
+        let told = self
+            .insist(|shared: &Shared| {
+                let query = sqlx::query_as(shared.howdah.names().sql(sql));
+                query.bind(worker).bind(lease).bind(&ids)
+            })
+            .await;
+        let Some((committed, _)) = told else { return };
+        let uncommitted =
+            JobError::retry("complete_in was called, and its transaction was not committed").kind("not_committed");
+        let failed: Vec<_> = page
+            .completed_in
+            .iter()
+            .filter(|(id, ..)| !committed.contains(id))
+            .map(|(id, error, ms)| (*id, error.as_ref().unwrap_or(&uncommitted), *ms))
+            .collect();
+        self.tell_failed(lease, &failed).await;
+    }
+
+    /// Settles some jobs of one lease, and reports those that were not ours any more.
+    async fn tell<'q>(&mut self, ids: &[i64], query: impl Fn(&Shared) -> Rows<'q, Id>) {
+        if let Some((settled, doubtful)) = self.insist(query).await {
+            let lost: Vec<i64> = ids.iter().filter(|id| !settled.contains(id)).copied().collect();
+            self.report(&lost, doubtful).await;
+        }
+    }
+
+    /// Asks until there is an answer. Returns it, and whether an earlier answer may have been lost; `None` if the
+    /// database refuses the statement itself, which asking again would not change.
+    async fn insist<'q>(&mut self, query: impl Fn(&Shared) -> Rows<'q, Id>) -> Option<(Vec<i64>, bool)> {
+        let mut doubtful = false;
+        loop {
+            let query = query(&self.shared);
+            match self.link.rows(query).await {
+                Ok(ids) => return Some((ids.into_iter().map(|(id,)| id).collect(), doubtful)),
+                Err(error) if error.is_transient() => {
+                    doubtful = true;
+                    self.link.failed(&error).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the database refused how jobs ended: they stay with this worker until it stops");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Says which results were refused. After a lost answer, those that had arrived are not among them.
+    async fn report(&mut self, lost: &[i64], doubtful: bool) {
+        let mut lost = lost.to_vec();
+        if doubtful && !lost.is_empty() {
+            let worker = self.shared.worker_id();
+            let sql = "SELECT id FROM howdah.jobs WHERE id = ANY($1) AND worker_id = $2 AND ended_at IS NOT NULL";
+            let ids = lost.clone();
+            let arrived = self
+                .insist(|shared: &Shared| {
+                    let query = sqlx::query_as(shared.howdah.names().sql(sql));
+                    query.bind(&ids).bind(worker)
+                })
+                .await;
+            if let Some((arrived, _)) = arrived {
+                lost.retain(|id| !arrived.contains(id));
+            }
+        }
+        for id in lost {
+            tracing::warn!(
+                job = id,
+                "the result was refused: the lease was lost, another worker has this job or it has ended"
+            );
+        }
+    }
+}
+
+/// 100 years.
+const MOST_DELAY_MS: i64 = 3_155_760_000_000;
+
+/// Text as PostgreSQL can store it.
+fn storable(text: &str) -> String {
+    text.chars().take(8192).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
+}
+
+/// Keeps the type of errors that the flusher handles in one place.
+pub(super) fn is_unknown_worker(error: &Error) -> bool {
+    matches!(error, Error::Database(e) if e.as_database_error().and_then(|e| e.code()).as_deref() == Some("HD004"))
+}

@@ -1,0 +1,149 @@
+//! What has finished and the database does not know yet, lease by lease.
+//!
+//! Invariant: every finished job leaves the ledger once. A lease whose jobs all ended well leaves as a whole, which
+//! costs the database one row however many they were. Limit: a lease that is only partly done waits a little
+//! for the rest, see [`PATIENCE`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::queue::Lease;
+use crate::handler::JobError;
+
+/// How long a finished job waits for the others of its lease.
+const PATIENCE: Duration = Duration::from_millis(15);
+
+/// A job that does not run any more.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) lease: Arc<Lease>,
+    pub(super) position: usize,
+    pub(super) id: i64,
+    pub(super) run_ms: i32,
+    pub(super) end: End,
+}
+
+#[derive(Debug)]
+pub(super) enum End {
+    Done,
+    Failed(JobError),
+    /// The handler has completed it in its own transaction, and may have failed afterwards.
+    CompletedIn(Option<JobError>),
+    /// It has not started.
+    Released,
+}
+
+/// The jobs of one lease that are to be told together.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    pub(super) lease_id: i64,
+    /// Place in the lease, id, milliseconds.
+    pub(super) done: Vec<(usize, i64, i32)>,
+    pub(super) failed: Vec<(i64, JobError, i32)>,
+    pub(super) completed_in: Vec<(i64, Option<JobError>, i32)>,
+    pub(super) released: Vec<i64>,
+    jobs: usize,
+    /// Jobs of the lease that were told before.
+    told: usize,
+    /// Since when the oldest of them waits.
+    since: Option<Instant>,
+}
+
+impl Page {
+    fn len(&self) -> usize {
+        self.done.len() + self.failed.len() + self.completed_in.len() + self.released.len()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.done.len() == self.jobs
+    }
+
+    /// When it should be told at the latest.
+    fn due(&self) -> Option<Instant> {
+        let since = self.since?;
+        Some(if self.told + self.len() == self.jobs || self.len() > self.done.len() { since } else { since + PATIENCE })
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pages: HashMap<i64, Page>,
+}
+
+impl Ledger {
+    pub(super) fn add(&mut self, finished: Finished, now: Instant) {
+        let lease = &finished.lease;
+        let page = self.pages.entry(lease.id).or_insert_with(|| Page {
+            lease_id: lease.id,
+            jobs: lease.jobs,
+            ..Page::default()
+        });
+        page.since.get_or_insert(now);
+        match finished.end {
+            End::Done => page.done.push((finished.position, finished.id, finished.run_ms)),
+            End::Failed(error) => page.failed.push((finished.id, error, finished.run_ms)),
+            End::CompletedIn(error) => page.completed_in.push((finished.id, error, finished.run_ms)),
+            End::Released => page.released.push(finished.id),
+        }
+    }
+
+    /// When the next page is due; `None` if there is none.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.pages.values().filter_map(Page::due).min()
+    }
+
+    /// Takes what is due: leases that are wholly done, and parts of others.
+    pub(super) fn take(&mut self, now: Instant, everything: bool) -> (Vec<Page>, Vec<Page>) {
+        let (mut whole, mut parts) = (Vec::new(), Vec::new());
+        self.pages.retain(|_, page| {
+            if !page.due().is_some_and(|due| everything || due <= now) {
+                return true;
+            }
+            let told = page.told + page.len();
+            let rest = Page { lease_id: page.lease_id, jobs: page.jobs, told, ..Page::default() };
+            let taken = std::mem::replace(page, rest);
+            if taken.is_whole() { &mut whole } else { &mut parts }.push(taken);
+            told < page.jobs
+        });
+        (whole, parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finished(lease: &Arc<Lease>, position: usize, end: End) -> Finished {
+        Finished { lease: Arc::clone(lease), position, id: 100 + i64::try_from(position).unwrap(), run_ms: 1, end }
+    }
+
+    #[test]
+    fn a_lease_that_is_wholly_done_leaves_at_once_and_a_part_waits_for_the_rest() {
+        let now = Instant::now();
+        let lease = Arc::new(Lease { id: 7, jobs: 2, claimed: now });
+        let mut ledger = Ledger::default();
+        ledger.add(finished(&lease, 0, End::Done), now);
+        assert_eq!(ledger.due(), Some(now + PATIENCE));
+        assert!(ledger.take(now, false).0.is_empty());
+        ledger.add(finished(&lease, 1, End::Done), now);
+        let (whole, parts) = ledger.take(now, false);
+        assert_eq!((whole.len(), whole[0].done.len(), parts.len()), (1, 2, 0));
+        assert_eq!(ledger.due(), None);
+    }
+
+    #[test]
+    fn a_lease_with_a_failure_is_told_job_by_job() {
+        let now = Instant::now();
+        let lease = Arc::new(Lease { id: 7, jobs: 3, claimed: now });
+        let mut ledger = Ledger::default();
+        ledger.add(finished(&lease, 0, End::Done), now);
+        ledger.add(finished(&lease, 1, End::Failed(JobError::retry("no"))), now);
+        let (whole, parts) = ledger.take(now, false);
+        assert_eq!((whole.len(), parts[0].done.len(), parts[0].failed.len()), (0, 1, 1));
+        ledger.add(finished(&lease, 2, End::Done), now);
+        let (whole, parts) = ledger.take(now, false);
+        assert_eq!((whole.len(), parts[0].done.len()), (0, 1), "the rest is not a whole lease");
+        assert!(ledger.pages.is_empty());
+    }
+}

@@ -1,0 +1,103 @@
+//! One connection of the worker, that comes back by itself.
+//!
+//! Invariant: a statement that did not end in time, or whose connection failed, is never followed by another on
+//! the same connection. Limit: a statement whose answer was lost may have been done.
+
+use std::future::Future;
+use std::time::Duration;
+
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
+use sqlx::query::QueryAs;
+use sqlx::{ConnectOptions, Connection, FromRow, PgConnection, Postgres};
+use tokio::time::timeout;
+
+use crate::error::{Error, Result};
+
+/// How long connecting, or one statement, may take. The server gives up a little earlier.
+const PATIENCE: Duration = Duration::from_secs(35);
+const SLOWEST_RETRY: Duration = Duration::from_secs(5);
+
+/// A statement with its arguments, that gives rows of one type.
+pub(super) type Rows<'q, T> = QueryAs<'q, Postgres, T, PgArguments>;
+
+pub(super) struct Link {
+    options: PgConnectOptions,
+    what: &'static str,
+    connection: Option<PgConnection>,
+    failures: u32,
+}
+
+impl Link {
+    pub(super) fn new(options: &PgConnectOptions, what: &'static str, settings: &[(&str, &str)]) -> Self {
+        let options = options
+            .clone()
+            .application_name(&format!("howdah {what}"))
+            .options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s"), ("jit", "off")])
+            .options(settings.iter().copied())
+            .disable_statement_logging();
+        Self { options, what, connection: None, failures: 0 }
+    }
+
+    /// Runs one statement, connecting first if need be.
+    pub(super) async fn rows<T>(&mut self, query: Rows<'_, T>) -> Result<Vec<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        self.open().await?;
+        let Some(mut connection) = self.connection.take() else { return Ok(Vec::new()) };
+        let result = in_time(async { Ok(query.fetch_all(&mut connection).await?) }).await;
+        // An answer, even a refusal, leaves the connection as it was; anything else leaves it in doubt.
+        if !matches!(&result, Err(Error::Database(e)) if e.as_database_error().is_none()) {
+            self.connection = Some(connection);
+        }
+        if result.is_ok() && self.failures > 0 {
+            tracing::info!(connection = self.what, "works again");
+            self.failures = 0;
+        }
+        result
+    }
+
+    /// Runs a statement that gives one row.
+    pub(super) async fn row<T>(&mut self, query: Rows<'_, T>) -> Result<T>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        self.rows(query).await?.pop().ok_or(Error::Database(sqlx::Error::RowNotFound))
+    }
+
+    /// The connection itself, for what is done before the worker runs.
+    pub(super) async fn open(&mut self) -> Result<&mut PgConnection> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => in_time(async { Ok(PgConnection::connect_with(&self.options).await?) }).await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Says that something failed, and waits before it is tried again: longer each time, up to 5 s.
+    pub(super) async fn failed(&mut self, error: &Error) {
+        if error.is_transient() {
+            self.connection = None;
+        }
+        let wait = Duration::from_millis(50 << self.failures.min(7)).min(SLOWEST_RETRY);
+        self.failures += 1;
+        let wait = wait.mul_f64(rand::random_range(0.8..1.2));
+        tracing::warn!(connection = self.what, %error, retry_ms = wait.as_millis(), "failed, trying again");
+        tokio::time::sleep(wait).await;
+    }
+
+    pub(super) async fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = timeout(Duration::from_secs(1), connection.close()).await;
+        }
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| {
+        Err(Error::Database(sqlx::Error::Io(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            "the server did not answer in time",
+        ))))
+    })
+}

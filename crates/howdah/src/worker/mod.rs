@@ -1,0 +1,255 @@
+//! The worker: claims jobs, runs them, says how they ended.
+//!
+//! One process has one [`Worker`]: four connections of its own and a handful of tasks. `claimer` takes jobs from
+//! the database into the buffers of `queue`; `runner` runs them; `flusher` tells the database how they ended;
+//! `chores` sends the heartbeat and does the keeper's work if this process is elected; `listener` hears of new
+//! jobs. They share what is in `shared`, and nothing else.
+//!
+//! Invariant: no database error ends a worker once it runs; every task reconnects by itself. Limit: a job is
+//! buffered here only if it can start at once or jobs take milliseconds.
+
+mod chores;
+mod claimer;
+mod engine;
+mod flusher;
+mod fronts;
+mod ledger;
+mod link;
+mod listener;
+mod queue;
+mod runner;
+mod shared;
+mod sleep;
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::client::Howdah;
+use crate::error::{Error, Result};
+use crate::handler::{Ctx, FromRef, Handler, Handlers, IntoOutcome, RawJob};
+
+/// How a worker goes about its work. The defaults are in [`Worker::new`].
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    name: String,
+    concurrency: usize,
+    heartbeat: Duration,
+    lease: Duration,
+    poll: Duration,
+    grace: Duration,
+    keeper: bool,
+    listen: bool,
+}
+
+/// Runs jobs. Give it handlers, then [`run_until`](Worker::run_until) something happens.
+///
+/// ```no_run
+/// use howdah::{Ctx, Howdah, Job, JobError, Worker};
+///
+/// #[derive(Job, serde::Serialize, serde::Deserialize)]
+/// struct Welcome { user: i64 }
+///
+/// #[derive(Clone)]
+/// struct Mailer;
+///
+/// async fn welcome(job: Welcome, cx: Ctx<Mailer>) -> Result<(), JobError> {
+///     println!("mail to user {}, attempt {}", job.user, cx.attempt());
+///     Ok(())
+/// }
+///
+/// # async fn example() -> Result<(), howdah::Error> {
+/// let howdah = Howdah::connect("postgres://localhost/app").await?;
+/// Worker::new(&howdah).state(Mailer).handle(welcome).run().await
+/// # }
+/// ```
+#[must_use = "a worker does nothing until it is run"]
+pub struct Worker<S = ()> {
+    howdah: Howdah,
+    state: S,
+    handlers: Handlers<S>,
+    queues: Vec<(String, usize)>,
+    settings: Settings,
+}
+
+impl Worker<()> {
+    /// A worker with these settings: 10 jobs of each queue at a time, a heartbeat every 2 s, a lease of 20 s, a
+    /// grace period of 30 s.
+    pub fn new(howdah: &Howdah) -> Self {
+        Self {
+            howdah: howdah.clone(),
+            state: (),
+            handlers: Handlers::new(),
+            queues: Vec::new(),
+            settings: Settings {
+                name: default_name(),
+                concurrency: 10,
+                heartbeat: Duration::from_secs(2),
+                lease: Duration::from_secs(20),
+                poll: Duration::from_millis(500),
+                grace: Duration::from_secs(30),
+                keeper: true,
+                listen: true,
+            },
+        }
+    }
+
+    /// Gives handlers something to work with: the application's own state. Call it before
+    /// [`handle`](Worker::handle).
+    ///
+    /// # Panics
+    /// If a handler was added before: it would not have the state.
+    pub fn state<S: 'static>(self, state: S) -> Worker<S> {
+        assert!(
+            self.handlers.typed.is_empty() && self.handlers.any.is_none(),
+            "call Worker::state before Worker::handle"
+        );
+        Worker { howdah: self.howdah, state, handlers: Handlers::new(), queues: self.queues, settings: self.settings }
+    }
+}
+
+impl<S: Send + Sync + 'static> Worker<S> {
+    /// Runs jobs of one type with this function. Only kinds that have a function are claimed.
+    pub fn handle<M, H: Handler<S, M>>(mut self, handler: H) -> Self {
+        self.handlers.add(handler);
+        self
+    }
+
+    /// Runs jobs of every kind that has no function of its own.
+    pub fn handle_any<T, F, Fut, R>(mut self, handler: F) -> Self
+    where
+        T: FromRef<S> + Send + Sync + 'static,
+        F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: IntoOutcome + 'static,
+    {
+        self.handlers.add_any(handler);
+        self
+    }
+
+    /// Serves this queue with so many jobs at a time, and only the queues named so. Without it: the queues that
+    /// the handlers' jobs declare. A queue that does not exist is created.
+    pub fn queue(mut self, name: impl Into<String>, concurrency: usize) -> Self {
+        self.queues.push((name.into(), concurrency));
+        self
+    }
+
+    /// How many jobs of each queue run at a time, where [`queue`](Self::queue) does not say; 10.
+    pub fn concurrency(mut self, jobs: usize) -> Self {
+        self.settings.concurrency = jobs;
+        self
+    }
+
+    /// What people see in `howdah.workers`; the host's name and the process id.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// How often the worker says that it lives, 10 ms to half the lease; 2 s.
+    pub fn heartbeat(mut self, every: Duration) -> Self {
+        self.settings.heartbeat = every;
+        self
+    }
+
+    /// How long after its last heartbeat its jobs are given to others, 100 ms to a day; 20 s.
+    pub fn lease(mut self, after: Duration) -> Self {
+        self.settings.lease = after;
+        self
+    }
+
+    /// How often it looks for jobs while it cannot listen; 500 ms.
+    pub fn poll(mut self, every: Duration) -> Self {
+        self.settings.poll = every;
+        self
+    }
+
+    /// How long running jobs may go on after the worker was told to stop; 30 s.
+    pub fn grace(mut self, at_most: Duration) -> Self {
+        self.settings.grace = at_most;
+        self
+    }
+
+    /// Whether it may be elected to do the chores (promote what is due, rescue, rotate); true. At least one
+    /// worker must.
+    pub fn keeper(mut self, may: bool) -> Self {
+        self.settings.keeper = may;
+        self
+    }
+
+    /// Whether it listens for new jobs; true. Without it, it polls.
+    pub fn listen(mut self, listen: bool) -> Self {
+        self.settings.listen = listen;
+        self
+    }
+
+    /// Runs until the process is told to stop: Ctrl-C, or SIGTERM.
+    ///
+    /// # Errors
+    /// As [`run_until`](Self::run_until).
+    pub async fn run(self) -> Result<()> {
+        self.run_until(told_to_stop()).await
+    }
+
+    /// Runs until this future is ready. Then it claims no more, gives back what has not started (the attempt does
+    /// not count), lets running jobs finish for the grace period, cancels the rest, tells the database how all of
+    /// them ended, and leaves.
+    ///
+    /// # Errors
+    /// Before it has started: [`Error::Worker`] for handlers or queues that make no sense,
+    /// [`Error::NotInstalled`] and [`Error::SchemaMismatch`], [`Error::Pooler`], and what the database refuses.
+    /// Once it runs, errors of the database are logged and survived.
+    pub async fn run_until<F: Future>(self, stop: F) -> Result<()> {
+        let queues = self.served_queues()?;
+        engine::run(self.howdah, self.state, self.handlers, queues, self.settings, stop).await
+    }
+
+    fn served_queues(&self) -> Result<Vec<(String, usize)>> {
+        if self.handlers.typed.is_empty() && self.handlers.any.is_none() {
+            return Err(Error::Worker("a worker needs at least one handler: call `.handle(your_function)`".to_owned()));
+        }
+        if let Some(kind) = self.handlers.twice {
+            return Err(Error::Worker(format!("two handlers do jobs of the kind {kind:?}: which one should?")));
+        }
+        let mut queues = self.queues.clone();
+        if queues.is_empty() {
+            let entries = self.handlers.typed.values().chain(&self.handlers.any);
+            queues = entries.map(|e| (e.queue.to_owned(), self.settings.concurrency)).collect();
+            queues.sort();
+            queues.dedup();
+        }
+        for (i, (name, concurrency)) in queues.iter().enumerate() {
+            if *concurrency == 0 {
+                return Err(Error::Worker(format!("queue {name:?} has a concurrency of 0: it would never run a job")));
+            }
+            if queues[..i].iter().any(|(other, _)| other == name) {
+                return Err(Error::Worker(format!("queue {name:?} is named twice")));
+            }
+        }
+        Ok(queues)
+    }
+}
+
+impl<S> fmt::Debug for Worker<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("queues", &self.queues).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// `host/pid`.
+fn default_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));
+    format!("{}/{}", host.as_deref().unwrap_or("worker").trim(), std::process::id())
+}
+
+async fn told_to_stop() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,198 @@
+//! A queue as one worker sees it: what it has claimed and not started, and how much more it wants.
+//!
+//! Invariant: at most `concurrency` runners; every claimed job is either here, or with one of them. Limit: jobs
+//! are claimed ahead only while they take milliseconds, and then for 25 ms of work.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+
+/// Work that is claimed ahead, at most: this long, and this many jobs.
+const AHEAD: Duration = Duration::from_millis(25);
+const MOST_AHEAD: usize = 2000;
+/// Jobs that take longer than this are not claimed ahead.
+const SHORT: Duration = Duration::from_millis(5);
+/// What one claim may take: `howdah.claim` allows no more.
+pub(super) const MOST_A_CLAIM: usize = 500;
+
+/// What one claim took.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) id: i64,
+    pub(super) jobs: usize,
+    pub(super) claimed: Instant,
+}
+
+/// A job that was claimed.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub(super) lease: Arc<Lease>,
+    /// Its place in the lease.
+    pub(super) position: usize,
+    pub(super) id: i64,
+    pub(super) kind: String,
+    pub(super) payload: Box<RawValue>,
+    pub(super) attempt: i16,
+    pub(super) max_attempts: i16,
+    pub(super) priority: i16,
+    pub(super) enqueued_micros: i64,
+}
+
+pub(super) struct Queue {
+    pub(super) name: Arc<str>,
+    pub(super) id: i32,
+    pub(super) concurrency: usize,
+    /// Somebody said that there are new jobs.
+    pub(super) woken: AtomicBool,
+    /// How long a job runs, averaged, in microseconds.
+    average_us: AtomicU64,
+    hands: Mutex<Hands>,
+}
+
+#[derive(Default)]
+struct Hands {
+    buffer: VecDeque<Claimed>,
+    runners: usize,
+}
+
+impl Queue {
+    pub(super) fn new(name: &str, id: i32, concurrency: usize) -> Self {
+        Self {
+            name: name.into(),
+            id,
+            concurrency,
+            woken: AtomicBool::new(true),
+            // Long until it has shown otherwise.
+            average_us: AtomicU64::new(u64::try_from(SHORT.as_micros()).unwrap_or(0) * 8),
+            hands: Mutex::default(),
+        }
+    }
+
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many jobs to claim now; 0 while there is enough in hand.
+    pub(super) fn wanted(&self) -> usize {
+        let (in_hand, waiting) = {
+            let hands = self.hands();
+            (hands.runners + hands.buffer.len(), hands.buffer.len())
+        };
+        let ahead = self.ahead();
+        let wanted = (self.concurrency + ahead).saturating_sub(in_hand);
+        // Many small claims cost more than a large one: ahead, wait until half of it is used up.
+        if waiting * 2 > ahead { 0 } else { wanted.min(MOST_A_CLAIM) }
+    }
+
+    fn ahead(&self) -> usize {
+        let average = self.average_us.load(Ordering::Relaxed).max(1);
+        if Duration::from_micros(average) > SHORT {
+            return 0;
+        }
+        let each = usize::try_from(u64::try_from(AHEAD.as_micros()).unwrap_or(0) / average).unwrap_or(MOST_AHEAD);
+        (each * self.concurrency).min(MOST_AHEAD)
+    }
+
+    /// Takes in what was claimed; returns how many runners to start.
+    pub(super) fn push(&self, jobs: impl Iterator<Item = Claimed>) -> usize {
+        let mut hands = self.hands();
+        hands.buffer.extend(jobs);
+        let start = self.concurrency.saturating_sub(hands.runners).min(hands.buffer.len());
+        hands.runners += start;
+        start
+    }
+
+    /// The next job for a runner; `None` ends the runner.
+    pub(super) fn next(&self) -> Option<Claimed> {
+        let mut hands = self.hands();
+        let job = hands.buffer.pop_front();
+        if job.is_none() {
+            hands.runners -= 1;
+        }
+        job
+    }
+
+    /// Everything that has not started.
+    pub(super) fn take_all(&self) -> Vec<Claimed> {
+        self.hands().buffer.drain(..).collect()
+    }
+
+    /// What has been waiting here behind long jobs: others may run it sooner.
+    pub(super) fn take_stale(&self, older_than: Duration) -> Vec<Claimed> {
+        let mut hands = self.hands();
+        let stale = hands.buffer.front().is_some_and(|job| job.lease.claimed.elapsed() > older_than);
+        if !stale {
+            return Vec::new();
+        }
+        self.average_us.store(u64::try_from(SHORT.as_micros()).unwrap_or(0) * 8, Ordering::Relaxed);
+        hands.buffer.drain(..).collect()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        let hands = self.hands();
+        hands.runners == 0 && hands.buffer.is_empty()
+    }
+
+    /// Learns from a job that has run. Returns whether it is time to claim more.
+    pub(super) fn ran(&self, took: Duration) -> bool {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).min(3_600_000_000);
+        let before = self.average_us.load(Ordering::Relaxed);
+        // Quick to believe in long jobs, slow to believe in short ones.
+        let after = if took > before { (before + took) / 2 } else { (before * 15 + took) / 16 };
+        self.average_us.store(after, Ordering::Relaxed);
+        let waiting = self.hands().buffer.len();
+        waiting * 2 <= self.ahead()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimed(claimed: Instant) -> Claimed {
+        Claimed {
+            lease: Arc::new(Lease { id: 1, jobs: 1, claimed }),
+            position: 0,
+            id: 1,
+            kind: String::new(),
+            payload: RawValue::NULL.to_owned(),
+            attempt: 1,
+            max_attempts: 1,
+            priority: 5,
+            enqueued_micros: 0,
+        }
+    }
+
+    #[test]
+    fn only_short_jobs_are_claimed_ahead() {
+        let queue = Queue::new("q", 1, 4);
+        assert_eq!(queue.wanted(), 4);
+        for _ in 0..200 {
+            queue.ran(Duration::from_micros(10));
+        }
+        assert_eq!(queue.wanted(), MOST_A_CLAIM);
+        queue.ran(Duration::from_secs(1));
+        assert_eq!(queue.wanted(), 4);
+    }
+
+    #[test]
+    fn a_full_queue_wants_nothing_and_one_freed_runner_wants_one() {
+        let queue = Queue::new("q", 1, 2);
+        assert_eq!(queue.push([claimed(Instant::now()), claimed(Instant::now())].into_iter()), 2);
+        assert!(queue.next().is_some() && queue.next().is_some());
+        assert_eq!(queue.wanted(), 0);
+        assert!(queue.next().is_none());
+        assert_eq!(queue.wanted(), 1);
+    }
+
+    #[test]
+    fn what_waits_behind_long_jobs_is_handed_back() {
+        let queue = Queue::new("q", 1, 1);
+        queue.push(std::iter::once(claimed(Instant::now())));
+        assert!(queue.take_stale(Duration::from_secs(1)).is_empty());
+        assert_eq!(queue.take_stale(Duration::ZERO).len(), 1);
+    }
+}

@@ -1,0 +1,141 @@
+//! Runs jobs: one task for each that runs at the same time, while there are any.
+//!
+//! Invariant: whatever a handler does (returns, fails, panics, hangs until its timeout), its job ends here with
+//! one [`Finished`]. Limit: a handler that blocks its thread is not stopped by anything.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::ledger::{End, Finished};
+use super::queue::{Claimed, Queue};
+use super::shared::Shared;
+use crate::handler::{Call, Handlers, JobError, Outcome, RawJob, Verdict};
+use crate::job::JobId;
+
+pub(super) struct Runner<S> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) handlers: Handlers<S>,
+    pub(super) state: S,
+}
+
+impl<S: Send + Sync + 'static> Runner<S> {
+    /// Starts so many tasks that run jobs of this queue until its buffer is empty.
+    pub(super) fn start(self: &Arc<Self>, queue: &Arc<Queue>, tasks: usize) {
+        for _ in 0..tasks {
+            let (runner, queue) = (Arc::clone(self), Arc::clone(queue));
+            tokio::spawn(async move {
+                while let Some(job) = queue.next() {
+                    let took = runner.run(&queue, job).await;
+                    if queue.ran(took) {
+                        runner.shared.look.notify_one();
+                    }
+                    // Handlers that never wait would keep the thread from everybody else.
+                    tokio::task::consume_budget().await;
+                }
+                runner.shared.look.notify_one();
+            });
+        }
+    }
+
+    async fn run(&self, queue: &Queue, job: Claimed) -> Duration {
+        let Some(entry) = self.handlers.find(&job.kind) else {
+            self.shared.give_back(vec![job]);
+            return Duration::ZERO;
+        };
+        let started = Instant::now();
+        let call = Arc::new(self.call(queue, &job, started, entry.timeout));
+        self.shared.begin(&call);
+        let span =
+            tracing::info_span!("job", id = job.id, kind = %job.kind, queue = %queue.name, attempt = job.attempt);
+        let raw = RawJob { kind: job.kind, payload: job.payload };
+        // Inside an async block, so that a panic before the first await is caught as well.
+        let work = async { (entry.run)(raw, Arc::clone(&call), &self.state).await };
+        let outcome = self.guard(work.instrument(span), entry.timeout).await;
+        let took = started.elapsed();
+        self.shared.end(&call);
+        if let Some(end) = ending(&call, outcome) {
+            let run_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
+            let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end };
+            let _ = self.shared.finished.send(finished);
+        }
+        took
+    }
+
+    fn call(&self, queue: &Queue, job: &Claimed, started: Instant, timeout: Option<Duration>) -> Call {
+        Call {
+            howdah: self.shared.howdah.clone(),
+            id: JobId(job.id),
+            lease_id: job.lease.id,
+            queue: Arc::clone(&queue.name),
+            attempt: u16::try_from(job.attempt).unwrap_or(0),
+            max_attempts: u16::try_from(job.max_attempts).unwrap_or(0),
+            priority: u8::try_from(job.priority).unwrap_or(0),
+            enqueued_micros: job.enqueued_micros,
+            started,
+            deadline: timeout.map(|t| started + t),
+            cancelled: CancellationToken::new(),
+            cancel_asked: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+            completed_in: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets a handler run until it returns, panics, takes too long, or the worker cannot wait any longer.
+    async fn guard(&self, work: impl Future<Output = Outcome>, timeout: Option<Duration>) -> Outcome {
+        let work = AssertUnwindSafe(work).catch_unwind();
+        let limited = async {
+            let Some(limit) = timeout else { return work.await };
+            tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+                let error = JobError::retry(format!("the attempt took longer than its timeout of {limit:?}"));
+                Ok(Outcome::Failed(error.kind("timeout")))
+            })
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = limited => ended,
+            () = self.shared.aborting.cancelled() => {
+                let error = JobError::retry_in(Duration::ZERO, "the worker stopped before the job had finished");
+                Ok(Outcome::Failed(error.kind("worker_stopped")))
+            }
+        };
+        ended.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let text =
+                text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
+            Outcome::Failed(JobError::retry(text).kind("panic"))
+        })
+    }
+}
+
+/// What is told of a job; `None` if nobody would listen any more.
+fn ending(call: &Call, outcome: Outcome) -> Option<End> {
+    let error = match outcome {
+        Outcome::Done => None,
+        Outcome::Failed(error) => Some(error),
+    };
+    if let Some(error) = &error {
+        tracing::warn!(job = %call.id, attempt = call.attempt, queue = %call.queue, verdict = error.verdict.as_str(),
+            kind = %error.kind, error = %error.message, "attempt failed");
+    }
+    if call.completed_in.load(Ordering::Acquire) {
+        return Some(End::CompletedIn(error));
+    }
+    if call.lost.load(Ordering::Acquire) {
+        tracing::warn!(job = %call.id, attempt = call.attempt, "the result is dropped: the lease was lost before");
+        return None;
+    }
+    Some(match error {
+        None => End::Done,
+        // Whatever a cancelled handler failed with, it was asked to stop.
+        Some(error) if call.cancel_asked.load(Ordering::Acquire) => {
+            End::Failed(JobError { verdict: Verdict::Cancel, ..error })
+        }
+        Some(error) => End::Failed(error),
+    })
+}

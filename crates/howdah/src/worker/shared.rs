@@ -1,0 +1,142 @@
+//! What the tasks of one worker share.
+//!
+//! Invariant: a job that runs is in `running`, and nowhere else. Limit: locks are held for a moment and never
+//! over an await.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::Settings;
+use super::ledger::{End, Finished};
+use super::queue::{Claimed, Queue};
+use crate::client::Howdah;
+use crate::handler::Call;
+
+pub(super) struct Shared {
+    pub(super) howdah: Howdah,
+    pub(super) settings: Settings,
+    pub(super) kinds: Option<Vec<String>>,
+    pub(super) queues: Vec<Arc<Queue>>,
+    worker_id: AtomicI64,
+    /// Running jobs, by id and lease: an attempt that was lost may still run beside its successor.
+    running: Mutex<HashMap<(i64, i64), Arc<Call>>>,
+    pub(super) finished: mpsc::UnboundedSender<Finished>,
+    /// Wakes the claimer.
+    pub(super) look: Notify,
+    /// Wakes the chores: a heartbeat now.
+    pub(super) beat: Notify,
+    /// Wakes the chores: a job is due sooner than the keeper thinks.
+    pub(super) due: Notify,
+    /// Wakes the listener: this process is a new worker, whose session must be told.
+    pub(super) attach: Notify,
+    pub(super) listening: AtomicBool,
+    /// No more claims.
+    pub(super) stopping: CancellationToken,
+    /// The grace period is over.
+    pub(super) aborting: CancellationToken,
+    /// Everything is done: the last tasks end.
+    pub(super) leaving: CancellationToken,
+}
+
+impl Shared {
+    pub(super) fn new(
+        howdah: Howdah,
+        settings: Settings,
+        kinds: Option<Vec<String>>,
+        queues: Vec<Arc<Queue>>,
+        worker_id: i64,
+        finished: mpsc::UnboundedSender<Finished>,
+    ) -> Self {
+        Self {
+            howdah,
+            settings,
+            kinds,
+            queues,
+            worker_id: AtomicI64::new(worker_id),
+            running: Mutex::default(),
+            finished,
+            look: Notify::new(),
+            beat: Notify::new(),
+            due: Notify::new(),
+            attach: Notify::new(),
+            listening: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
+            aborting: CancellationToken::new(),
+            leaving: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn worker_id(&self) -> i64 {
+        self.worker_id.load(Ordering::Acquire)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<(i64, i64), Arc<Call>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begin(&self, call: &Arc<Call>) {
+        self.running().insert((call.id.0, call.lease_id), Arc::clone(call));
+    }
+
+    pub(super) fn end(&self, call: &Call) {
+        self.running().remove(&(call.id.0, call.lease_id));
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.running().is_empty() && self.queues.iter().all(|q| q.is_idle())
+    }
+
+    /// Tells handlers that somebody wants their jobs cancelled.
+    pub(super) fn ask_to_cancel(&self, jobs: &[i64]) {
+        if jobs.is_empty() {
+            return;
+        }
+        for call in self.running().values().filter(|call| jobs.contains(&call.id.0)) {
+            if !call.cancel_asked.swap(true, Ordering::AcqRel) {
+                tracing::info!(job = %call.id, "cancellation was asked for");
+                call.cancelled.cancel();
+            }
+        }
+    }
+
+    /// Tells every handler to end: the worker stops.
+    pub(super) fn cancel_all(&self) {
+        for call in self.running().values() {
+            call.cancelled.cancel();
+        }
+    }
+
+    /// This worker was given up: what it holds is with others. Handlers hear of it; what has not started is
+    /// dropped; from now on it is another worker.
+    pub(super) fn lost_everything(&self, new_worker_id: i64) {
+        for queue in &self.queues {
+            queue.take_all();
+        }
+        for call in self.running().values() {
+            if !call.lost.swap(true, Ordering::AcqRel) {
+                tracing::warn!(job = %call.id, attempt = call.attempt, "lost the lease: another worker may run this job now");
+                call.cancelled.cancel();
+            }
+        }
+        self.worker_id.store(new_worker_id, Ordering::Release);
+        self.attach.notify_one();
+        self.look.notify_one();
+    }
+
+    /// Gives claimed jobs back that have not started.
+    pub(super) fn give_back(&self, jobs: Vec<Claimed>) {
+        for job in jobs {
+            let _ = self.finished.send(Finished {
+                lease: job.lease,
+                position: job.position,
+                id: job.id,
+                run_ms: 0,
+                end: End::Released,
+            });
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! When to look for jobs again, and when to ask to be woken.
+//!
+//! A worker that has just worked stays awake: it looks every 5 ms, and enqueuers need not notify it. After a
+//! while it announces that it sleeps (a row that enqueuers read), looks again at once and then ever less often,
+//! since an enqueuer that committed before it saw the announcement has not notified. Woken again and again, it
+//! takes the announcement back, so that a stream of jobs is not a stream of notifications.
+//!
+//! Invariant: a lost wake-up costs one interval of the re-checks, at most the poll. Limit: decisions only; the
+//! claimer acts on them.
+
+use std::time::{Duration, Instant};
+
+/// How often an awake worker looks, and how long it stays awake after its last job.
+const LOOK: Duration = Duration::from_millis(5);
+const STAY_AWAKE: Duration = Duration::from_millis(250);
+/// Woken this often within this time: stay awake instead, and for longer.
+const WAKES: u32 = 4;
+const WAKES_WITHIN: Duration = Duration::from_millis(200);
+const STAY_AWAKE_IN_A_STREAM: Duration = Duration::from_secs(1);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Look again after this.
+    LookIn(Duration),
+    /// Announce that the worker sleeps, then look at once.
+    Announce,
+}
+
+#[derive(Debug)]
+pub(super) struct Sleep {
+    awake_until: Instant,
+    announced: bool,
+    rechecks: u32,
+    wakes: u32,
+    wakes_since: Instant,
+}
+
+impl Sleep {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { awake_until: now, announced: false, rechecks: 0, wakes: 0, wakes_since: now }
+    }
+
+    pub(super) fn announced(&self) -> bool {
+        self.announced
+    }
+
+    /// A claim found jobs.
+    pub(super) fn found(&mut self, now: Instant) {
+        self.rechecks = 0;
+        if !self.announced {
+            self.awake_until = self.awake_until.max(now + STAY_AWAKE);
+        }
+    }
+
+    /// A sweep found nothing.
+    pub(super) fn found_nothing(&mut self, now: Instant, poll: Duration) -> Next {
+        if self.announced {
+            self.rechecks += 1;
+            return Next::LookIn((LOOK * (1 << (self.rechecks - 1).min(10))).min(poll));
+        }
+        if now < self.awake_until { Next::LookIn(LOOK) } else { Next::Announce }
+    }
+
+    /// The announcement is made.
+    pub(super) fn fell_asleep(&mut self) {
+        self.announced = true;
+        self.rechecks = 0;
+    }
+
+    /// A notification came. Returns whether the announcement should be taken back.
+    pub(super) fn woken(&mut self, now: Instant) -> bool {
+        if !self.announced {
+            return false;
+        }
+        if now.duration_since(self.wakes_since) > WAKES_WITHIN {
+            (self.wakes, self.wakes_since) = (0, now);
+        }
+        self.wakes += 1;
+        self.wakes >= WAKES
+    }
+
+    /// The announcement is taken back.
+    pub(super) fn stays_awake(&mut self, now: Instant) {
+        self.announced = false;
+        self.wakes = 0;
+        self.awake_until = now + STAY_AWAKE_IN_A_STREAM;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_worker_announces_itself_and_checks_again_ever_less_often() {
+        let (now, poll) = (Instant::now(), Duration::from_millis(40));
+        let mut sleep = Sleep::new(now);
+        assert_eq!(sleep.found_nothing(now, poll), Next::Announce);
+        sleep.fell_asleep();
+        let waits: Vec<_> = (0..5).map(|_| sleep.found_nothing(now, poll)).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 40].map(|ms| Next::LookIn(Duration::from_millis(ms))));
+    }
+
+    #[test]
+    fn a_worker_that_has_just_worked_stays_awake_a_little() {
+        let now = Instant::now();
+        let mut sleep = Sleep::new(now);
+        sleep.found(now);
+        assert_eq!(sleep.found_nothing(now, Duration::from_secs(1)), Next::LookIn(LOOK));
+        assert_eq!(sleep.found_nothing(now + STAY_AWAKE, Duration::from_secs(1)), Next::Announce);
+    }
+
+    #[test]
+    fn a_stream_of_notifications_ends_itself() {
+        let now = Instant::now();
+        let mut sleep = Sleep::new(now);
+        sleep.fell_asleep();
+        assert_eq!((0..4).map(|_| sleep.woken(now)).collect::<Vec<_>>(), [false, false, false, true]);
+        sleep.stays_awake(now);
+        assert!(!sleep.woken(now));
+        sleep.fell_asleep();
+        for i in 0..10 {
+            assert!(!sleep.woken(now + WAKES_WITHIN * 2 * i), "seldom woken, it goes on sleeping");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+-- howdah.forget(worker_id, lease_id, job_ids) -> setof bigint
+-- Lets go of jobs that complete_in has completed: the worker's bookkeeping after a handler has returned.
+-- Returns those whose completion is committed. One that is missing was not completed: its transaction was
+-- rolled back or never committed, and the job is still held, or lost.
+-- Writes: lease, settled. Locks: the lease row. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.forget(worker_id bigint, lease_id bigint, job_ids bigint[]) RETURNS SETOF bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_settled bigint[];
+BEGIN
+  SELECT array_agg(s.job_id) INTO v_settled FROM howdah.settled s
+   WHERE s.lease_id = forget.lease_id AND s.job_id = ANY (forget.job_ids);
+  IF v_settled IS NOT NULL THEN
+    PERFORM howdah.take_from_lease(forget.lease_id, v_settled);
+  END IF;
+  RETURN QUERY SELECT unnest(v_settled);
+  -- A lease of one job goes with complete_in: the receipt is what is left of it.
+  RETURN QUERY SELECT j FROM unnest(forget.job_ids) j
+    WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
+      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome = 1 AND r.worker_id = forget.worker_id);
+END $$;

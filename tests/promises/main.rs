@@ -1,0 +1,4 @@
+//! Promises of the whole system, held against a real PostgreSQL.
+#![allow(missing_docs)]
+
+mod running;
