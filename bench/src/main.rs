@@ -1,0 +1,72 @@
+//! Howdah against a limit that is measured in the same run: `cargo run --release -p howdah-bench -- all`.
+//!
+//! Invariant: every figure stands beside the one that it is compared with, taken in turns on the same server, and
+//! every round is printed. Limit: ratios carry over to other machines, absolute figures do not.
+
+mod drain;
+mod enqueue;
+mod pickup;
+mod report;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use howdah::Howdah;
+use howdah_devdb::{Durability, Server};
+
+/// Measures howdah against a limit taken in the same run.
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    what: What,
+    /// How often each measurement is taken.
+    #[arg(long, default_value_t = 5, global = true)]
+    rounds: usize,
+}
+
+#[derive(Subcommand, PartialEq, Eq, Clone, Copy)]
+enum What {
+    /// Single enqueues on 16 connections with two idle workers, against a plain INSERT.
+    Enqueue,
+    /// 200,000 jobs in bulk and a no-op drain through the library, against a raw loop over the same functions.
+    Drain,
+    /// From enqueue to start on an idle queue, against NOTIFY to SELECT.
+    Pickup,
+    /// All of them.
+    All,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let args = Args::parse();
+    let server = Server::builder()
+        .durability(Durability::Durable)
+        .setting("shared_buffers", "512MB")
+        .setting("max_wal_size", "4GB")
+        .on_progress(|step| eprintln!("{step}"))
+        .start()
+        .await?;
+    let wants = |what| args.what == what || args.what == What::All;
+    if wants(What::Enqueue) {
+        enqueue::run(&database(&server).await?, args.rounds).await?;
+    }
+    if wants(What::Drain) {
+        drain::run(&database(&server).await?, args.rounds).await?;
+    }
+    if wants(What::Pickup) {
+        pickup::run(&database(&server).await?, args.rounds).await?;
+    }
+    server.stop().await?;
+    Ok(())
+}
+
+/// A queue in a database of its own.
+async fn database(server: &Server) -> Result<Howdah> {
+    let database = server.create_database().await?;
+    let howdah = Howdah::connect(database.url()).await?;
+    howdah.migrate().await?;
+    Ok(howdah)
+}

@@ -1,0 +1,77 @@
+//! Pickup: from just before the enqueue to the first line of the handler, on an idle queue.
+//!
+//! The limit is a bare NOTIFY on one connection to the answer of a SELECT on another that listens, by the same
+//! driver.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use howdah::{Ctx, Howdah, Job, Worker};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgListener;
+use tokio::sync::mpsc;
+
+use crate::report::percentile;
+
+const JOBS: u32 = 300;
+/// Long enough for the worker to have fallen asleep again.
+const PAUSE: Duration = Duration::from_millis(300);
+
+#[derive(Job, Serialize, Deserialize)]
+struct Ping {}
+
+#[derive(Clone)]
+struct Started(Arc<mpsc::UnboundedSender<Instant>>);
+
+async fn ping(_: Ping, cx: Ctx<Started>) {
+    let _ = cx.0.send(Instant::now());
+}
+
+pub(crate) async fn run(howdah: &Howdah, _rounds: usize) -> Result<()> {
+    println!("pickup on an idle queue, {JOBS} jobs, {} ms apart", PAUSE.as_millis());
+    let bare = bare(howdah).await?;
+    let (sender, mut started) = mpsc::unbounded_channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let worker = Worker::new(howdah).state(Started(Arc::new(sender))).handle(ping);
+    let worker = tokio::spawn(worker.run_until(stopped));
+    let mut times = Vec::new();
+    for _ in 0..JOBS {
+        tokio::time::sleep(PAUSE).await;
+        let start = Instant::now();
+        howdah.enqueue(Ping {}).await?;
+        if let Some(at) = started.recv().await {
+            times.push((at - start).as_secs_f64() * 1e6);
+        }
+    }
+    drop(stop);
+    worker.await??;
+    for (name, values) in [("NOTIFY to SELECT", &bare), ("enqueue to start", &times)] {
+        println!("  {name:<44} p50 {:.0} µs, p99 {:.0} µs", percentile(values, 0.5), percentile(values, 0.99));
+    }
+    println!("  {:<44} {:.2}", "ratio of the p50", percentile(&times, 0.5) / percentile(&bare, 0.5));
+    Ok(())
+}
+
+async fn bare(howdah: &Howdah) -> Result<Vec<f64>> {
+    let mut listener = PgListener::connect_with(howdah.pool()).await?;
+    listener.listen("bench").await?;
+    let mut reader = howdah.pool().acquire().await?;
+    let mut times = Vec::new();
+    for _ in 0..JOBS {
+        tokio::time::sleep(PAUSE / 10).await;
+        let start = Instant::now();
+        let notify = async {
+            sqlx::query("SELECT pg_notify('bench', '')").execute(howdah.pool()).await?;
+            Ok::<_, anyhow::Error>(())
+        };
+        let hear = async {
+            listener.recv().await?;
+            sqlx::query("SELECT id FROM howdah.job WHERE id = 0").execute(&mut *reader).await?;
+            Ok::<_, anyhow::Error>(start.elapsed())
+        };
+        let (_, heard) = tokio::try_join!(notify, hear)?;
+        times.push(heard.as_secs_f64() * 1e6);
+    }
+    Ok(times)
+}
