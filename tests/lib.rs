@@ -4,12 +4,15 @@
 //! fails and says what it waited for. Limit: one server for all tests of a process.
 
 use std::future::Future;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use howdah::{Howdah, Worker};
 use howdah_devdb::{Database, shared_for_tests};
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::postgres::PgDatabaseError;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -127,6 +130,137 @@ impl Db {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.database
+    }
+}
+
+impl Db {
+    /// A connection of its own.
+    ///
+    /// # Errors
+    /// When there is no server.
+    pub async fn session(&self) -> Result<Session> {
+        Ok(Session(PgConnection::connect(self.url()).await?))
+    }
+
+    /// Moves the queue's clock, such as `'1 hour'`; from then on, not once more on top.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn travel(&self, ahead: &str) -> Result<()> {
+        self.run(&format!(
+            "CREATE OR REPLACE FUNCTION howdah.now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
+             RETURN pg_catalog.clock_timestamp() + interval '{ahead}'"
+        ))
+        .await
+    }
+
+    /// Registers a worker by SQL, with a lease of a minute and a heartbeat every two seconds.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn worker(&self) -> Result<i64> {
+        self.number("SELECT howdah.start_worker('w', 60000, 2000)").await
+    }
+
+    /// The whole content of the queue's tables, a line for each that has rows; the sequences are left out, as
+    /// they are not part of any transaction.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn content(&self) -> Result<String> {
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT relname::text FROM pg_class WHERE relnamespace = 'howdah'::regnamespace AND relkind = 'r' ORDER BY 1",
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let selects: Vec<_> = tables
+            .iter()
+            .map(|t| {
+                format!("SELECT '{t}' AS t, string_agg(r::text, E'\\n  ' ORDER BY r::text) AS x FROM howdah.{t} r")
+            })
+            .collect();
+        let all = selects.join(" UNION ALL ");
+        self.text(&format!("SELECT string_agg(t || E'\\n  ' || x, E'\\n' ORDER BY t) FROM ({all}) c")).await
+    }
+
+    /// Runs a script with `psql`, each statement in a transaction of its own unless it says `BEGIN`, and gives what
+    /// it prints: a line for each row, `|` between the columns.
+    ///
+    /// # Errors
+    /// What `psql` says, with the SQLSTATE; or that there is none.
+    pub async fn psql(&self, script: &str) -> Result<String> {
+        let beside = shared_for_tests().await?.binaries().map(|b| b.dir().join("psql")).filter(|psql| psql.exists());
+        let mut psql = tokio::process::Command::new(beside.unwrap_or_else(|| "psql".into()))
+            .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-f", "-", self.url()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("these tests need psql, next to the server's programs or in PATH")?;
+        if let Some(mut input) = psql.stdin.take() {
+            input.write_all(script.as_bytes()).await?;
+        }
+        let output = in_time("psql to end", psql.wait_with_output()).await??;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+}
+
+/// One connection of its own, for what several sessions do to each other.
+#[derive(Debug)]
+pub struct Session(pub PgConnection);
+
+impl Session {
+    /// Runs SQL that gives nothing back; several statements, if need be.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn run(&mut self, sql: &str) -> Result<()> {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.0).await.with_context(|| sql.to_owned())?;
+        Ok(())
+    }
+
+    /// Every value that SQL gives in its one column, as text.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn list(&mut self, sql: &str) -> Result<Vec<String>> {
+        let rows = sqlx::query_scalar(AssertSqlSafe(format!("SELECT x::text FROM ({sql}) a(x)")));
+        rows.fetch_all(&mut self.0).await.with_context(|| sql.to_owned())
+    }
+
+    /// The one value that SQL gives, as text.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn text(&mut self, sql: &str) -> Result<String> {
+        let value = sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(format!("SELECT ({sql})::text")));
+        Ok(value.fetch_one(&mut self.0).await.with_context(|| sql.to_owned())?.unwrap_or_default())
+    }
+
+    /// The one number that SQL gives.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn number(&mut self, sql: &str) -> Result<i64> {
+        Ok(self.text(sql).await?.parse()?)
+    }
+
+    /// The SQLSTATE and the COLUMN field with which the server refuses SQL: `HD002 payload`.
+    ///
+    /// # Errors
+    /// When it is not refused.
+    pub async fn refusal(&mut self, sql: &str) -> Result<String> {
+        match sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.0).await {
+            Ok(_) => bail!("this was not refused: {sql}"),
+            Err(error) => match error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>()) {
+                Some(e) => Ok(format!("{} {}", e.code(), e.column().unwrap_or_default()).trim_end().to_owned()),
+                None => Err(error.into()),
+            },
+        }
     }
 }
 

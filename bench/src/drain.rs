@@ -70,7 +70,8 @@ async fn raw_drain(howdah: &Howdah) -> Result<f64> {
     let start = Instant::now();
     loop {
         let claim = "SELECT lease_id, id, kind, payload::text FROM howdah.claim($1, 'default', 500, NULL, NULL)";
-        let jobs: Vec<(i64, i64, String, String)> = sqlx::query_as(claim).bind(worker).fetch_all(&mut *connection).await?;
+        let jobs: Vec<(i64, i64, String, String)> =
+            sqlx::query_as(claim).bind(worker).fetch_all(&mut *connection).await?;
         let Some((lease, ..)) = jobs.first() else { break };
         let count = i32::try_from(jobs.len())?;
         sqlx::query("SELECT howdah.complete_leases(ARRAY[$1], ARRAY[$2], array_fill(0, ARRAY[$2]))")
@@ -98,9 +99,10 @@ async fn drain(howdah: &Howdah) -> Result<f64> {
     let worker = Worker::new(howdah).state(count.clone()).handle(nothing);
     worker.run_until(count.0.1.notified()).await?;
     let rate = per_second(start);
-    let left: i64 = sqlx::query_scalar("SELECT (SELECT count(*) FROM howdah.ticket) + (SELECT count(*) FROM howdah.lease)")
-        .fetch_one(howdah.pool())
-        .await?;
+    let left: i64 =
+        sqlx::query_scalar("SELECT (SELECT count(*) FROM howdah.ticket) + (SELECT count(*) FROM howdah.lease)")
+            .fetch_one(howdah.pool())
+            .await?;
     anyhow::ensure!(left == 0, "{left} rows left");
     Ok(rate)
 }

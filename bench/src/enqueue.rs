@@ -1,7 +1,8 @@
 //! Single enqueues, each its own commit, from 16 connections while two workers are idle.
 //!
 //! The limit is one plain INSERT of a row like howdah.job's, with one index, on the same connections by the same
-//! driver. The workers serve the queue that is enqueued into.
+//! driver. The workers listen for the queue that is enqueued into. Idle: it is paused, so that they are woken and
+//! have nothing to do. Working: they run the jobs meanwhile, with the processors that they share with the server.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use anyhow::Result;
 use howdah::{Howdah, Job, Worker};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection, PgPool};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::report::{line, ratio};
@@ -32,29 +34,61 @@ pub(crate) async fn run(howdah: &Howdah, rounds: usize) -> Result<()> {
     )
     .execute(howdah.pool())
     .await?;
-    let (stop, stopped) = tokio::sync::watch::channel(());
-    let mut workers = JoinSet::new();
-    for _ in 0..2 {
-        let (worker, mut stopped) = (Worker::new(howdah).handle(welcome), stopped.clone());
-        workers.spawn(worker.run_until(async move { while stopped.changed().await.is_ok() {} }));
-    }
-    let (mut plain, mut jobs) = (Vec::new(), Vec::new());
+    let (mut plain, mut alone, mut idle, mut working) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         plain.push(rate(howdah, false).await?);
-        jobs.push(rate(howdah, true).await?);
-        // What is left over is not the next round's.
-        while sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM howdah.ticket)").fetch_one(howdah.pool()).await? {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    drop(stop);
-    while let Some(ended) = workers.join_next().await {
-        ended??;
+        alone.push(rate(howdah, true).await?);
+        howdah.pause_queue("default", None, None).await?;
+        let workers = Workers::start(howdah).await?;
+        idle.push(rate(howdah, true).await?);
+        howdah.resume_queue("default").await?;
+        working.push(rate(howdah, true).await?);
+        workers.stop(howdah).await?;
     }
     line("plain INSERT", "commits/s", &plain);
-    line("howdah enqueue", "commits/s", &jobs);
-    ratio("enqueue / INSERT", &jobs, &plain);
+    line("howdah enqueue, no workers", "commits/s", &alone);
+    line("howdah enqueue, two idle workers", "commits/s", &idle);
+    line("howdah enqueue, two workers that run the jobs", "commits/s", &working);
+    ratio("no workers / INSERT", &alone, &plain);
+    ratio("idle workers / INSERT", &idle, &plain);
+    ratio("working workers / INSERT", &working, &plain);
+    Ok(())
+}
+
+/// Two workers, each with its own connections, as two processes have.
+struct Workers {
+    stop: watch::Sender<()>,
+    tasks: JoinSet<howdah::Result<()>>,
+}
+
+impl Workers {
+    /// Starts them, and waits until they sleep.
+    async fn start(howdah: &Howdah) -> Result<Self> {
+        let (stop, stopped) = watch::channel(());
+        let mut tasks = JoinSet::new();
+        for _ in 0..2 {
+            let (worker, mut stopped) = (Worker::new(howdah).handle(welcome), stopped.clone());
+            tasks.spawn(worker.run_until(async move { while stopped.changed().await.is_ok() {} }));
+        }
+        wait(howdah, "SELECT count(*) = 2 FROM howdah.sleeper").await?;
+        Ok(Self { stop, tasks })
+    }
+
+    /// Lets them finish what is there, and stops them.
+    async fn stop(mut self, howdah: &Howdah) -> Result<()> {
+        wait(howdah, "SELECT NOT EXISTS (SELECT FROM howdah.ticket)").await?;
+        drop(self.stop);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+}
+
+async fn wait(howdah: &Howdah, sql: &'static str) -> Result<()> {
+    while !sqlx::query_scalar::<_, bool>(sql).fetch_one(howdah.pool()).await? {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     Ok(())
 }
 

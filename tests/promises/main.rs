@@ -1,4 +1,10 @@
 //! Promises of the whole system, held against a real PostgreSQL.
 #![allow(missing_docs)]
 
+mod plain_sql;
+mod plans;
+mod refusals;
+mod rotation;
 mod running;
+mod schema;
+mod waiting;

@@ -1,2 +1,57 @@
-//! The command.
-fn main() {}
+//! `howdah`: the command line of the queue.
+//!
+//! Invariant: standard output holds data only, talk goes to standard error, and the exit status tells the outcome:
+//! 0 done; 1 the answer is no; 2 wrong usage; 3 PostgreSQL cannot be reached; 4 no schema, or one of another
+//! version; 130 Ctrl-C. Limit: everything it does, the library or one SQL statement can do as well.
+
+mod args;
+mod commands;
+mod connect;
+mod dotenv;
+mod duration;
+mod failure;
+mod output;
+mod sql;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_tracing(&cli);
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::no(format!("cannot start: {e}")))
+        .and_then(|runtime| {
+            let ended = runtime.block_on(Box::pin(commands::run(cli)));
+            // A thread that waits for standard input must not hold up the end.
+            runtime.shutdown_background();
+            ended
+        });
+    match ended {
+        Ok(code) => code,
+        Err(failure) => failure.tell(),
+    }
+}
+
+/// Sends what the library logs to standard error. Only a worker says something unasked: why an attempt failed.
+fn start_tracing(cli: &Cli) {
+    let level = match (cli.global.verbose, cli.command.is_long_running()) {
+        (0, false) => "error",
+        (0, true) => "warn,sqlx=error",
+        (1, _) => "info",
+        (2, _) => "debug",
+        _ => "trace",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .init();
+}

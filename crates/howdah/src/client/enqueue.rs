@@ -1,18 +1,20 @@
 //! Enqueueing one job: a builder that is a future.
 //!
-//! Invariant: one statement, `SELECT howdah.enqueue(...)`; the server decides what is valid, except for what it
-//! could only answer with an unclear error. Limit: nothing happens until it is awaited.
+//! Invariant: one statement, `SELECT howdah.enqueue(...)`, or in a stream of jobs what that would write; the server
+//! decides what is valid, except for what it could only answer with an unclear error. Limit: nothing happens until
+//! it is awaited.
 
 use std::borrow::Cow;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::payload::Encoded;
+use super::queues::{Facts, Known};
 use super::target::{On, Target};
 use super::{Howdah, check_text};
 use crate::error::{Error, Result};
@@ -132,11 +134,37 @@ impl<'e> Enqueue<'e> {
 
     async fn send(&self, connection: &mut PgConnection, payload: &RawValue) -> Result<JobId> {
         self.prepare(connection).await?;
-        let sql = if self.run_at.is_none() && self.delay.is_none() {
-            "SELECT howdah.enqueue($1, $2, $3, $4, NULL, NULL, $5)"
-        } else {
+        if self.is_common(payload) {
+            match self.howdah.queues.known(&self.queue, Instant::now()) {
+                Known::Facts { facts, look_for_sleepers } if fits(payload, facts) => {
+                    return self.insert(connection, payload, facts, look_for_sleepers).await;
+                }
+                Known::Busy => self.learn(connection).await?,
+                _ => {}
+            }
+        }
+        self.call(connection, payload).await
+    }
+
+    /// Due at once, and nothing about it that the server would have to refuse.
+    fn is_common(&self, payload: &RawValue) -> bool {
+        self.run_at.is_none()
+            && self.delay.is_none()
+            && self.priority <= 9
+            && (1..=128).contains(&self.kind.len())
+            && !self.kind.chars().any(char::is_control)
+            && self.max_attempts.is_none_or(|n| (1..=1000).contains(&n))
+            && payload.get().len() < SMALL
+    }
+
+    /// The function, which decides everything.
+    async fn call(&self, connection: &mut PgConnection, payload: &RawValue) -> Result<JobId> {
+        let later = self.run_at.is_some() || self.delay.is_some();
+        let sql = if later {
             "SELECT howdah.enqueue($1, $2, $3, $4, 'epoch'::timestamptz + $6 * interval '1 microsecond',
                                    $7 * interval '1 microsecond', $5)"
+        } else {
+            "SELECT howdah.enqueue($1, $2, $3, $4, NULL, NULL, $5)"
         };
         let mut query = sqlx::query_scalar(self.howdah.names().sql(sql))
             .bind(self.kind.as_ref())
@@ -144,11 +172,68 @@ impl<'e> Enqueue<'e> {
             .bind(self.queue.as_ref())
             .bind(i32::from(self.priority))
             .bind(self.max_attempts.map(i32::from));
-        if self.run_at.is_some() || self.delay.is_some() {
+        if later {
             query = query.bind(self.run_at.and_then(micros)).bind(self.delay.map(delay_micros));
         }
         Ok(JobId(query.fetch_one(connection).await?))
     }
+
+    /// What the function writes, without asking what is known: in a stream of jobs that is half of its cost.
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        payload: &RawValue,
+        facts: Facts,
+        look_for_sleepers: bool,
+    ) -> Result<JobId> {
+        let sql = if look_for_sleepers { INSERT_AND_WAKE } else { INSERT };
+        let asked = Instant::now();
+        let query = sqlx::query_as(self.howdah.names().sql(sql))
+            .bind(facts.id)
+            .bind(i16::from(self.priority))
+            .bind(self.max_attempts.map_or(facts.max_attempts, |n| i16::try_from(n).unwrap_or(i16::MAX)))
+            .bind(self.kind.as_ref())
+            .bind(Json(payload))
+            .bind(facts.fresh_slot);
+        let (id, woken): (i64, i64) = query.fetch_one(connection).await?;
+        if look_for_sleepers && woken == 0 {
+            self.howdah.queues.nobody_sleeps(&self.queue, asked);
+        }
+        Ok(JobId(id))
+    }
+
+    async fn learn(&self, connection: &mut PgConnection) -> Result<()> {
+        let sql = "SELECT id, max_attempts, max_payload_bytes, fresh_slot FROM howdah.queue WHERE name = $1";
+        let row: Option<(i32, i16, i32, i16)> =
+            sqlx::query_as(self.howdah.names().sql(sql)).bind(self.queue.as_ref()).fetch_optional(connection).await?;
+        if let Some((id, max_attempts, max_payload_bytes, fresh_slot)) = row {
+            let facts = Facts { id, max_attempts, max_payload_bytes, fresh_slot };
+            self.howdah.queues.learn(&self.queue, facts, Instant::now());
+        }
+        Ok(())
+    }
+}
+
+/// Payloads longer than this are left to the function.
+const SMALL: usize = 8192;
+
+const INSERT: &str = "WITH j AS (
+    INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload)
+    VALUES (nextval('howdah.block_seq') << 7, howdah.now(), $1, $2, $3, $4, $5) RETURNING id)
+  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
+  SELECT id, $1, $6, $2, 1, 0, $4 FROM j RETURNING first_id, 0::bigint";
+
+const INSERT_AND_WAKE: &str = "WITH j AS (
+    INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload)
+    VALUES (nextval('howdah.block_seq') << 7, howdah.now(), $1, $2, $3, $4, $5) RETURNING id)
+  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
+  SELECT id, $1, $6, $2, 1, 0, $4 FROM j
+  RETURNING first_id, (SELECT count(pg_notify('howdah.wake', $1::text))
+                         FROM (SELECT FROM howdah.sleeper s WHERE s.queue_id = $1 LIMIT 1) s)";
+
+/// Whether a payload is surely within the queue's limit: as jsonb it may take several times what it does as text.
+fn fits(payload: &RawValue, facts: Facts) -> bool {
+    usize::try_from(facts.max_payload_bytes).is_ok_and(|most| payload.get().len() * 16 < most)
 }
 
 /// Microseconds since 1970, if it is a time that SQL can have.

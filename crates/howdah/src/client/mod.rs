@@ -7,11 +7,11 @@ mod enqueue;
 mod enqueue_many;
 mod operate;
 mod payload;
+mod queues;
 mod target;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -21,6 +21,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::schema::{MigrationStatus, Schema, migrate};
+use queues::Queues;
 
 pub use enqueue::Enqueue;
 pub use enqueue_many::{EnqueueMany, JobIds};
@@ -44,8 +45,7 @@ pub struct Howdah {
     pool: PgPool,
     schema: Schema,
     worker_options: Option<Box<PgConnectOptions>>,
-    /// Queues that are known to exist.
-    queues: Arc<Mutex<HashSet<String>>>,
+    queues: Arc<Queues>,
 }
 
 impl Howdah {
@@ -206,7 +206,7 @@ impl Howdah {
     /// Creates a queue that a job declares, if it is not there. Apart from the caller's transaction: queues are
     /// settings, and one that appears in a transaction would make others who need it wait.
     async fn ensure_queue(&self, on: &mut PgConnection, queue: &str) -> Result<()> {
-        if queue == "default" || self.known_queues().contains(queue) {
+        if queue == "default" || self.queues.exists(queue) {
             return Ok(());
         }
         let exists: bool =
@@ -219,12 +219,8 @@ impl Howdah {
             sqlx::query(self.schema.sql("SELECT howdah.create_queue($1)")).bind(queue).execute(&mut connection).await?;
             connection.close().await?;
         }
-        self.known_queues().insert(queue.to_owned());
+        self.queues.set_exists(queue);
         Ok(())
-    }
-
-    fn known_queues(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,7 @@
 //! When to look for jobs again, and when to ask to be woken.
 //!
-//! A worker that has just worked stays awake: it looks every 5 ms, and enqueuers need not notify it. After a
+//! A worker that has just worked stays awake: it looks every 5 ms, less often if it finds nothing, and enqueuers
+//! need not notify it. After a
 //! while it announces that it sleeps (a row that enqueuers read), looks again at once and then ever less often,
 //! since an enqueuer that committed before it saw the announcement has not notified. Woken again and again, it
 //! takes the announcement back, so that a stream of jobs is not a stream of notifications.
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How often an awake worker looks, and how long it stays awake after its last job.
 const LOOK: Duration = Duration::from_millis(5);
+const SELDOM: Duration = Duration::from_millis(25);
 const STAY_AWAKE: Duration = Duration::from_millis(250);
 /// Woken this often within this time: stay awake instead, and for longer.
 const WAKES: u32 = 4;
@@ -30,14 +32,15 @@ pub(super) enum Next {
 pub(super) struct Sleep {
     awake_until: Instant,
     announced: bool,
-    rechecks: u32,
+    /// Looks in vain since the last job, or since it fell asleep.
+    misses: u32,
     wakes: u32,
     wakes_since: Instant,
 }
 
 impl Sleep {
     pub(super) fn new(now: Instant) -> Self {
-        Self { awake_until: now, announced: false, rechecks: 0, wakes: 0, wakes_since: now }
+        Self { awake_until: now, announced: false, misses: 0, wakes: 0, wakes_since: now }
     }
 
     pub(super) fn announced(&self) -> bool {
@@ -46,7 +49,7 @@ impl Sleep {
 
     /// A claim found jobs.
     pub(super) fn found(&mut self, now: Instant) {
-        self.rechecks = 0;
+        self.misses = 0;
         if !self.announced {
             self.awake_until = self.awake_until.max(now + STAY_AWAKE);
         }
@@ -54,17 +57,20 @@ impl Sleep {
 
     /// A sweep found nothing.
     pub(super) fn found_nothing(&mut self, now: Instant, poll: Duration) -> Next {
+        self.misses += 1;
         if self.announced {
-            self.rechecks += 1;
-            return Next::LookIn((LOOK * (1 << (self.rechecks - 1).min(10))).min(poll));
+            return Next::LookIn((LOOK * (1 << (self.misses - 1).min(10))).min(poll));
         }
-        if now < self.awake_until { Next::LookIn(LOOK) } else { Next::Announce }
+        if now >= self.awake_until {
+            return Next::Announce;
+        }
+        Next::LookIn((LOOK * (1 + self.misses / 4)).min(SELDOM))
     }
 
     /// The announcement is made.
     pub(super) fn fell_asleep(&mut self) {
         self.announced = true;
-        self.rechecks = 0;
+        self.misses = 0;
     }
 
     /// A notification came. Returns whether the announcement should be taken back.

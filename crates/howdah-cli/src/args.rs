@@ -1,0 +1,80 @@
+//! What can be typed: the global options and the tree of commands.
+//!
+//! Invariant: whatever can be refused without a database is refused here, by the name of its option, with exit
+//! status 2. Limit: words only; what they do is in `commands`.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{demo, enqueue, jobs, migrate, queues, work};
+
+const EXIT_CODES: &str = "\
+Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 PostgreSQL cannot be reached;
+4 no schema, or one of another version (howdah migrate up); 130 Ctrl-C.
+
+The database: --database-url, else DATABASE_URL (also from .env in the current folder),
+else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and the like.";
+
+/// The job queue that lives inside PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(name = "howdah", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The database, like postgres://user:password@host/name [env: DATABASE_URL]
+    // Not through clap, whose help would show the value, and which could not tell the demo where it came from.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The schema that holds the queue [env: HOWDAH_SCHEMA] [default: howdah]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) schema: Option<String>,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log to standard error what happens; twice: more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install the queue in the database, or bring it to this release
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
+    /// Enqueue one job, or a job for each line of standard input
+    Enqueue(enqueue::Enqueue),
+    /// Look at jobs, cancel them, retry them
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
+    /// Look at queues, pause and resume them
+    #[command(subcommand)]
+    Queues(queues::Queues),
+    /// Show what waits, what runs, and who works
+    Stats,
+    /// Run jobs: a program for each
+    Work(work::Work),
+    /// See it work: hash every file of a folder on a private PostgreSQL, and kill a worker half-way
+    Demo(demo::Demo),
+    /// A worker process of the demo
+    #[command(hide = true)]
+    DemoWorker(demo::DemoWorker),
+}
+
+impl Command {
+    /// Whether it runs until it is told to stop, and so handles signals by itself and logs warnings.
+    pub(crate) fn is_long_running(&self) -> bool {
+        matches!(self, Self::Work(_))
+    }
+
+    /// Whether it has something to put in order when Ctrl-C comes.
+    pub(crate) fn handles_interrupts(&self) -> bool {
+        matches!(self, Self::Work(_) | Self::Demo(_) | Self::DemoWorker(_) | Self::Enqueue(_))
+    }
+}

@@ -1,0 +1,113 @@
+//! `howdah enqueue`: one job, or one for each line of standard input.
+//!
+//! Invariant: what is printed was committed. Limit: a stream is committed piece by piece; what an error left
+//! behind is said with it.
+
+mod payload;
+mod stream;
+
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Answer;
+use crate::args::Global;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::{connect, duration};
+
+/// What to enqueue.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  howdah enqueue welcome -a name=Ada -a user:=42
+  howdah enqueue welcome '{\"user\": 42}' --delay 5m
+  howdah enqueue report @report.json --queue slow
+  generate-lines | howdah enqueue import -")]
+pub(crate) struct Enqueue {
+    /// The kind of the job, by which workers know what to do
+    kind: String,
+    /// JSON; or @FILE with a JSON document; or - for a JSON document on each line of standard input
+    #[arg(conflicts_with = "arguments")]
+    payload: Option<String>,
+    /// A field of the payload: NAME=TEXT, or NAME:=JSON
+    #[arg(short = 'a', long = "arg", value_name = "NAME=VALUE")]
+    arguments: Vec<String>,
+    /// The queue, which must exist
+    #[arg(long, default_value = "default")]
+    queue: String,
+    /// 0 runs first, 9 last
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=9))]
+    priority: u8,
+    /// Due this long from now, like 5m or 1h30m
+    #[arg(long, value_parser = duration::parse, allow_hyphen_values = true, conflicts_with = "run_at")]
+    delay: Option<Duration>,
+    /// Due at this time, like 2030-01-31T08:00:00Z
+    #[arg(long, value_name = "RFC3339", value_parser = time)]
+    run_at: Option<SystemTime>,
+    /// How often it is tried before it is dead; the queue's own number if left out
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    max_attempts: Option<u16>,
+}
+
+fn time(text: &str) -> Result<SystemTime, String> {
+    let at: Timestamp = text.parse().map_err(|_| "write it like 2030-01-31T08:00:00Z".to_owned())?;
+    Ok(at.into())
+}
+
+pub(crate) async fn run(global: &Global, out: Output, command: Enqueue) -> Result<Answer> {
+    if command.payload.as_deref() == Some("-") {
+        return stream::run(global, out, &command).await;
+    }
+    // Before connecting: what was typed may be wrong.
+    let payload = payload::of(command.payload.as_deref(), &command.arguments)?;
+    let work = async {
+        let howdah = connect::to_queue(global).await?;
+        Ok::<_, Failure>(command.one(&howdah, &payload).await?)
+    };
+    let id = tokio::select! {
+        id = work => id?,
+        _ = tokio::signal::ctrl_c() => return Err(Failure::interrupted("interrupted: the job may have been enqueued")),
+    };
+    if out.is_json() {
+        out.value(&json!({ "id": id }))?
+    } else {
+        out.line(id)?
+    }
+    Ok(Answer::Yes)
+}
+
+impl Enqueue {
+    /// One job with the options that were given.
+    fn one<'e>(&self, howdah: &'e howdah::Howdah, payload: &RawValue) -> howdah::Enqueue<'e> {
+        let mut job = howdah.enqueue_raw(&self.kind, payload).queue(&self.queue).priority(self.priority);
+        if let Some(delay) = self.delay {
+            job = job.delay(delay);
+        }
+        if let Some(at) = self.run_at {
+            job = job.run_at(at);
+        }
+        if let Some(attempts) = self.max_attempts {
+            job = job.max_attempts(attempts);
+        }
+        job
+    }
+
+    /// Many jobs with the options that were given.
+    fn many<'e>(&self, howdah: &'e howdah::Howdah, payloads: &[&RawValue]) -> howdah::EnqueueMany<'e> {
+        let mut jobs = howdah.enqueue_many_raw(&self.kind, payloads).queue(&self.queue).priority(self.priority);
+        if let Some(delay) = self.delay {
+            jobs = jobs.delay(delay);
+        }
+        if let Some(at) = self.run_at {
+            jobs = jobs.run_at(at);
+        }
+        if let Some(attempts) = self.max_attempts {
+            jobs = jobs.max_attempts(attempts);
+        }
+        jobs
+    }
+}

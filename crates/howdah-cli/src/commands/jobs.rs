@@ -1,0 +1,194 @@
+//! `howdah jobs`: look at jobs, cancel them, retry them.
+//!
+//! Invariant: reads are of the views `howdah.jobs` and `howdah.failures`; every id that is given is answered on a
+//! line of its own. Limit: a list is limited, newest first.
+
+use clap::{Args, Subcommand};
+use howdah::{Cancelled, Howdah, JobId, JobState};
+use serde_json::{Value, json};
+
+use super::Answer;
+use crate::args::Global;
+use crate::failure::{Failure, Result};
+use crate::output::{Column, Output, Show, parsed, printable};
+use crate::{connect, sql};
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// List jobs, newest first
+    Ls(Ls),
+    /// Show one job with its payload and the attempts that failed
+    Show {
+        /// The job's number
+        id: i64,
+    },
+    /// Cancel jobs: those that wait end at once, those that run are asked to
+    Cancel(Ids),
+    /// Run dead jobs again with all their attempts, and scheduled ones at once
+    Retry(Ids),
+}
+
+/// Which jobs to list.
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// Only jobs in this state: scheduled, blocked, ready, running, completed, cancelled, expired, dead
+    #[arg(long, value_parser = state)]
+    state: Option<JobState>,
+    /// Only jobs of this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// Only jobs of this kind
+    #[arg(long)]
+    kind: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    limit: i64,
+}
+
+/// Which jobs.
+#[derive(Debug, Args)]
+pub(crate) struct Ids {
+    /// The jobs' numbers
+    #[arg(required = true)]
+    ids: Vec<i64>,
+}
+
+const LIST: [Column; 8] = [
+    Column("id", Show::Number),
+    Column("queue", Show::Text),
+    Column("kind", Show::Text),
+    Column("state", Show::Text),
+    Column("attempt", Show::Number),
+    Column("enqueued_at", Show::Time),
+    Column("due_at", Show::Time),
+    Column("ended_at", Show::Time),
+];
+
+const ONE: [Column; 15] = [
+    Column("id", Show::Number),
+    Column("kind", Show::Text),
+    Column("queue", Show::Text),
+    Column("state", Show::Text),
+    Column("reason", Show::Text),
+    Column("attempt", Show::Number),
+    Column("max_attempts", Show::Number),
+    Column("priority", Show::Number),
+    Column("enqueued_at", Show::Time),
+    Column("due_at", Show::Time),
+    Column("worker_id", Show::Number),
+    Column("claimed_at", Show::Time),
+    Column("ended_at", Show::Time),
+    Column("run_ms", Show::Number),
+    Column("options", Show::Text),
+];
+
+const FAILURES: [Column; 5] = [
+    Column("attempt", Show::Number),
+    Column("at", Show::Time),
+    Column("run_ms", Show::Number),
+    Column("error_kind", Show::Text),
+    Column("message", Show::Text),
+];
+
+fn state(text: &str) -> Result<JobState, String> {
+    text.parse().map_err(|e: howdah::Error| e.to_string().trim_start_matches("state: ").to_owned())
+}
+
+pub(crate) async fn run(global: &Global, out: Output, command: Jobs) -> Result<Answer> {
+    let howdah = connect::to_queue(global).await?;
+    match command {
+        Jobs::Ls(which) => ls(&howdah, out, &which).await,
+        Jobs::Show { id } => show(&howdah, out, id).await,
+        Jobs::Cancel(Ids { ids }) => cancel(&howdah, out, &ids).await,
+        Jobs::Retry(Ids { ids }) => retry(&howdah, out, &ids).await,
+    }
+}
+
+async fn ls(howdah: &Howdah, out: Output, which: &Ls) -> Result<Answer> {
+    let statement = "SELECT to_json(x)::text FROM (
+        SELECT id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, worker_id, claimed_at, ended_at, run_ms
+          FROM howdah.jobs
+         WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR queue = $2) AND ($3::text IS NULL OR kind = $3)
+         ORDER BY id DESC LIMIT $4) x";
+    let rows: Vec<String> = sqlx::query_scalar(sql::of(howdah, statement))
+        .bind(which.state.map(JobState::as_str))
+        .bind(&which.queue)
+        .bind(&which.kind)
+        .bind(which.limit)
+        .fetch_all(howdah.pool())
+        .await?;
+    if rows.is_empty() {
+        out.nothing("no such jobs");
+    }
+    out.rows(&LIST, &rows)?;
+    Ok(Answer::Yes)
+}
+
+async fn show(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {
+    let statement = "SELECT to_json(x)::text FROM (
+        SELECT j.*, (SELECT coalesce(json_agg(f ORDER BY f.at), '[]')
+                       FROM (SELECT attempt, at, error_kind, message, run_ms, worker_id
+                               FROM howdah.failures WHERE job_id = $1) f) AS failures
+          FROM howdah.jobs j WHERE j.id = $1) x";
+    let row: Option<String> =
+        sqlx::query_scalar(sql::of(howdah, statement)).bind(id).fetch_optional(howdah.pool()).await?;
+    let Some(text) = row else {
+        return Err(Failure::no(format!("there is no job {id}, or it ended longer ago than history is kept")));
+    };
+    if out.is_json() {
+        out.line(text)?;
+        return Ok(Answer::Yes);
+    }
+    let mut row = parsed(&text)?;
+    out.fields(&ONE, &row)?;
+    let payload = row.remove("payload").unwrap_or(Value::Null);
+    out.heading("payload")?;
+    out.line(printable(&serde_json::to_string_pretty(&payload).unwrap_or_default()))?;
+    if let Some(Value::Array(failures)) = row.remove("failures").filter(|f| f.as_array().is_some_and(|f| !f.is_empty()))
+    {
+        out.heading("failed attempts")?;
+        let failures: Vec<String> = failures.iter().map(Value::to_string).collect();
+        out.rows(&FAILURES, &failures)?;
+    }
+    Ok(Answer::Yes)
+}
+
+async fn cancel(howdah: &Howdah, out: Output, ids: &[i64]) -> Result<Answer> {
+    let mut results = Vec::new();
+    for id in ids {
+        results.push(match howdah.cancel(JobId(*id)).await? {
+            None => (*id, "not found", false),
+            Some(Cancelled::Now) => (*id, "cancelled", true),
+            Some(Cancelled::Asked) => (*id, "cancelling", true),
+            Some(Cancelled::TooLate(state)) => (*id, state.as_str(), false),
+            Some(_) => (*id, "unknown", false),
+        });
+    }
+    tell(out, &results, "it had ended before")
+}
+
+async fn retry(howdah: &Howdah, out: Output, ids: &[i64]) -> Result<Answer> {
+    let mut results = Vec::new();
+    for id in ids {
+        results.push(match howdah.retry(JobId(*id)).await? {
+            None => (*id, "not found", false),
+            Some(state) => (*id, state.as_str(), state == JobState::Ready),
+        });
+    }
+    tell(out, &results, "only dead and scheduled jobs can be retried")
+}
+
+/// Prints what became of each, and why nothing became of some.
+fn tell(out: Output, results: &[(i64, &'static str, bool)], why: &str) -> Result<Answer> {
+    let rows: Vec<String> =
+        results.iter().map(|(id, state, done)| json!({ "id": id, "state": state, "done": done }).to_string()).collect();
+    out.rows(&[Column("id", Show::Number), Column("state", Show::Text)], &rows)?;
+    for (id, state, _) in results.iter().filter(|(_, _, done)| !done) {
+        match *state {
+            "not found" => eprintln!("howdah: there is no job {id}"),
+            state => eprintln!("howdah: job {id} is {state}: {why}"),
+        }
+    }
+    Ok(results.iter().all(|(_, _, done)| *done).into())
+}

@@ -1,0 +1,66 @@
+//! The commands, one module each.
+//!
+//! Invariant: a command returns its exit status or a failure; it prints its data itself. Limit: Ctrl-C ends at
+//! once all but those that have something to put in order.
+
+pub(crate) mod demo;
+pub(crate) mod enqueue;
+pub(crate) mod jobs;
+pub(crate) mod migrate;
+pub(crate) mod queues;
+pub(crate) mod stats;
+pub(crate) mod work;
+
+use std::process::ExitCode;
+
+use crate::args::{Cli, Command};
+use crate::failure::{Failure, NO, Result};
+use crate::output::Output;
+
+/// Whether the answer was yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Done, found, current.
+    Yes,
+    /// Exit status 1, with nothing more to say.
+    No,
+}
+
+impl From<bool> for Answer {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+/// Runs what was typed.
+///
+/// # Errors
+/// What the command says.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
+    let answer = if cli.command.handles_interrupts() {
+        dispatch(cli).await?
+    } else {
+        tokio::select! {
+            answer = dispatch(cli) => answer?,
+            _ = tokio::signal::ctrl_c() => return Err(Failure::interrupted("")),
+        }
+    };
+    Ok(match answer {
+        Answer::Yes => ExitCode::SUCCESS,
+        Answer::No => ExitCode::from(NO),
+    })
+}
+
+async fn dispatch(cli: Cli) -> Result<Answer> {
+    let (global, out) = (&cli.global, Output::new(cli.global.json));
+    match cli.command {
+        Command::Migrate(command) => migrate::run(global, out, command).await,
+        Command::Enqueue(command) => Box::pin(enqueue::run(global, out, command)).await,
+        Command::Jobs(command) => jobs::run(global, out, command).await,
+        Command::Queues(command) => queues::run(global, out, command).await,
+        Command::Stats => stats::run(global, out).await,
+        Command::Work(command) => Box::pin(work::run(global, out, command)).await,
+        Command::Demo(command) => Box::pin(demo::run(global, out, command)).await,
+        Command::DemoWorker(command) => Box::pin(demo::worker::run(command)).await,
+    }
+}

@@ -1,0 +1,157 @@
+//! Why a command gave up: one line for a person, a hint, and an exit status.
+//!
+//! Invariant: no message holds a password or a payload. Limit: what a server says of itself is quoted as it is.
+
+use std::io;
+use std::process::ExitCode;
+
+/// The result of every command.
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// The answer is no.
+pub(crate) const NO: u8 = 1;
+/// What was typed makes no sense.
+pub(crate) const USAGE: u8 = 2;
+/// PostgreSQL cannot be reached.
+pub(crate) const UNREACHABLE: u8 = 3;
+/// There is no schema, or one of another version.
+pub(crate) const SCHEMA: u8 = 4;
+/// Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Why a command gave up.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+    hint: String,
+}
+
+impl Failure {
+    fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: String::new() }
+    }
+
+    /// The answer is no.
+    pub(crate) fn no(message: impl Into<String>) -> Self {
+        Self::new(NO, message)
+    }
+
+    /// What was typed makes no sense.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(USAGE, message)
+    }
+
+    /// PostgreSQL cannot be reached.
+    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
+        Self::new(UNREACHABLE, message)
+    }
+
+    /// The schema is missing or does not fit.
+    pub(crate) fn schema(message: impl Into<String>, schema: &str) -> Self {
+        let option = if schema == "howdah" { String::new() } else { format!(" --schema {schema}") };
+        Self::new(SCHEMA, message).hint(format!("run `howdah migrate up{option}`"))
+    }
+
+    /// Ctrl-C.
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self::new(INTERRUPTED, message)
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// Puts something before the message.
+    pub(crate) fn context(mut self, before: impl std::fmt::Display) -> Self {
+        self.message = format!("{before}: {}", self.message);
+        self
+    }
+
+    /// Adds something after the message.
+    pub(crate) fn and(mut self, after: impl std::fmt::Display) -> Self {
+        self.message = format!("{}; {after}", self.message);
+        self
+    }
+
+    /// Says it on standard error. A failure without a message has nothing to say, like a closed pipe.
+    pub(crate) fn tell(&self) -> ExitCode {
+        if !self.message.is_empty() {
+            eprintln!("howdah: {}", self.message);
+        }
+        if !self.hint.is_empty() {
+            eprintln!("hint: {}", self.hint);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        // Whoever read our output has had enough, as `head` does: nothing is wrong.
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::new(0, "") } else { Self::no(error.to_string()) }
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        howdah::Error::from(error).into()
+    }
+}
+
+impl From<howdah::Error> for Failure {
+    fn from(error: howdah::Error) -> Self {
+        use howdah::Error;
+        match error {
+            Error::Invalid { field, message, hint } => {
+                Self::usage(format!("{}: {message}", option_of(&field))).hint(hint)
+            }
+            Error::UnknownQueue { message, .. } => {
+                Self::no(message).hint("create it with `howdah queues create NAME`, or start a worker that serves it")
+            }
+            Error::NotInstalled { schema } => {
+                Self::schema(format!("there is no queue in the schema {schema:?} of this database"), &schema)
+            }
+            Error::SchemaMismatch { schema, found, known } if found < known => {
+                Self::schema(format!("the schema {schema:?} is at version {found}, and this needs {known}"), &schema)
+            }
+            Error::SchemaMismatch { schema, found, known } => Self::new(
+                SCHEMA,
+                format!("the schema {schema:?} is at version {found}, and this howdah knows only {known}"),
+            )
+            .hint("use a newer release of howdah"),
+            Error::Database(error) => of_database(&error),
+            other => Self::no(other.to_string()),
+        }
+    }
+}
+
+/// The option that sets a field of a job.
+fn option_of(field: &str) -> String {
+    match field {
+        "delay" | "priority" | "queue" | "schema" => format!("--{field}"),
+        "run_at" => "--run-at".to_owned(),
+        "max_attempts" => "--max-attempts".to_owned(),
+        "kind" => "KIND".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn of_database(error: &sqlx::Error) -> Failure {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+    match error {
+        // Undefined table, undefined function, undefined schema: checked before, so it went meanwhile.
+        sqlx::Error::Database(e) if ["42P01", "42883", "3F000"].contains(&code.as_ref()) => {
+            Failure::schema(format!("the queue's schema is not complete: {}", e.message()), "howdah")
+        }
+        sqlx::Error::Database(e) if ["08", "28", "3D", "57P"].iter().any(|c| code.starts_with(c)) => {
+            Failure::unreachable(format!("PostgreSQL does not let us in: {}", e.message()))
+        }
+        sqlx::Error::Database(e) => Failure::no(format!("PostgreSQL refused: {} ({code})", e.message())),
+        sqlx::Error::Io(e) => Failure::unreachable(format!("cannot reach PostgreSQL: {e}")),
+        sqlx::Error::PoolTimedOut => Failure::unreachable("cannot reach PostgreSQL: it did not answer in time"),
+        other => Failure::no(format!("PostgreSQL: {other}")),
+    }
+}
