@@ -91,6 +91,25 @@ const FAILURES: [Column; 5] = [
     Column("message", Show::Text),
 ];
 
+const OF_A_STATE: &str = "SELECT to_json(x)::text FROM (
+    SELECT id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, worker_id, claimed_at, ended_at, run_ms
+      FROM howdah.jobs
+     WHERE state = $1 AND ($2::text IS NULL OR queue = $2) AND ($3::text IS NULL OR kind = $3)
+     ORDER BY id DESC LIMIT $4) x";
+
+const OF_ANY_STATE: &str = "SELECT to_json(x)::text FROM (
+    SELECT id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, worker_id, claimed_at, ended_at, run_ms
+      FROM howdah.jobs
+     WHERE ($1::text IS NULL OR state = $1) AND id = ANY (ARRAY(
+       (SELECT j.id FROM howdah.job j
+         WHERE ($2::text IS NULL OR j.queue_id = (SELECT q.id FROM howdah.queue q WHERE q.name = $2))
+           AND ($3::text IS NULL OR j.kind = $3) ORDER BY j.id DESC LIMIT $4)
+       UNION
+       (SELECT j.id FROM howdah.job_kept j
+         WHERE ($2::text IS NULL OR j.queue_id = (SELECT q.id FROM howdah.queue q WHERE q.name = $2))
+           AND ($3::text IS NULL OR j.kind = $3) ORDER BY j.id DESC LIMIT $4)))
+     ORDER BY id DESC LIMIT $4) x";
+
 fn state(text: &str) -> Result<JobState, String> {
     text.parse().map_err(|e: howdah::Error| e.to_string().trim_start_matches("state: ").to_owned())
 }
@@ -106,11 +125,9 @@ pub(crate) async fn run(global: &Global, out: Output, command: Jobs) -> Result<A
 }
 
 async fn ls(howdah: &Howdah, out: Output, which: &Ls) -> Result<Answer> {
-    let statement = "SELECT to_json(x)::text FROM (
-        SELECT id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, worker_id, claimed_at, ended_at, run_ms
-          FROM howdah.jobs
-         WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR queue = $2) AND ($3::text IS NULL OR kind = $3)
-         ORDER BY id DESC LIMIT $4) x";
+    // Of one state, the view reads that state's room. Of any, the newest ids come first from the index: the view
+    // would look at every job.
+    let statement = if which.state.is_some() { OF_A_STATE } else { OF_ANY_STATE };
     let rows: Vec<String> = sqlx::query_scalar(sql::of(howdah, statement))
         .bind(which.state.map(JobState::as_str))
         .bind(&which.queue)

@@ -30,11 +30,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Migrate) -> Resul
         Migrate::Status => status(global, out).await,
         Migrate::Sql => {
             let sql = connect::to_nothing(global)?.migration_sql();
-            if out.is_json() {
-                out.value(&json!({ "sql": sql }))?
-            } else {
-                out.line(sql.trim_end())?
-            }
+            out.answer(&json!({ "sql": sql }), sql.trim_end())?;
             Ok(Answer::Yes)
         }
     }

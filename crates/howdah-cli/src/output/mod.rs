@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 
 pub(crate) use cell::printable;
 
+/// Below this many columns, lines run over the edge rather than being broken.
+const NARROW: u16 = 60;
+
 /// One row, by the names of the SQL view.
 pub(crate) type Row = Map<String, Value>;
 
@@ -58,6 +61,11 @@ impl Output {
         self.line(value)
     }
 
+    /// The one thing that was asked for, as text or as JSON.
+    pub(crate) fn answer(self, json: &Value, text: impl std::fmt::Display) -> io::Result<()> {
+        if self.json { self.value(json) } else { self.line(text) }
+    }
+
     /// Rows: the texts of JSON objects.
     pub(crate) fn rows(self, columns: &[Column], rows: &[String]) -> io::Result<()> {
         if self.json {
@@ -82,7 +90,11 @@ impl Output {
             return Ok(());
         }
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::NOTHING);
+        // Some terminals say that they are no wider than nothing.
+        if table.width().is_some_and(|width| width >= NARROW) {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
         table.set_header(columns.iter().map(|c| c.0.to_uppercase()));
         for row in rows {
             table.add_row(columns.iter().map(|c| cell::shown(*c, row.get(c.0))));

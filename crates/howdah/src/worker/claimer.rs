@@ -107,7 +107,7 @@ impl Claimer {
         if wanted == 0 {
             look.full = true;
             look.at = now + if look.queue.is_idle() { FOREVER } else { STALE };
-            return self.withdraw(i).await;
+            return if withdraw { self.withdraw(i).await } else { Ok(()) };
         }
         if !(woken || look.full || now >= look.at) {
             return Ok(());

@@ -84,7 +84,7 @@ impl Queue {
         let ahead = self.ahead();
         let wanted = (self.concurrency + ahead).saturating_sub(in_hand);
         // Many small claims cost more than a large one: ahead, wait until half of it is used up.
-        if waiting * 2 > ahead { 0 } else { wanted.min(MOST_A_CLAIM) }
+        if ahead > 0 && waiting * 2 > ahead { 0 } else { wanted.min(MOST_A_CLAIM) }
     }
 
     fn ahead(&self) -> usize {

@@ -32,6 +32,7 @@ pub(super) enum Next {
 pub(super) struct Sleep {
     awake_until: Instant,
     announced: bool,
+    found_at: Option<Instant>,
     /// Looks in vain since the last job, or since it fell asleep.
     misses: u32,
     wakes: u32,
@@ -40,7 +41,7 @@ pub(super) struct Sleep {
 
 impl Sleep {
     pub(super) fn new(now: Instant) -> Self {
-        Self { awake_until: now, announced: false, misses: 0, wakes: 0, wakes_since: now }
+        Self { awake_until: now, announced: false, found_at: None, misses: 0, wakes: 0, wakes_since: now }
     }
 
     pub(super) fn announced(&self) -> bool {
@@ -50,7 +51,9 @@ impl Sleep {
     /// A claim found jobs.
     pub(super) fn found(&mut self, now: Instant) {
         self.misses = 0;
-        if !self.announced {
+        // Seldom jobs are better heard of than looked for.
+        let in_a_stream = self.found_at.replace(now).is_some_and(|at| now.duration_since(at) < SELDOM * 2);
+        if !self.announced && in_a_stream {
             self.awake_until = self.awake_until.max(now + STAY_AWAKE);
         }
     }
@@ -111,6 +114,7 @@ mod tests {
     fn a_worker_that_has_just_worked_stays_awake_a_little() {
         let now = Instant::now();
         let mut sleep = Sleep::new(now);
+        sleep.found(now);
         sleep.found(now);
         assert_eq!(sleep.found_nothing(now, Duration::from_secs(1)), Next::LookIn(LOOK));
         assert_eq!(sleep.found_nothing(now + STAY_AWAKE, Duration::from_secs(1)), Next::Announce);

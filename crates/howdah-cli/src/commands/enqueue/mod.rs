@@ -72,11 +72,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Enqueue) -> Resul
         id = work => id?,
         _ = tokio::signal::ctrl_c() => return Err(Failure::interrupted("interrupted: the job may have been enqueued")),
     };
-    if out.is_json() {
-        out.value(&json!({ "id": id }))?
-    } else {
-        out.line(id)?
-    }
+    out.answer(&json!({ "id": id }), id)?;
     Ok(Answer::Yes)
 }
 

@@ -45,11 +45,7 @@ pub(super) async fn run(global: &Global, out: Output, command: &Enqueue) -> Resu
             n => format!("{n} jobs were enqueued before that, and nothing after"),
         }));
     }
-    if out.is_json() {
-        out.value(&json!({ "enqueued": enqueued }))?
-    } else {
-        out.line(enqueued)?
-    }
+    out.answer(&json!({ "enqueued": enqueued }), enqueued)?;
     Ok(Answer::Yes)
 }
 

@@ -93,10 +93,7 @@ async fn told_to_stop(interrupted: &AtomicBool) {
 
 /// Never ready after the first Ctrl-C alone.
 async fn second_interrupt() {
-    if let Ok(mut interrupts) = signal(SignalKind::interrupt()) {
-        interrupts.recv().await;
-        interrupts.recv().await;
-        return;
-    }
-    std::future::pending().await
+    let Ok(mut interrupts) = signal(SignalKind::interrupt()) else { return std::future::pending().await };
+    interrupts.recv().await;
+    interrupts.recv().await;
 }

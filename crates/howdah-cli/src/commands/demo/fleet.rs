@@ -1,0 +1,110 @@
+//! The worker processes of the demo: this program again, with a hidden command.
+//!
+//! Invariant: no worker outlives the demo: one whose standard input ends stops by itself. Limit: Unix only.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use howdah::Howdah;
+use tokio::process::{Child, ChildStdin, Command};
+
+use super::worker::{NAME, URL};
+use crate::failure::{Failure, Result};
+use crate::sql;
+
+/// How long the workers may take to start, and to stop.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// One worker process.
+struct Process {
+    child: Child,
+    /// Open as long as it is to work.
+    input: Option<ChildStdin>,
+    name: String,
+}
+
+/// All of them.
+pub(super) struct Fleet(Vec<Process>);
+
+/// The one that was killed.
+pub(super) struct Victim {
+    pub(super) name: String,
+    pub(super) pid: i32,
+    pub(super) worker_id: i64,
+    pub(super) was_keeper: bool,
+}
+
+impl Fleet {
+    /// Starts so many. The URL goes by the environment: a command line is for all to see.
+    pub(super) fn start(url: &str, workers: usize) -> Result<Self> {
+        let program = std::env::current_exe()?;
+        let start = |n: usize| {
+            let name = format!("demo worker {n}");
+            let mut command = Command::new(&program);
+            command.arg("demo-worker").env(URL, url).env(NAME, &name).stdin(Stdio::piped()).stdout(Stdio::null());
+            // A group of its own: Ctrl-C is for the demo, which then ends its workers.
+            let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
+            Ok(Process { input: child.stdin.take(), child, name })
+        };
+        Ok(Self((1..=workers).map(start).collect::<Result<_>>()?))
+    }
+
+    /// Waits until all are registered.
+    pub(super) async fn wait_until_ready(&mut self, howdah: &Howdah) -> Result<()> {
+        let end = Instant::now() + START_PATIENCE;
+        loop {
+            let ready: i64 = sqlx::query_scalar(sql::of(howdah, "SELECT count(*) FROM howdah.workers"))
+                .fetch_one(howdah.pool())
+                .await?;
+            if usize::try_from(ready).is_ok_and(|n| n == self.0.len()) {
+                eprintln!("{ready} worker processes are ready");
+                return Ok(());
+            }
+            for process in &mut self.0 {
+                if let Some(status) = process.child.try_wait()? {
+                    return Err(Failure::no(format!("{} ended before it worked: {status}", process.name)));
+                }
+            }
+            if Instant::now() > end {
+                return Err(Failure::no(format!("only {ready} of {} workers have started", self.0.len())));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Kills the busiest with SIGKILL, and waits until its sessions have ended, so that nothing of it is still
+    /// under way.
+    pub(super) async fn kill_one(&mut self, howdah: &Howdah) -> Result<Victim> {
+        let statement = "SELECT id, name, keeper FROM howdah.workers ORDER BY running DESC, id LIMIT 1";
+        let (worker_id, name, was_keeper): (i64, String, bool) =
+            sqlx::query_as(sql::of(howdah, statement)).fetch_one(howdah.pool()).await?;
+        let place = self.0.iter().position(|p| p.name == name);
+        let mut process = self.0.remove(place.ok_or_else(|| Failure::no(format!("there is no worker {name}")))?);
+        let pid = process.child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+        // SIGKILL, and waits for the end of the process.
+        process.child.kill().await?;
+        let statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
+        for _ in 0..100 {
+            let sessions: i64 = sqlx::query_scalar(statement).bind(&name).fetch_one(howdah.pool()).await?;
+            if sessions == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(Victim { name, pid, worker_id, was_keeper })
+    }
+
+    /// Lets those that are left end in order.
+    pub(super) async fn stop(mut self) {
+        for process in &mut self.0 {
+            process.input = None;
+        }
+        let stopping = async {
+            for process in &mut self.0 {
+                let _ = process.child.wait().await;
+            }
+        };
+        let _ = tokio::time::timeout(STOP_PATIENCE, stopping).await;
+    }
+}

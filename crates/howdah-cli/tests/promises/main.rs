@@ -1,0 +1,11 @@
+//! What the command line promises, tried on the real program and a real PostgreSQL.
+//!
+//! Invariant: a test has a database of its own and sees only what a person would: output, exit status, the tables.
+//! Limit: Unix only, as the program's signals are.
+
+mod demo;
+mod enqueue;
+mod exit;
+mod output;
+mod support;
+mod work;

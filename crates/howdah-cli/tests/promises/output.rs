@@ -1,0 +1,55 @@
+//! What goes where.
+
+use serde_json::Value;
+use tokio::io::AsyncReadExt;
+
+use crate::support::{Desk, program};
+
+#[tokio::test]
+async fn json_is_on_stdout_and_talk_on_stderr() {
+    let desk = Desk::with_queue().await;
+    let id = desk.run(&["enqueue", "mail", "-a", "to=ada", "-a", "n:=18446744073709551615", "--json"]).await.json();
+    let id = id["id"].to_string();
+    for command in [
+        &["migrate", "up"][..],
+        &["migrate", "status"],
+        &["migrate", "sql"],
+        &["jobs", "ls"],
+        &["jobs", "show", &id],
+        &["queues", "ls"],
+        &["queues", "pause", "default", "--reason", "lunch"],
+        &["queues", "resume", "default"],
+        &["stats"],
+        &["jobs", "cancel", &id],
+    ] {
+        let said = desk.run(&[command, &["--json"]].concat()).await;
+        assert!(said.code == 0 && said.err.is_empty(), "{command:?}: {said:?}");
+        said.json();
+    }
+    let said = desk.run(&["jobs", "cancel", &id, "1", "--json"]).await;
+    assert!(said.code == 1 && said.err.contains("is cancelled") && said.err.contains("no job 1"), "{said:?}");
+    assert_eq!(said.json()[0]["state"], "cancelled");
+    // A number that no JavaScript could hold has come back as it was.
+    assert_eq!(desk.job(&id).await["payload"]["n"], Value::from(u64::MAX));
+}
+
+#[tokio::test]
+async fn a_pipe_gets_a_line_for_each_row_whatever_a_name_contains() {
+    let desk = Desk::with_queue().await;
+    desk.ok(&["enqueue", "a\tb\nc\u{1b}[31m"]).await;
+    let out = desk.ok(&["jobs", "ls"]).await;
+    assert_eq!(out.lines().count(), 1, "{out:?}");
+    assert_eq!(out.trim_end_matches('\n').split('\t').count(), 8, "{out:?}");
+    assert!(out.contains("a\\tb\\nc\\u{1b}[31m"), "{out:?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_has_had_enough_is_no_failure() {
+    let mut child = program(&["migrate", "sql"]).spawn().unwrap();
+    let mut some = [0; 10];
+    let mut out = child.stdout.take().unwrap();
+    out.read_exact(&mut some).await.unwrap();
+    drop(out);
+    let said = child.wait_with_output().await.unwrap();
+    assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+}

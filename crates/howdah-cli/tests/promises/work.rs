@@ -1,0 +1,122 @@
+//! Programs as workers.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::process::Child;
+
+use crate::support::Desk;
+
+/// Waits until a job is in this state.
+async fn until(desk: &Desk, id: &str, state: &str) -> Value {
+    for _ in 0..200 {
+        let job = desk.job(id).await;
+        if job["state"] == state {
+            return job;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("job {id} is not {state}: {}", desk.job(id).await);
+}
+
+fn tell(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), signal).unwrap();
+}
+
+#[tokio::test]
+async fn a_shell_script_is_a_worker() {
+    let desk = Desk::with_queue().await;
+    let script = r#"
+        echo "$HOWDAH_JOB_ID $HOWDAH_KIND $HOWDAH_QUEUE $HOWDAH_ATTEMPT/$HOWDAH_MAX_ATTEMPTS $(cat)"
+        case $HOWDAH_KIND in
+        bad) echo 'the address is wrong' >&2; exit 65 ;;
+        busy) echo 'try later' >&2; exit 75 ;;
+        killed) kill -9 $$ ;;
+        esac"#;
+    let good = desk.ok(&["enqueue", "good", "-a", "n:=1"]).await;
+    let bad = desk.ok(&["enqueue", "bad"]).await;
+    let busy = desk.ok(&["enqueue", "busy"]).await;
+    let killed = desk.ok(&["enqueue", "killed"]).await;
+    let worker = desk.command(&["work", "--exec", script]).spawn().unwrap();
+
+    until(&desk, &good, "completed").await;
+    let job = until(&desk, &bad, "dead").await;
+    assert_eq!(
+        (&job["failures"][0]["error_kind"], &job["failures"][0]["message"]),
+        (&"exit 65".into(), &"the address is wrong".into())
+    );
+    let job = until(&desk, &busy, "scheduled").await;
+    assert_eq!(
+        (&job["failures"][0]["error_kind"], &job["failures"][0]["message"]),
+        (&"exit 75".into(), &"try later".into())
+    );
+    let job = until(&desk, &killed, "scheduled").await;
+    assert_eq!(job["failures"][0]["error_kind"], "signal 9");
+
+    tell(&worker, Signal::SIGTERM);
+    let ended = worker.wait_with_output().await.unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let out = String::from_utf8(ended.stdout).unwrap();
+    assert!(out.contains(&format!("{} good default 1/20 {{\"n\": 1}}\n", good.trim())), "{out}");
+    assert!(String::from_utf8(ended.stderr).unwrap().contains("the address is wrong"));
+}
+
+#[tokio::test]
+async fn a_cancelled_job_ends_its_program_and_all_that_it_started() {
+    let desk = Desk::with_queue().await;
+    let id = desk.ok(&["enqueue", "long"]).await;
+    let script = "sleep 300 & echo $! > child; trap 'echo asked > asked; exit 1' TERM; wait";
+    let worker = desk.command(&["work", "--exec", script]).spawn().unwrap();
+    until(&desk, &id, "running").await;
+    let file = desk.folder.path().join("child");
+    while std::fs::read_to_string(&file).map_or(true, |pid| !pid.ends_with('\n')) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(desk.ok(&["jobs", "cancel", id.trim()]).await, format!("{}\tcancelling\n", id.trim()));
+    until(&desk, &id, "cancelled").await;
+    assert!(desk.folder.path().join("asked").exists(), "it was asked politely");
+    let child: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+    assert!(!is_alive(child), "what it started has ended too");
+    tell(&worker, Signal::SIGINT);
+    assert_eq!(worker.wait_with_output().await.unwrap().status.code(), Some(130));
+}
+
+/// Whether a process runs; one that has ended and waits to be collected does not.
+fn is_alive(pid: i32) -> bool {
+    let state = std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
+    let state = String::from_utf8(state.stdout).unwrap();
+    !state.trim().is_empty() && !state.trim_start().starts_with('Z')
+}
+
+#[tokio::test]
+async fn a_second_interrupt_ends_a_worker_at_once_and_its_program_too() {
+    let desk = Desk::with_queue().await;
+    let id = desk.ok(&["enqueue", "long"]).await;
+    let worker = desk.command(&["work", "--exec", "echo $$ > pid; exec sleep 300"]).spawn().unwrap();
+    until(&desk, &id, "running").await;
+    let file = desk.folder.path().join("pid");
+    while std::fs::read_to_string(&file).map_or(true, |pid| !pid.ends_with('\n')) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tell(&worker, Signal::SIGINT);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    tell(&worker, Signal::SIGINT);
+    let ended = tokio::time::timeout(Duration::from_secs(5), worker.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    let pid: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+    assert!(!is_alive(pid));
+}
+
+#[tokio::test]
+async fn what_a_worker_does_can_be_read_as_json() {
+    let desk = Desk::with_queue().await;
+    let id = desk.ok(&["enqueue", "hello"]).await;
+    let worker = desk.command(&["work", "--exec", "printf 'a\\nb'", "--json"]).spawn().unwrap();
+    until(&desk, &id, "completed").await;
+    tell(&worker, Signal::SIGTERM);
+    let out = String::from_utf8(worker.wait_with_output().await.unwrap().stdout).unwrap();
+    let line: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&line["stdout"], &line["ended"], &line["kind"]), (&"a\nb".into(), &"exit 0".into(), &"hello".into()));
+}
