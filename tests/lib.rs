@@ -8,9 +8,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use howdah::{Howdah, Worker};
+use howdah::{Ctx, Howdah, Job, Worker};
 use howdah_devdb::{Database, shared_for_tests};
 use sqlx::postgres::PgDatabaseError;
+use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
@@ -308,3 +309,26 @@ pub fn start<S: Send + Sync + 'static>(worker: Worker<S>) -> Running {
 pub async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> Result<T> {
     tokio::time::timeout(PATIENCE, work).await.with_context(|| format!("waited in vain for {what}"))
 }
+
+/// A job that lasts until the test says so: see `worker_process.rs`.
+#[derive(Debug, Job, Serialize, Deserialize)]
+pub struct Held {}
+
+/// Writes down what a handler sees, where the test can see it.
+///
+/// # Errors
+/// What the server says.
+pub async fn note<T>(cx: &Ctx<T>, what: &str) -> sqlx::Result<()> {
+    sqlx::query("INSERT INTO seen (job, attempt, pid, what) VALUES ($1, $2, $3, $4)")
+        .bind(cx.id().0)
+        .bind(i32::from(cx.attempt()))
+        .bind(i64::from(std::process::id()))
+        .bind(what)
+        .execute(cx.howdah().pool())
+        .await?;
+    Ok(())
+}
+
+/// The tables that [`Held`] jobs write to and wait for.
+pub const HELD_TABLES: &str = "CREATE TABLE seen (at timestamptz NOT NULL DEFAULT clock_timestamp(), job bigint,
+    attempt integer, pid bigint, what text); CREATE TABLE go (n integer)";

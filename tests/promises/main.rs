@@ -1,10 +1,13 @@
 //! Promises of the whole system, held against a real PostgreSQL.
 #![allow(missing_docs)]
 
+mod crashing;
+mod leaving;
 mod plain_sql;
 mod plans;
 mod refusals;
 mod rotation;
 mod running;
 mod schema;
+mod together;
 mod waiting;

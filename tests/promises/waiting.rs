@@ -47,8 +47,7 @@ async fn an_open_transaction_blocks_nobody_elses_enqueue() -> Result<()> {
     let (lease, claimed) = claim(&mut free, worker, 500).await?;
     assert_eq!(claimed, [id], "a claim sees the one committed job, and waits for nobody");
     free.run(&format!("SELECT howdah.complete({lease})")).await?;
-    let mut ends = open.iter_mut().enumerate();
-    while let Some((n, session)) = ends.next() {
+    for (n, session) in open.iter_mut().enumerate() {
         session.run(if n % 2 == 0 { "COMMIT" } else { "ROLLBACK" }).await?;
     }
     assert_eq!(db.number("SELECT count(*) FROM howdah.jobs").await?, 8 * 303 + 1);
@@ -81,16 +80,13 @@ async fn no_job_is_claimed_twice_and_none_is_left() -> Result<()> {
     for n in 0..8 {
         let (mut session, worker) = (db.session().await?, db.worker().await?);
         claimers.spawn(async move {
-            let mut mine = Vec::new();
+            let (mut mine, mut gave_back) = (Vec::new(), HashSet::new());
             // An empty answer is no empty queue: others may have had the tickets locked.
             while session.number("SELECT count(*) FROM howdah.ticket").await? > 0 {
                 let (lease, mut claimed) = claim(&mut session, worker, 1 + n * 7).await?;
-                // Some go back and are claimed anew: only what is kept counts.
-                if let Some(back) = claimed.pop_if(|id| *id % 5 == 0) {
+                // Some go back, once each, and are claimed anew: only what is kept counts.
+                if let Some(back) = claimed.pop_if(|id| *id % 5 == 0 && gave_back.insert(*id)) {
                     session.run(&format!("SELECT howdah.release({lease}, '{{{back}}}')")).await?;
-                }
-                if claimed.len() == 1 && claimed[0] % 5 == 0 {
-                    continue;
                 }
                 mine.extend(claimed);
             }

@@ -15,7 +15,7 @@ use crate::failure::Result;
 use crate::sql;
 
 /// How often progress is looked at, and after how long without any it is given up.
-const LOOK: Duration = Duration::from_millis(25);
+const LOOK: Duration = Duration::from_millis(50);
 const STALLED: Duration = Duration::from_secs(60);
 
 /// How it went.
@@ -60,7 +60,7 @@ pub(super) async fn run(howdah: &Howdah, fleet: &mut Fleet, files: &[Found]) -> 
     let began = Instant::now();
     let (mut killed, mut last, mut moved, mut told) = (None, (-1, -1), Instant::now(), 0);
     let left = loop {
-        let now = look(howdah).await?;
+        let now = look(howdah, i64::try_from(total).unwrap_or(i64::MAX)).await?;
         let (recorded, left) = now;
         bar.set_position(u64::try_from(recorded).unwrap_or(0));
         if now != last {
@@ -90,11 +90,16 @@ pub(super) async fn run(howdah: &Howdah, fleet: &mut Fleet, files: &[Found]) -> 
     Ok(Drained { enqueued_in, drained_in, rescue, left })
 }
 
-/// How many files are recorded, and how many jobs are not over.
-async fn look(howdah: &Howdah) -> Result<(i64, i64)> {
-    let statement = "SELECT (SELECT count(*) FROM demo_file),
-        (SELECT coalesce(sum(ready + running + scheduled), 0)::bigint FROM howdah.queues)";
-    Ok(sqlx::query_as(sql::of(howdah, statement)).fetch_one(howdah.pool()).await?)
+/// How many files are recorded, and how many jobs are not over: all, until as many are recorded as there are files,
+/// since counting costs the workers time.
+async fn look(howdah: &Howdah, total: i64) -> Result<(i64, i64)> {
+    let recorded = sqlx::query_scalar("SELECT count(*) FROM demo_file").fetch_one(howdah.pool()).await?;
+    if recorded < total {
+        return Ok((recorded, total));
+    }
+    let statement = "SELECT coalesce(sum(ready + running + scheduled), 0)::bigint FROM howdah.queues";
+    let left = sqlx::query_scalar(sql::of(howdah, statement)).fetch_one(howdah.pool()).await?;
+    Ok((recorded, left))
 }
 
 /// Kills a worker, and reads from its leases what it held: they stay until it is found out.

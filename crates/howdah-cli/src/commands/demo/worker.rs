@@ -21,6 +21,8 @@ pub(super) const NAME: &str = "HOWDAH_DEMO_NAME";
 
 /// How many jobs run at a time. Three such workers fit into PostgreSQL's default of 100 connections.
 const CONCURRENCY: usize = 8;
+/// Up to this many bytes, a file is read in place.
+const SMALL: u64 = 256 << 10;
 /// How long a worker whose demo is gone may take to stop: its database may be gone as well.
 const LAST_WORDS: Duration = Duration::from_secs(4);
 
@@ -50,7 +52,8 @@ pub(crate) async fn run(_: DemoWorker) -> Result<Answer> {
     let pool =
         PgPoolOptions::new().max_connections(u32::try_from(CONCURRENCY).unwrap_or(8)).connect_with(options).await?;
     let howdah = Howdah::from_pool(pool);
-    let worker = Worker::new(&howdah).name(name).concurrency(CONCURRENCY).handle(hash_file).handle(ping);
+    let c: usize = std::env::var("CC_N").ok().and_then(|x| x.parse().ok()).unwrap_or(CONCURRENCY);
+    let worker = Worker::new(&howdah).name(name).concurrency(c).handle(hash_file).handle(ping);
     let stop = async {
         end_of_input().await;
         tokio::spawn(async {
@@ -64,7 +67,12 @@ pub(crate) async fn run(_: DemoWorker) -> Result<Answer> {
 
 async fn hash_file(job: HashFile, cx: Ctx) -> Result<(), JobError> {
     let Some(path) = files::path_of(&job.path) else { return Err(JobError::discard("this is no path")) };
-    let read = tokio::task::spawn_blocking(move || files::read(&path)).await?;
+    // A small file takes less time than handing it to another thread.
+    let read = if path.symlink_metadata().is_ok_and(|data| data.len() <= SMALL) {
+        files::read(&path)
+    } else {
+        tokio::task::spawn_blocking(move || files::read(&path)).await?
+    };
     let (content, error) = match read {
         Ok(content) => (Some(content), None),
         Err(error) => (None, Some(error)),

@@ -1,0 +1,46 @@
+//! A worker in a process of its own, for tests that kill it, stop it and let it go on.
+//!
+//! Usage: `worker-process URL LEASE_MS HEARTBEAT_MS`. Its jobs write down what happens to them in the table
+//! `seen(job, attempt, pid, what)`, and end when there is a row in the table `go`. Limit: it never stops by itself.
+
+use std::time::Duration;
+
+use howdah::{Ctx, Howdah, Job, JobError, Worker};
+use howdah_tests::{Held, note};
+
+async fn held(_: Held, cx: Ctx<()>) -> Result<(), JobError> {
+    note(&cx, "started").await?;
+    loop {
+        tokio::select! {
+            () = cx.cancelled().cancelled() => break,
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+        if sqlx::query_scalar("SELECT EXISTS (SELECT FROM go)").fetch_one(cx.howdah().pool()).await? {
+            return Ok(());
+        }
+    }
+    note(&cx, if cx.lease_held() { "cancelled" } else { "lease lost" }).await?;
+    let mut tx = cx.howdah().pool().begin().await?;
+    if let Err(error) = cx.complete_in(&mut tx).await {
+        tx.rollback().await?;
+        note(&cx, &format!("refused: {error}")).await?;
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, url, lease_ms, heartbeat_ms] = arguments.as_slice() else {
+        return Err("usage: worker-process URL LEASE_MS HEARTBEAT_MS".into());
+    };
+    let howdah = Howdah::connect(url).await?;
+    Worker::new(&howdah)
+        .handle(held)
+        .lease(Duration::from_millis(lease_ms.parse()?))
+        .heartbeat(Duration::from_millis(heartbeat_ms.parse()?))
+        .queue(Held::QUEUE, 4)
+        .run()
+        .await?;
+    Ok(())
+}
