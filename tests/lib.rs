@@ -155,6 +155,18 @@ impl Db {
         .await
     }
 
+    /// Stops the queue's clock so long after the year 2100 began, such as `'1 hour'`: for what is decided by seconds.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn stop_clock(&self, after: &str) -> Result<()> {
+        self.run(&format!(
+            "CREATE OR REPLACE FUNCTION howdah.now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
+             RETURN timestamptz '2100-01-01 00:00:00+00' + interval '{after}'"
+        ))
+        .await
+    }
+
     /// Registers a worker by SQL, with a lease of a minute and a heartbeat every two seconds.
     ///
     /// # Errors

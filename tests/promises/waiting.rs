@@ -160,7 +160,7 @@ async fn a_claim_never_takes_more_than_it_asked_for_whatever_the_plan() -> Resul
         session.run(&format!("RESET {off}")).await?;
     }
     session
-        .run("SET enable_nestloop = on; SET enable_hashjoin = off; SET enable_mergejoin = off; DISCARD PLANS")
+        .run("SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_hashagg = off; SET enable_material = off; DISCARD PLANS")
         .await?;
     db.travel("2 hours").await?;
     for limit in [1, 2, 7] {
@@ -259,21 +259,22 @@ async fn a_job_completed_in_is_given_to_nobody_by_a_transaction_that_began_befor
 #[tokio::test]
 async fn who_heartbeats_is_not_rescued_and_who_does_not_is() -> Result<()> {
     let db = Db::new().await?;
+    db.stop_clock("0").await?;
     let mut session = db.session().await?;
     let (alive, silent) = (db.worker().await?, db.worker().await?);
     session.run("SELECT howdah.enqueue_many('k', '{1,2}')").await?;
     let ((_, kept), (_, lost)) = (claim(&mut session, alive, 1).await?, claim(&mut session, silent, 1).await?);
-    db.travel("59 seconds").await?;
+    db.stop_clock("59.9 seconds").await?;
     assert!(session.list("SELECT howdah.rescue()").await?.is_empty());
     session.run(&format!("SELECT howdah.heartbeat({alive})")).await?;
-    db.travel("61 seconds").await?;
+    db.stop_clock("60.1 seconds").await?;
     assert_eq!(session.list("SELECT howdah.rescue()").await?, ["(w,1)"]);
     let states =
         format!("SELECT id || state || attempt FROM howdah.jobs WHERE id IN ({}, {}) ORDER BY id", kept[0], lost[0]);
     assert_eq!(session.list(&states).await?, [format!("{}running1", kept[0]), format!("{}ready1", lost[0])]);
     assert_eq!(ids(&mut session, "SELECT id FROM howdah.workers").await?, [alive]);
     // A heartbeat under way holds off the rescue that would otherwise be right.
-    db.travel("200 seconds").await?;
+    db.stop_clock("200 seconds").await?;
     let mut beating = db.session().await?;
     beating.run(&format!("BEGIN; SELECT howdah.heartbeat({alive})")).await?;
     assert!(session.list("SELECT howdah.rescue()").await?.is_empty());
@@ -285,6 +286,7 @@ async fn who_heartbeats_is_not_rescued_and_who_does_not_is() -> Result<()> {
 #[tokio::test]
 async fn a_worker_whose_session_ended_is_rescued_after_a_missed_heartbeat() -> Result<()> {
     let db = Db::new().await?;
+    db.stop_clock("0").await?;
     let mut session = db.session().await?;
     let (mut held, mut ended) = (db.session().await?, db.session().await?);
     let (live, dead, pooled) = (db.worker().await?, db.worker().await?, db.worker().await?);
@@ -294,12 +296,12 @@ async fn a_worker_whose_session_ended_is_rescued_after_a_missed_heartbeat() -> R
     ended.run("SELECT 1").await?;
     drop(ended);
     db.wait_for(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"), "0").await?;
-    db.travel("2.4 seconds").await?;
+    db.stop_clock("2.49 seconds").await?;
     assert!(session.list("SELECT howdah.rescue()").await?.is_empty(), "no heartbeat was missed yet");
-    db.travel("2.6 seconds").await?;
+    db.stop_clock("2.51 seconds").await?;
     assert_eq!(session.list("SELECT jobs FROM howdah.rescue()").await?, ["0"]);
     assert_eq!(ids(&mut session, "SELECT id FROM howdah.workers ORDER BY id").await?, [live, pooled]);
-    db.travel("55 seconds").await?;
+    db.stop_clock("59.9 seconds").await?;
     assert!(session.list("SELECT howdah.rescue()").await?.is_empty());
     Ok(())
 }

@@ -51,9 +51,9 @@ impl Chores {
         Self { shared, link, beat_at: Instant::now(), office: None }
     }
 
-    /// Runs until the worker leaves; then unregisters it.
+    /// Runs until the worker has told everything; then unregisters it.
     pub(super) async fn run(mut self) {
-        let leaving = self.shared.leaving.clone();
+        let leaving = self.shared.told.clone();
         while !leaving.is_cancelled() {
             if let Err(error) = self.turn().await {
                 if is_over(&error) {

@@ -79,7 +79,6 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let _ = claimer.await;
     shared.leaving.cancel();
     let _ = flusher.await;
-    // The flusher has told everything: what is left in the worker's hands now is given up.
     let _ = chores.await;
     others.join_all().await;
     tracing::info!(worker = worker_id, "stopped");

@@ -22,6 +22,8 @@ type Id = (i64,);
 /// How long the first of some finished jobs waits for company while there is much to do.
 const GATHER: Duration = Duration::from_millis(1);
 const MANY: usize = 512;
+/// How long a worker that leaves tries to reach a database that does not answer.
+const LAST_TRIES: Duration = Duration::from_secs(10);
 
 pub(super) struct Flusher {
     pub(super) shared: Arc<Shared>,
@@ -54,6 +56,7 @@ impl Flusher {
                     }
                     self.note(&mut batch);
                     self.flush(true).await;
+                    self.shared.told.cancel();
                     self.link.close().await;
                     return;
                 }
@@ -191,17 +194,17 @@ impl Flusher {
     /// Asks until there is an answer. Returns it, and whether an earlier answer may have been lost; `None` if the
     /// database refuses the statement itself, which asking again would not change.
     async fn insist<'q>(&mut self, query: impl Fn(&Shared) -> Rows<'q, Id>) -> Option<(Vec<i64>, bool)> {
-        let mut doubtful = false;
+        let (mut doubtful, start) = (false, Instant::now());
         loop {
             let query = query(&self.shared);
             match self.link.rows(query).await {
                 Ok(ids) => return Some((ids.into_iter().map(|(id,)| id).collect(), doubtful)),
-                Err(error) if error.is_transient() => {
+                Err(error) if error.is_transient() && !(self.shared.leaving.is_cancelled() && start.elapsed() > LAST_TRIES) => {
                     doubtful = true;
                     self.link.failed(&error).await;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the database refused how jobs ended: they stay with this worker until it stops");
+                    tracing::error!(%error, "could not tell how jobs ended: they stay with this worker until it is gone, and then run again");
                     return None;
                 }
             }

@@ -69,6 +69,7 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
         queue.woken.store(true, Ordering::Release);
     }
     shared.look.notify_one();
+    shared.beat.notify_one();
     loop {
         tokio::select! {
             heard = timeout(SILENCE, listener.try_recv()) => match heard {

@@ -38,8 +38,10 @@ pub(super) struct Shared {
     pub(super) stopping: CancellationToken,
     /// The grace period is over.
     pub(super) aborting: CancellationToken,
-    /// Everything is done: the last tasks end.
+    /// Nothing runs any more: what is left is to be told.
     pub(super) leaving: CancellationToken,
+    /// Everything is told: the worker may unregister. Sooner, it would give away what it has finished.
+    pub(super) told: CancellationToken,
 }
 
 impl Shared {
@@ -67,6 +69,7 @@ impl Shared {
             stopping: CancellationToken::new(),
             aborting: CancellationToken::new(),
             leaving: CancellationToken::new(),
+            told: CancellationToken::new(),
         }
     }
 
