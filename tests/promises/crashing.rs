@@ -78,13 +78,21 @@ async fn a_stale_worker_cannot_finish_a_rescued_job_and_its_handler_hears_of_it(
     db.wait_for("SELECT count(*) FROM seen WHERE attempt = 2", "4").await?;
     process.signal(Signal::SIGCONT)?;
     db.wait_for("SELECT count(*) FROM seen WHERE what = 'lease lost'", "4").await?;
-    db.wait_for("SELECT count(*) FROM seen WHERE what LIKE 'refused: job % is not held by this attempt any more%'", "4").await?;
+    db.wait_for(
+        "SELECT count(*) FROM seen WHERE what LIKE 'refused: job % is not held by this attempt any more%'",
+        "4",
+    )
+    .await?;
     assert_eq!(db.jobs_in("running").await?, 4, "they are still the other's");
     assert_eq!(db.number("SELECT count(*) FROM howdah.receipt").await?, 0);
     db.run("INSERT INTO go VALUES (1)").await?;
     db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed' AND attempt = 2", "4").await?;
     other.stop().await?;
-    assert_eq!(db.number("SELECT count(*) FROM howdah.failures").await?, 4, "the rescue, and nothing of the stale worker");
+    assert_eq!(
+        db.number("SELECT count(*) FROM howdah.failures").await?,
+        4,
+        "the rescue, and nothing of the stale worker"
+    );
     Ok(())
 }
 
@@ -140,12 +148,33 @@ async fn a_worker_survives_the_loss_of_all_its_sessions() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_claim_whose_answer_was_lost_is_given_back() -> Result<()> {
+    let db = Db::new().await?;
+    db.run("CREATE TABLE did (n integer)").await?;
+    let worker = start(Worker::new(&db.howdah).handle(short));
+    db.wait_for("SELECT asleep FROM howdah.workers", "true").await?;
+    // A lease that the worker does not know of, as if its session had ended before the answer came.
+    db.run(
+        "SELECT howdah.enqueue('short', '{\"n\": 1}');
+         SELECT count(*) FROM howdah.claim((SELECT id FROM howdah.worker), 'default', 1)",
+    )
+    .await?;
+    assert_eq!(db.jobs_in("running").await?, 1);
+    db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'howdah claimer'")
+        .await?;
+    db.wait_for("SELECT state || attempt FROM howdah.jobs", "completed1").await?;
+    worker.stop().await
+}
+
+#[tokio::test]
 async fn a_worker_survives_a_crash_of_the_server_and_nothing_is_lost() -> Result<()> {
     let server = Server::builder().private().start().await?;
     let database = server.create_database().await?;
     let howdah = Howdah::connect(database.url()).await?;
     howdah.migrate().await?;
-    sqlx::raw_sql("CREATE TABLE did (n integer); UPDATE howdah.queue SET retry_base_ms = 1").execute(howdah.pool()).await?;
+    sqlx::raw_sql("CREATE TABLE did (n integer); UPDATE howdah.queue SET retry_base_ms = 1")
+        .execute(howdah.pool())
+        .await?;
     let worker = start(Worker::new(&howdah).handle(short));
     for round in 0..3 {
         howdah.enqueue_many((0..500).map(|n| Short { n: round * 500 + n })).await?;

@@ -111,7 +111,7 @@ async fn a_failing_job_is_retried_when_due_dies_and_can_be_sent_again() -> Resul
     assert_eq!(db.psql("SELECT * FROM howdah.promote();").await?, "1|");
     assert_eq!(state(&db, &job).await?, "ready|1");
     let (lease, ids) = claim(&db, &worker, 1).await?;
-    assert_eq!(ids, [job.clone()]);
+    assert_eq!(ids, std::slice::from_ref(&job));
     assert_eq!(state(&db, &job).await?, "running|2");
     assert_eq!(db.psql(&fail(&lease)).await?, format!("{job}|dead"));
     assert_eq!(state(&db, &job).await?, "dead|2");
@@ -256,7 +256,7 @@ async fn a_paused_queue_gives_nothing_until_it_is_resumed() -> Result<()> {
     let worker = mail_worker(&db).await?;
     let (running, waiting) = (enqueue(&db).await?, enqueue(&db).await?);
     let (lease, ids) = claim(&db, &worker, 1).await?;
-    assert_eq!(ids, [running.clone()]);
+    assert_eq!(ids, std::slice::from_ref(&running));
     let pause = "SELECT howdah.pause_queue('mail', 'ann', 'no ink'), howdah.pause_queue('mail', 'bob');";
     assert_eq!(db.psql(pause).await?, "t|f");
     let paused =

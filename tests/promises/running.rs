@@ -218,7 +218,9 @@ async fn a_delayed_job_starts_when_it_is_due_and_not_before() -> Result<()> {
     assert_eq!(db.howdah.state(id).await?, Some(JobState::Scheduled));
     db.wait_for("SELECT state FROM howdah.jobs", "completed").await?;
     worker.stop().await?;
-    let late_ms = db.number("SELECT (extract(epoch FROM claimed_at - enqueued_at) * 1000)::bigint - 300 FROM howdah.jobs").await?;
+    let late_ms = db
+        .number("SELECT (extract(epoch FROM claimed_at - enqueued_at) * 1000)::bigint - 300 FROM howdah.jobs")
+        .await?;
     // The next poll would be more than a second late.
     assert!((0..1000).contains(&late_ms), "started {late_ms} ms after it was due");
     Ok(())

@@ -44,7 +44,10 @@ async fn paid(first: &str) -> Result<Db> {
     worker.stop().await?;
     assert_eq!(db.text("SELECT count(*) || ' ' || count(DISTINCT n) FROM paid").await?, "20 20", "{first}");
     assert_eq!(db.number("SELECT count(*) FROM howdah.jobs WHERE kind = 'thank'").await?, 20, "{first}");
-    assert_eq!(db.number("SELECT (SELECT count(*) FROM howdah.lease) + (SELECT count(*) FROM howdah.settled)").await?, 0);
+    assert_eq!(
+        db.number("SELECT (SELECT count(*) FROM howdah.lease) + (SELECT count(*) FROM howdah.settled)").await?,
+        0
+    );
     Ok(db)
 }
 

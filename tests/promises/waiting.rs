@@ -105,6 +105,24 @@ async fn no_job_is_claimed_twice_and_none_is_left() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_claim_waits_for_no_other_claim() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut first, mut second, worker) = (db.session().await?, db.session().await?, db.worker().await?);
+    first.run("SELECT howdah.enqueue('new') FROM generate_series(1, 10)").await?;
+    let (lease, _) = claim(&mut first, worker, 5).await?;
+    first.run(&format!("SELECT howdah.release({lease})")).await?;
+    first.run("BEGIN").await?;
+    let (_, mine) = claim(&mut first, worker, 2).await?;
+    second.run("SET statement_timeout = '5s'").await?;
+    let (_, others) = claim(&mut second, worker, 10).await?;
+    // What the first looked at ahead, of the new and of the returned jobs, is its own until it commits.
+    assert!(others.len() >= 6 && mine.iter().all(|id| !others.contains(id)), "{mine:?} and {others:?}");
+    first.run("COMMIT").await?;
+    assert_eq!(claim(&mut second, worker, 10).await?.1.len(), 10 - mine.len() - others.len());
+    Ok(())
+}
+
+#[tokio::test]
 async fn jobs_come_in_order_of_priority_and_then_of_enqueueing_also_when_they_come_back() -> Result<()> {
     let db = Db::new().await?;
     let (mut session, worker) = (db.session().await?, db.worker().await?);

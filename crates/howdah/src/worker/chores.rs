@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Settings;
-use super::link::{Link, Rows};
+use super::link::{Link, PATIENCE, Rows};
 use super::shared::Shared;
 use crate::client::Howdah;
 use crate::error::{Error, Result};
@@ -23,6 +23,8 @@ const TERM_MS: i32 = 5000;
 /// In a stream of due jobs: how often to promote, and how long after the last one it is a stream.
 const STREAM_TICK: Duration = Duration::from_millis(25);
 const STREAM: Duration = Duration::from_millis(250);
+/// How often to look for claims that were never answered.
+const DISOWN_EVERY: Duration = Duration::from_secs(30);
 const ROTATE_EVERY: Duration = Duration::from_secs(10);
 /// Turns and truncations at a time, between which the heartbeat has its turn.
 const ROTATIONS: usize = 8;
@@ -43,17 +45,19 @@ pub(super) struct Chores {
     shared: Arc<Shared>,
     link: Link,
     beat_at: Instant,
+    disown_at: Instant,
     office: Option<Office>,
 }
 
 impl Chores {
     pub(super) fn new(shared: Arc<Shared>, link: Link) -> Self {
-        Self { shared, link, beat_at: Instant::now(), office: None }
+        let now = Instant::now();
+        Self { shared, link, beat_at: now, disown_at: now + DISOWN_EVERY, office: None }
     }
 
     /// Runs until the worker has told everything; then unregisters it.
     pub(super) async fn run(mut self) {
-        let leaving = self.shared.told.clone();
+        let leaving = self.shared.all_told.clone();
         while !leaving.is_cancelled() {
             if let Err(error) = self.turn().await {
                 if is_over(&error) {
@@ -88,6 +92,10 @@ impl Chores {
             self.heartbeat().await?;
             self.beat_at = now + self.shared.settings.heartbeat;
         }
+        if now >= self.disown_at {
+            self.disown().await?;
+            self.disown_at = now + DISOWN_EVERY;
+        }
         if self.office.as_ref().is_some_and(|o| now >= o.tick_at) {
             self.tick().await?;
         }
@@ -115,6 +123,16 @@ impl Chores {
         if vacant && self.shared.settings.keeper && !self.shared.stopping.is_cancelled() {
             self.stand_for_office().await?;
         }
+        Ok(())
+    }
+
+    /// Gives back what the claimer has never heard of: claims whose answer was lost on the way.
+    async fn disown(&mut self) -> Result<()> {
+        // Longer than a claim may take: what is on its way is left alone.
+        let older_ms = i32::try_from(PATIENCE.as_millis()).unwrap_or(i32::MAX) + 5_000;
+        let query = disown(&self.shared, older_ms);
+        let (jobs,) = self.link.row(query).await?;
+        warn_of_disowned(jobs);
         Ok(())
     }
 
@@ -210,6 +228,20 @@ pub(super) fn start_worker<'q>(
         .bind(queues.to_vec())
         .bind(kinds)
         .bind(concat!("howdah ", env!("CARGO_PKG_VERSION")))
+}
+
+/// Gives back leases of this worker that it does not know of, and that were claimed longer ago than this.
+pub(super) fn disown(shared: &Shared, older_ms: i32) -> Rows<'static, (i32,)> {
+    sqlx::query_as(shared.howdah.names().sql("SELECT howdah.disown($1, $2, $3)"))
+        .bind(shared.worker_id())
+        .bind(shared.known_leases())
+        .bind(older_ms)
+}
+
+pub(super) fn warn_of_disowned(jobs: i32) {
+    if jobs > 0 {
+        tracing::warn!(jobs, "gave back jobs that were claimed and whose claim was never answered");
+    }
 }
 
 /// Whether another keeper was elected.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 
+use super::chores::{disown, warn_of_disowned};
 use super::flusher::is_unknown_worker;
 use super::fronts::Fronts;
 use super::link::Link;
@@ -46,6 +47,8 @@ pub(super) struct Claimer {
     link: Link,
     start: Start,
     looks: Vec<Look>,
+    /// The last claim failed, and may have been done all the same.
+    unanswered: bool,
 }
 
 impl Claimer {
@@ -62,7 +65,7 @@ impl Claimer {
                 full: false,
             })
             .collect();
-        Self { shared, link, start, looks }
+        Self { shared, link, start, looks, unanswered: false }
     }
 
     /// Runs until the worker stops; then gives back what has not started.
@@ -70,7 +73,11 @@ impl Claimer {
         let stopping = self.shared.stopping.clone();
         while !stopping.is_cancelled() {
             for i in 0..self.looks.len() {
-                if let Err(error) = self.look(i).await {
+                let looked = match self.disown().await {
+                    Ok(()) => self.look(i).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = looked {
                     if is_unknown_worker(&error) {
                         // Given up by the keeper: the heartbeat finds out and registers again.
                         self.shared.beat.notify_one();
@@ -94,6 +101,16 @@ impl Claimer {
             self.shared.give_back(look.queue.take_all());
         }
         self.link.close().await;
+    }
+
+    /// After a claim whose answer was lost: gives back what it may have taken.
+    async fn disown(&mut self) -> Result<()> {
+        if self.unanswered {
+            let (jobs,) = self.link.row(disown(&self.shared, 0)).await?;
+            warn_of_disowned(jobs);
+            self.unanswered = false;
+        }
+        Ok(())
     }
 
     /// Looks into one queue, if it is time and there is a free hand.
@@ -129,6 +146,7 @@ impl Claimer {
         let found = match self.claim(i, wanted, fronts).await {
             Ok(found) => found,
             Err(error) => {
+                self.unanswered = true;
                 let look = &mut self.looks[i];
                 look.fronts.sweep();
                 look.at = now;
@@ -187,6 +205,7 @@ impl Claimer {
         let Some(first) = rows.first() else { return Ok(0) };
         let lease = Arc::new(Lease { id: first.0, jobs: rows.len(), claimed: asked });
         let found = rows.len();
+        shared.claimed(lease.id, found);
         let jobs = rows.into_iter().enumerate().map(|(position, row)| {
             look.fronts.saw(asked, row.6, row.1);
             Claimed {

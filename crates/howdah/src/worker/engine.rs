@@ -45,10 +45,14 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let (worker_id, queues) = loop {
         match begin(&howdah, &settings, &queues, kinds.as_deref(), &mut chores, &mut claims).await {
             Ok(begun) => break begun,
-            Err(error) if error.is_transient() => tokio::select! {
-                () = chores.failed(&error) => {}
-                _ = &mut stop => return Ok(()),
-            },
+            Err(error) if error.is_transient() => {
+                // Either of the two may be the one that failed.
+                claims.close().await;
+                tokio::select! {
+                    () = chores.failed(&error) => {}
+                    _ = &mut stop => return Ok(()),
+                }
+            }
             Err(error) => return Err(error),
         }
     };

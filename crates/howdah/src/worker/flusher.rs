@@ -56,7 +56,7 @@ impl Flusher {
                     }
                     self.note(&mut batch);
                     self.flush(true).await;
-                    self.shared.told.cancel();
+                    self.shared.all_told.cancel();
                     self.link.close().await;
                     return;
                 }
@@ -78,8 +78,11 @@ impl Flusher {
         if !whole.is_empty() {
             self.tell_whole(&whole).await;
         }
-        for page in parts {
-            self.tell_part(&page).await;
+        for page in &parts {
+            self.tell_part(page).await;
+        }
+        for page in whole.iter().chain(&parts) {
+            self.shared.told(page.lease_id, page.len());
         }
     }
 
@@ -199,7 +202,10 @@ impl Flusher {
             let query = query(&self.shared);
             match self.link.rows(query).await {
                 Ok(ids) => return Some((ids.into_iter().map(|(id,)| id).collect(), doubtful)),
-                Err(error) if error.is_transient() && !(self.shared.leaving.is_cancelled() && start.elapsed() > LAST_TRIES) => {
+                Err(error)
+                    if error.is_transient()
+                        && !(self.shared.leaving.is_cancelled() && start.elapsed() > LAST_TRIES) =>
+                {
                     doubtful = true;
                     self.link.failed(&error).await;
                 }

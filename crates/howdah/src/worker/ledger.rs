@@ -51,7 +51,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.done.len() + self.failed.len() + self.completed_in.len() + self.released.len()
     }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::error::{Error, Result};
 
 /// How long connecting, or one statement, may take. The server gives up a little earlier.
-const PATIENCE: Duration = Duration::from_secs(35);
+pub(super) const PATIENCE: Duration = Duration::from_secs(35);
 const SLOWEST_RETRY: Duration = Duration::from_secs(5);
 
 /// A statement with its arguments, that gives rows of one type.

@@ -24,6 +24,9 @@ pub(super) struct Shared {
     worker_id: AtomicI64,
     /// Running jobs, by id and lease: an attempt that was lost may still run beside its successor.
     running: Mutex<HashMap<(i64, i64), Arc<Call>>>,
+    /// Jobs of each lease that the database has not been told of. A lease of ours that is not here is one whose
+    /// claim was never answered.
+    leases: Mutex<HashMap<i64, usize>>,
     pub(super) finished: mpsc::UnboundedSender<Finished>,
     /// Wakes the claimer.
     pub(super) look: Notify,
@@ -41,7 +44,7 @@ pub(super) struct Shared {
     /// Nothing runs any more: what is left is to be told.
     pub(super) leaving: CancellationToken,
     /// Everything is told: the worker may unregister. Sooner, it would give away what it has finished.
-    pub(super) told: CancellationToken,
+    pub(super) all_told: CancellationToken,
 }
 
 impl Shared {
@@ -60,6 +63,7 @@ impl Shared {
             queues,
             worker_id: AtomicI64::new(worker_id),
             running: Mutex::default(),
+            leases: Mutex::default(),
             finished,
             look: Notify::new(),
             beat: Notify::new(),
@@ -69,7 +73,7 @@ impl Shared {
             stopping: CancellationToken::new(),
             aborting: CancellationToken::new(),
             leaving: CancellationToken::new(),
-            told: CancellationToken::new(),
+            all_told: CancellationToken::new(),
         }
     }
 
@@ -79,6 +83,29 @@ impl Shared {
 
     fn running(&self) -> MutexGuard<'_, HashMap<(i64, i64), Arc<Call>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leases(&self) -> MutexGuard<'_, HashMap<i64, usize>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn claimed(&self, lease: i64, jobs: usize) {
+        self.leases().insert(lease, jobs);
+    }
+
+    /// The database knows how these jobs of a lease ended, or does not want to.
+    pub(super) fn told(&self, lease: i64, jobs: usize) {
+        let mut leases = self.leases();
+        if let Some(left) = leases.get_mut(&lease) {
+            *left = left.saturating_sub(jobs);
+            if *left == 0 {
+                leases.remove(&lease);
+            }
+        }
+    }
+
+    pub(super) fn known_leases(&self) -> Vec<i64> {
+        self.leases().keys().copied().collect()
     }
 
     pub(super) fn begin(&self, call: &Arc<Call>) {
@@ -119,6 +146,7 @@ impl Shared {
         for queue in &self.queues {
             queue.take_all();
         }
+        self.leases().clear();
         for call in self.running().values() {
             if !call.lost.swap(true, Ordering::AcqRel) {
                 tracing::warn!(job = %call.id, attempt = call.attempt, "lost the lease: another worker may run this job now");

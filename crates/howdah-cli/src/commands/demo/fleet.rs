@@ -16,6 +16,10 @@ use crate::sql;
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many jobs the one that is killed should hold, and how often such a one is looked for.
+const ENOUGH: i64 = 6;
+const TRIES: u32 = 100;
+
 /// One worker process.
 struct Process {
     child: Child,
@@ -76,9 +80,7 @@ impl Fleet {
     /// Kills the busiest with SIGKILL, and waits until its sessions have ended, so that nothing of it is still
     /// under way.
     pub(super) async fn kill_one(&mut self, howdah: &Howdah) -> Result<Victim> {
-        let statement = "SELECT id, name, keeper FROM howdah.workers ORDER BY running DESC, id LIMIT 1";
-        let (worker_id, name, was_keeper): (i64, String, bool) =
-            sqlx::query_as(sql::of(howdah, statement)).fetch_one(howdah.pool()).await?;
+        let (worker_id, name, was_keeper) = busiest(howdah).await?;
         let place = self.0.iter().position(|p| p.name == name);
         let mut process = self.0.remove(place.ok_or_else(|| Failure::no(format!("there is no worker {name}")))?);
         let pid = process.child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
@@ -106,5 +108,25 @@ impl Fleet {
             }
         };
         let _ = tokio::time::timeout(STOP_PATIENCE, stopping).await;
+    }
+}
+
+/// The worker that has the most jobs in hand: if it can be, enough that the kill hurts.
+async fn busiest(howdah: &Howdah) -> Result<(i64, String, bool)> {
+    let statement = "SELECT w.id, w.name, w.keeper, (
+            SELECT count(*) FROM howdah.lease l, unnest(l.first_ids, l.counts) u(first_id, jobs),
+                   generate_series(u.first_id, u.first_id + u.jobs - 1) g(id)
+             WHERE l.worker_id = w.id
+               AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = g.id)) AS held
+          FROM howdah.workers w ORDER BY held DESC, w.id LIMIT 1";
+    let mut tries = 0;
+    loop {
+        let (id, name, keeper, held): (i64, String, bool, i64) =
+            sqlx::query_as(sql::of(howdah, statement)).fetch_one(howdah.pool()).await?;
+        tries += 1;
+        if held >= ENOUGH || tries == TRIES {
+            return Ok((id, name, keeper));
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

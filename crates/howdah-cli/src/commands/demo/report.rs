@@ -120,9 +120,9 @@ impl Report {
 }
 
 fn of_rescue(rescue: &Rescue) -> String {
-    let keeper = if rescue.was_keeper { ", the keeper too" } else { "" };
+    let keeper = if rescue.was_keeper { " (also the keeper)" } else { "" };
     format!(
-        "{} was killed{keeper} with {} jobs in hand: others finished {}, the last {:.1} s after the kill",
+        "{}{keeper} was killed with {} jobs in hand: others finished {}, the last {:.1} s after the kill",
         rescue.worker,
         rescue.held,
         rescue.finished,

@@ -52,8 +52,7 @@ pub(crate) async fn run(_: DemoWorker) -> Result<Answer> {
     let pool =
         PgPoolOptions::new().max_connections(u32::try_from(CONCURRENCY).unwrap_or(8)).connect_with(options).await?;
     let howdah = Howdah::from_pool(pool);
-    let c: usize = std::env::var("CC_N").ok().and_then(|x| x.parse().ok()).unwrap_or(CONCURRENCY);
-    let worker = Worker::new(&howdah).name(name).concurrency(c).handle(hash_file).handle(ping);
+    let worker = Worker::new(&howdah).name(name).concurrency(CONCURRENCY).handle(hash_file).handle(ping);
     let stop = async {
         end_of_input().await;
         tokio::spawn(async {

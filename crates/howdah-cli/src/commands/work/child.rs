@@ -3,9 +3,11 @@
 //! Invariant: no group outlives its attempt if that was cancelled or dropped. Limit: a process that leaves the
 //! group (a daemon) is its own business.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -15,8 +17,26 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 /// How long after SIGTERM comes SIGKILL.
 const POLITE: Duration = Duration::from_secs(5);
 
+/// The groups that run now: for an end without time for anything else.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Groups(Arc<Mutex<HashSet<Pid>>>);
+
+impl Groups {
+    fn ids(&self) -> MutexGuard<'_, HashSet<Pid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// SIGKILL for all of them.
+    pub(super) fn kill_all(&self) {
+        for id in self.ids().drain() {
+            let _ = killpg(id, Signal::SIGKILL);
+        }
+    }
+}
+
 /// A running process group.
 pub(super) struct Group {
+    groups: Groups,
     child: Child,
     /// Its id, until the program's end was seen: later the number may be another's.
     id: Option<Pid>,
@@ -24,11 +44,12 @@ pub(super) struct Group {
 
 impl Group {
     /// Starts it with pipes for its three streams, in a group of its own: a Ctrl-C for us is not one for it.
-    pub(super) fn spawn(mut command: Command) -> io::Result<Self> {
+    pub(super) fn spawn(mut command: Command, groups: &Groups) -> io::Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = command.spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        Ok(Self { child, id })
+        groups.ids().extend(id);
+        Ok(Self { groups: groups.clone(), child, id })
     }
 
     /// Its streams; once.
@@ -51,8 +72,14 @@ impl Group {
                 }
             }
         };
-        self.id = None;
+        self.forget();
         ended
+    }
+
+    fn forget(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.groups.ids().remove(&id);
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -66,6 +93,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
+        self.forget();
     }
 }
 

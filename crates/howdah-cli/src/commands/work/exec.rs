@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-use super::child::{Group, name_of};
+use super::child::{Group, Groups, name_of};
 use crate::output::Output;
 
 /// `EX_DATAERR` of sysexits.h: the job itself is wrong, and would be the next time.
@@ -24,10 +24,17 @@ const PRINTED: usize = 1 << 20;
 /// How long a process that the program left behind may keep its output open.
 const AFTER_THE_END: Duration = Duration::from_millis(250);
 
+/// What all attempts share.
+pub(super) struct Setting {
+    pub(super) program: String,
+    pub(super) out: Output,
+    pub(super) groups: Groups,
+}
+
 /// Runs the program for one job.
-pub(super) async fn run(program: Arc<str>, out: Output, job: RawJob, cx: Ctx) -> Result<(), JobError> {
+pub(super) async fn run(setting: Arc<Setting>, job: RawJob, cx: Ctx) -> Result<(), JobError> {
     let began = Instant::now();
-    let mut group = Group::spawn(command(&program, &job, &cx))
+    let mut group = Group::spawn(command(&setting.program, &job, &cx), &setting.groups)
         .map_err(|e| JobError::retry(format!("cannot run sh: {e}")).kind("spawn"))?;
     let (stdin, stdout, stderr) = group.pipes();
     let payload = job.payload.get().to_owned();
@@ -44,7 +51,7 @@ pub(super) async fn run(program: Arc<str>, out: Output, job: RawJob, cx: Ctx) ->
     let printed = within(printed).await;
     let errors = within(errors).await;
     let status = status.map_err(|e| JobError::retry(format!("cannot wait for the program: {e}")).kind("wait"))?;
-    print(out, &job, &cx, status, began, &printed);
+    print(setting.out, &job, &cx, status, began, &printed);
     verdict(status, &errors)
 }
 

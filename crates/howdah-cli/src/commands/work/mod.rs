@@ -14,6 +14,7 @@ use clap::Args;
 use howdah::{Ctx, RawJob, Worker};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::child::Groups;
 use super::Answer;
 use crate::args::Global;
 use crate::failure::{Failure, Result};
@@ -56,14 +57,17 @@ pub(crate) async fn run(global: &Global, out: Output, command: Work) -> Result<A
     let served = queues.iter().map(|(name, n)| format!("{name}:{n}")).collect::<Vec<_>>().join(" ");
     eprintln!("howdah: working on {served}; Ctrl-C stops, a second one at once");
 
-    let program: Arc<str> = command.exec.into();
-    let worker = worker.handle_any(move |job: RawJob, cx: Ctx| exec::run(Arc::clone(&program), out, job, cx));
+    let groups = Groups::default();
+    let setting = Arc::new(exec::Setting { program: command.exec, out, groups: groups.clone() });
+    let worker = worker.handle_any(move |job: RawJob, cx: Ctx| exec::run(Arc::clone(&setting), job, cx));
     let interrupted = AtomicBool::new(false);
     let stop = told_to_stop(&interrupted);
     tokio::select! {
         ended = worker.run_until(stop) => ended?,
-        // Dropping the worker kills what it runs; its jobs are rescued by others.
-        () = second_interrupt() => return Err(Failure::interrupted("stopped at once")),
+        () = second_interrupt() => {
+            groups.kill_all();
+            return Err(Failure::interrupted("stopped at once: others will do what was running"));
+        }
     }
     // Ctrl-C is told as such, so that a shell loop around this ends too. SIGTERM is how services are stopped.
     if interrupted.load(Ordering::Relaxed) { Err(Failure::interrupted("")) } else { Ok(Answer::Yes) }
