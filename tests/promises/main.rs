@@ -5,6 +5,7 @@ mod crashing;
 mod leaving;
 mod plain_sql;
 mod plans;
+mod readme;
 mod refusals;
 mod rotation;
 mod running;

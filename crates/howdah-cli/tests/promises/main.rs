@@ -3,6 +3,8 @@
 //! Invariant: a test has a database of its own and sees only what a person would: output, exit status, the tables.
 //! Limit: Unix only, as the program's signals are.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod demo;
 mod enqueue;
 mod exit;
