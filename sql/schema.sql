@@ -366,20 +366,19 @@ BEGIN
   v_lease := nextval('howdah.lease_seq') << 2 | v_slot;
   INSERT INTO howdah.lease (id, worker_id, queue_id, claimed_at, first_ids, counts, attempts)
     VALUES (v_lease, claim.worker_id, v_queue, howdah.now(), v_firsts, v_counts, v_attempts);
-  RETURN QUERY
-    SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options
-      FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), LATERAL (
-        SELECT * FROM howdah.job
-         WHERE ((job.id >> 33) & 7) = ((r.first_id >> 33) & 7) AND job.id >= r.first_id AND job.id < r.first_id + r.jobs
-         ORDER BY job.id) j;
-  GET DIAGNOSTICS v_take = ROW_COUNT;
-  -- Few jobs outlive their partition: those that do are looked up one by one.
-  IF v_take < claim.jobs - v_left THEN
+  -- Few jobs outlive their partition, and usually there are none: looking for them would cost every claim.
+  IF NOT EXISTS (SELECT FROM howdah.job_kept) THEN
     RETURN QUERY
       SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options
-        FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g, howdah.job_kept j
-       WHERE j.id = r.first_id + g
-         AND NOT EXISTS (SELECT FROM howdah.job k WHERE ((k.id >> 33) & 7) = ((r.first_id >> 33) & 7) AND k.id = r.first_id + g);
+        FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), LATERAL (
+          SELECT * FROM howdah.job
+           WHERE ((job.id >> 33) & 7) = ((r.first_id >> 33) & 7) AND job.id >= r.first_id AND job.id < r.first_id + r.jobs
+           ORDER BY job.id) j;
+  ELSE
+    RETURN QUERY
+      SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options
+        FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g,
+             LATERAL howdah.find_job(r.first_id + g) j;
   END IF;
 END $$;
 -- howdah.unknown_worker(worker_id) -> never returns
@@ -391,10 +390,17 @@ BEGIN
     USING ERRCODE = 'HD004', COLUMN = 'worker_id',
       HINT = 'Its heartbeat was overdue and its jobs were given to others. Register again: SELECT howdah.start_worker(''name'')';
 END $$;
--- howdah.check_job(kind, priority, run_at, delay, max_attempts) -> void
+-- howdah.at_micros(micros) -> timestamptz
+-- Microseconds since 1970 as a point in time: how clients without a library of dates give one. NULL for NULL.
+CREATE OR REPLACE FUNCTION howdah.at_micros(micros bigint) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '1970-01-01 00:00:00+00'::pg_catalog.timestamptz
+       OPERATOR(pg_catalog.+) ('1 microsecond'::pg_catalog.interval OPERATOR(pg_catalog.*) micros::pg_catalog.float8);
+-- howdah.check_job(kind, priority, run_at, delay, max_attempts, options) -> void
 -- Refuses what no job may have. Shared by every way to enqueue.
 -- Errors: HD002 (invalid argument), naming the field in COLUMN and the rule in the message.
-CREATE OR REPLACE FUNCTION howdah.check_job(kind text, priority integer, run_at timestamptz, delay interval, max_attempts integer)
+CREATE OR REPLACE FUNCTION howdah.check_job(kind text, priority integer, run_at timestamptz, delay interval, max_attempts integer,
+  options jsonb)
 RETURNS void LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF check_job.kind IS NULL OR octet_length(check_job.kind) NOT BETWEEN 1 AND 128 OR check_job.kind ~ '[[:cntrl:]]' THEN
@@ -409,6 +415,10 @@ BEGIN
   IF check_job.max_attempts IS NOT NULL AND check_job.max_attempts NOT BETWEEN 1 AND 1000 THEN
     RAISE EXCEPTION 'max_attempts must be 1 to 1000, not %', check_job.max_attempts
       USING ERRCODE = 'HD002', COLUMN = 'max_attempts', HINT = '1 means that the job is never retried.';
+  END IF;
+  IF jsonb_typeof(check_job.options) <> 'object' THEN
+    RAISE EXCEPTION 'options must be a JSON object, not %', jsonb_typeof(check_job.options)
+      USING ERRCODE = 'HD002', COLUMN = 'options', HINT = 'Leave options out, unless you were told what to put there.';
   END IF;
   IF check_job.delay IS NOT NULL THEN
     IF check_job.run_at IS NOT NULL THEN
@@ -471,7 +481,8 @@ BEGIN
     FROM howdah.queue q
    WHERE q.name = enqueue.queue AND enqueue.priority BETWEEN 0 AND 9 AND enqueue.run_at IS NULL AND enqueue.delay IS NULL
      AND octet_length(enqueue.kind) BETWEEN 1 AND 128 AND enqueue.kind !~ '[[:cntrl:]]'
-     AND pg_column_size(enqueue.payload) <= q.max_payload_bytes AND coalesce(enqueue.max_attempts, 1) BETWEEN 1 AND 1000;
+     AND pg_column_size(enqueue.payload) <= q.max_payload_bytes AND coalesce(enqueue.max_attempts, 1) BETWEEN 1 AND 1000
+     AND (enqueue.options IS NULL OR jsonb_typeof(enqueue.options) = 'object');
   IF v_id IS NULL THEN
     RETURN howdah.enqueue_slowly(enqueue.kind, enqueue.payload, enqueue.queue, enqueue.priority, enqueue.run_at, enqueue.delay,
       enqueue.max_attempts, enqueue.options);
@@ -504,11 +515,13 @@ DECLARE
   v_queue  howdah.queue;
   v_size   integer;
   v_now    timestamptz := howdah.now();
-  v_due    timestamptz := coalesce(enqueue_many.run_at, v_now + enqueue_many.delay);
+  v_due    timestamptz;
 BEGIN
-  PERFORM howdah.check_job(enqueue_many.kind, enqueue_many.priority, enqueue_many.run_at, enqueue_many.delay, enqueue_many.max_attempts);
-  IF v_count IS NULL OR v_count > 100000 THEN
-    RAISE EXCEPTION 'payloads must be an array of at most 100000, not %', coalesce(v_count::text, 'NULL')
+  PERFORM howdah.check_job(enqueue_many.kind, enqueue_many.priority, enqueue_many.run_at, enqueue_many.delay, enqueue_many.max_attempts,
+    enqueue_many.options);
+  v_due := coalesce(enqueue_many.run_at, v_now + enqueue_many.delay);
+  IF v_count IS NULL OR v_count > 100000 OR array_ndims(enqueue_many.payloads) > 1 THEN
+    RAISE EXCEPTION 'payloads must be a flat array of at most 100000, not %', coalesce(v_count::text, 'NULL')
       USING ERRCODE = 'HD002', COLUMN = 'payloads', HINT = 'Call it several times in one transaction.';
   END IF;
   SELECT * INTO v_queue FROM howdah.queue q WHERE q.name = enqueue_many.queue;
@@ -566,6 +579,11 @@ BEGIN
     USING ERRCODE = 'HD002', COLUMN = 'payload',
       HINT = 'Store large data elsewhere and enqueue its key, or raise max_payload_bytes of the queue.';
 END $$;
+-- howdah.span_micros(micros) -> interval
+-- Microseconds as an interval: how clients without a library of dates give one. NULL for NULL.
+CREATE OR REPLACE FUNCTION howdah.span_micros(micros bigint) RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '1 microsecond'::pg_catalog.interval OPERATOR(pg_catalog.*) micros::pg_catalog.float8;
 -- howdah.unknown_queue(name) -> never returns
 -- Says that a queue does not exist and how to make it. One place, so that every function says it alike.
 -- Errors: HD001 (unknown queue).
@@ -739,7 +757,9 @@ BEGIN
      WHERE k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now()
         OR (k.heartbeat_at + make_interval(secs => 1.25 * k.heartbeat_ms / 1000.0) < howdah.now()
             AND k.backend_pid IS NOT NULL
-            AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = k.backend_pid AND a.backend_start = k.backend_start))
+            AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = k.backend_pid
+                -- What another role's session started at is hidden from roles that may not know.
+                AND (a.backend_start IS NULL OR a.backend_start = k.backend_start)))
      ORDER BY k.id FOR UPDATE SKIP LOCKED
   LOOP
     worker := w.name;
@@ -868,7 +888,7 @@ BEGIN
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
-  FOR v_slot IN SELECT s FROM generate_series(0, 7) s WHERE s NOT IN (v_current, (v_current + 1) & 7, (v_current + 7) & 7)
+  FOR v_slot IN SELECT s FROM generate_series(0, 7) s WHERE s NOT IN (v_current, (v_current + 7) & 7)
                    AND pg_relation_size(format('howdah.job_%s', s)::regclass) > 0 LOOP
     SELECT count(*) INTO v_live FROM howdah.live_jobs(v_slot, 10001);
     IF v_live BETWEEN 1 AND 10000 THEN
@@ -907,7 +927,9 @@ BEGIN
     RETURN NULL;
   END IF;
   -- Also mends a queue that was made while the ring turned.
-  UPDATE howdah.queue q SET fresh_slot = v_current WHERE rotate_ring.ring = 'ticket' AND q.fresh_slot <> v_current;
+  IF rotate_ring.ring = 'ticket' THEN
+    PERFORM howdah.set_fresh_slot(v_current);
+  END IF;
   FOREACH v_slot IN ARRAY rotate_ring.slots LOOP
     CONTINUE WHEN v_slot = v_current;
     IF pg_relation_size(format('howdah.%I', rotate_ring.relation || '_' || v_slot)::regclass) = 0 THEN
@@ -921,11 +943,22 @@ BEGIN
   END LOOP;
   IF v_free IS NOT NULL AND pg_relation_size(format('howdah.%I', rotate_ring.relation || '_' || v_current)::regclass) > rotate_ring.turn_bytes THEN
     UPDATE howdah.ring r SET slot = v_free, since = howdah.now() WHERE r.name = rotate_ring.ring;
-    UPDATE howdah.queue q SET fresh_slot = v_free WHERE rotate_ring.ring = 'ticket';
+    IF rotate_ring.ring = 'ticket' THEN
+      PERFORM howdah.set_fresh_slot(v_free);
+    END IF;
     RETURN format('turned %s to %s_%s', rotate_ring.ring, rotate_ring.relation, v_free);
   END IF;
   RETURN NULL;
 END $$;
+-- howdah.set_fresh_slot(slot) -> void
+-- Tells queues which slot of howdah.ticket new jobs go to. A queue whose row somebody has locked is passed by, and
+-- told the next time: it may go on with the old slot for as long as it likes. Internal to rotate_ring.
+-- Writes: queue. Locks: queue rows, skipping what others have.
+CREATE OR REPLACE FUNCTION howdah.set_fresh_slot(slot integer) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE howdah.queue q SET fresh_slot = set_fresh_slot.slot WHERE q.id = ANY (ARRAY(
+    SELECT o.id FROM howdah.queue o WHERE o.fresh_slot <> set_fresh_slot.slot FOR NO KEY UPDATE SKIP LOCKED))
+$$;
 -- howdah.truncate_slot(tables, job_slot) -> boolean
 -- Truncates partitions in which nothing lives, without making anyone wait: gives up at once when a lock is
 -- held, and looks again under its own lock before it truncates. Truncating needs no vacuum and no horizon, so
@@ -939,6 +972,7 @@ DECLARE
   v_table text;
   v_live  boolean;
 BEGIN
+  PERFORM howdah.must_read_committed();
   FOREACH v_table IN ARRAY truncate_slot.tables LOOP
     EXECUTE format('LOCK TABLE howdah.%I IN ACCESS EXCLUSIVE MODE NOWAIT', v_table);
   END LOOP;
@@ -1159,7 +1193,8 @@ END $$;
 -- Writes: lease, receipt. Locks: the lease row until the commit, so that other jobs of the same lease wait.
 -- Errors: none.
 CREATE OR REPLACE FUNCTION howdah.complete(lease_id bigint, job_ids bigint[] DEFAULT NULL, run_ms integer[] DEFAULT NULL)
-RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF bigint LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   v_lease    howdah.lease;
   v_ids      bigint[];
@@ -1212,23 +1247,41 @@ END $$;
 --   jobs    how many jobs each of the leases held
 --   run_ms  how long each job ran: of the first lease in the order claimed, then of the second, ...
 -- Returns the leases that were still held; whatever is missing was lost, and its jobs are with others.
--- Writes: lease (deletes), receipt. Locks: lease rows, against a rescue. Errors: none.
--- Cost: one delete and one insert for each lease, however many jobs it held.
+-- Writes: lease (deletes), receipt. Locks: lease rows, against a rescue; waits for a complete_in that is open.
+-- Errors: HD012 the transaction is not READ COMMITTED.
+-- Cost: one lock, one delete and one insert for each lease, however many jobs it held.
 CREATE OR REPLACE FUNCTION howdah.complete_leases(lease_ids bigint[], jobs integer[], run_ms integer[])
-RETURNS SETOF bigint LANGUAGE sql
+RETURNS SETOF bigint LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
-  WITH told AS MATERIALIZED (
-    SELECT u.id, u.jobs, sum(u.jobs) OVER (ORDER BY u.n) AS ends FROM unnest(lease_ids, jobs) WITH ORDINALITY u(id, jobs, n)),
-  gone AS (
-    DELETE FROM howdah.lease l USING told t WHERE (l.id & 3) = (t.id & 3) AND l.id = t.id RETURNING l.*, t.ends, t.jobs),
-  written AS (
-    INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
-    SELECT r.slot, 1, g.queue_id, g.worker_id, howdah.now(), g.claimed_at,
-           (SELECT int8range(min(f), max(f) + 128) FROM unnest(g.first_ids) f), g.first_ids, g.counts, g.attempts,
-           run_ms[g.ends - g.jobs + 1 : g.ends]
-      FROM gone g, howdah.ring r WHERE r.name = 'history')
-  SELECT id FROM gone
-$$;
+#variable_conflict use_column
+DECLARE
+  v_mixed bigint[];
+BEGIN
+  PERFORM howdah.must_read_committed();
+  -- Lock first and look later: the statement after this one sees what a complete_in has committed meanwhile.
+  PERFORM FROM unnest(complete_leases.lease_ids) t(id), howdah.lease l
+    WHERE (l.id & 3) = (t.id & 3) AND l.id = t.id FOR UPDATE OF l;
+  SELECT array_agg(DISTINCT s.lease_id) INTO v_mixed FROM howdah.settled s WHERE s.lease_id = ANY (complete_leases.lease_ids);
+  RETURN QUERY
+    WITH told AS MATERIALIZED (
+      SELECT u.id, u.jobs, sum(u.jobs) OVER (ORDER BY u.n) AS ends
+        FROM unnest(complete_leases.lease_ids, complete_leases.jobs) WITH ORDINALITY u(id, jobs, n)),
+    gone AS (
+      DELETE FROM howdah.lease l USING told t
+       WHERE (l.id & 3) = (t.id & 3) AND l.id = t.id AND (v_mixed IS NULL OR l.id <> ALL (v_mixed))
+      RETURNING l.*, t.ends, t.jobs),
+    written AS (
+      INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
+      SELECT r.slot, 1, g.queue_id, g.worker_id, howdah.now(), g.claimed_at,
+             (SELECT int8range(min(f), max(f) + 128) FROM unnest(g.first_ids) f), g.first_ids, g.counts, g.attempts,
+             complete_leases.run_ms[g.ends - g.jobs + 1 : g.ends]
+        FROM gone g, howdah.ring r WHERE r.name = 'history')
+    SELECT id FROM gone;
+  -- Leases of which a complete_in has settled a part: only the rest is left to complete.
+  RETURN QUERY
+    SELECT m FROM unnest(v_mixed) m, howdah.lease l
+     WHERE (l.id & 3) = (m & 3) AND l.id = m AND (SELECT count(*) FROM howdah.complete(m)) >= 0;
+END $$;
 -- howdah.fail(lease_id, job_ids, verdicts, error_kinds, messages, delay_ms, run_ms) -> (job_id, state)
 -- Settles jobs of a lease that did not succeed. The arrays run in parallel; NULL in place of one: its default.
 --   verdicts  retry (default): again after a delay, or dead if that was the last attempt
@@ -1241,7 +1294,8 @@ $$;
 -- Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.fail(lease_id bigint, job_ids bigint[], verdicts text[] DEFAULT NULL, error_kinds text[] DEFAULT NULL,
   messages text[] DEFAULT NULL, delay_ms bigint[] DEFAULT NULL, run_ms integer[] DEFAULT NULL)
-RETURNS TABLE (job_id bigint, state text) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS TABLE (job_id bigint, state text) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   v_now   timestamptz := howdah.now();
@@ -1325,6 +1379,18 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
        AND holds.job_id >= r.first_id AND holds.job_id < r.first_id + r.jobs
        AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = holds.job_id))
 $$;
+-- howdah.must_read_committed() -> void
+-- Refuses a transaction whose snapshot is older than its locks: there, what another transaction has just done
+-- under the lock that was waited for would not be seen, and a job could be lost or run twice. Internal.
+-- Errors: HD012.
+CREATE OR REPLACE FUNCTION howdah.must_read_committed() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN
+    RAISE EXCEPTION 'this needs a transaction that is READ COMMITTED, not %', upper(current_setting('transaction_isolation'))
+      USING ERRCODE = 'HD012', HINT = 'Call it outside of your transaction. Within one, use howdah.complete_in.';
+  END IF;
+END $$;
 -- howdah.put_back(job_ids, attempts) -> void
 -- Makes jobs claimable again at the place in the order that their ids give them, and wakes who sleeps.
 --   attempts  how many attempts of each were made
@@ -1374,6 +1440,7 @@ $$;
 -- answer is no longer the caller's, and nothing may be done about it. job_ids NULL: all that are left.
 -- Internal; every way to settle a job but howdah.complete_leases and complete_in goes through here.
 -- Writes: lease (shrinks, or deletes with the last job). Locks: the lease row, against a rescue.
+-- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.take_from_lease(lease_id bigint, job_ids bigint[] DEFAULT NULL)
 RETURNS TABLE (job_id bigint, attempt smallint) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -1384,6 +1451,7 @@ DECLARE
   v_counts smallint[] := '{}';
   v_attempts smallint[] := '{}';
 BEGIN
+  PERFORM howdah.must_read_committed();
   SELECT * INTO v_lease FROM howdah.lease l
    WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR NO KEY UPDATE;
   IF NOT FOUND THEN
@@ -1441,6 +1509,27 @@ BEGIN
     FROM pg_stat_activity a WHERE a.pid = pg_backend_pid() AND w.id = attach_session.worker_id;
   RETURN FOUND;
 END $$;
+-- howdah.disown(worker_id, known, older_ms) -> integer
+-- Gives back every lease of a worker that it does not know of: claims whose answer never reached it. The
+-- attempts do not count. Without this they would be held for as long as the worker lives.
+--   known     the leases that it does know of
+--   older_ms  only leases claimed longer ago than this: claims that may still be on their way are left alone
+-- Returns how many jobs that were. Writes: lease, ticket. Locks: lease rows. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.disown(worker_id bigint, known bigint[], older_ms integer DEFAULT 0) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_lease bigint;
+  v_jobs  integer := 0;
+BEGIN
+  FOR v_lease IN SELECT l.id FROM howdah.lease l
+    WHERE l.worker_id = disown.worker_id AND l.id <> ALL (disown.known)
+      AND l.claimed_at < howdah.now() - make_interval(secs => disown.older_ms / 1000.0) ORDER BY l.id
+  LOOP
+    v_jobs := v_jobs + (SELECT count(*) FROM howdah.release(v_lease));
+  END LOOP;
+  RETURN v_jobs;
+END $$;
 -- howdah.fall_asleep(worker_id, queue_ids) -> void
 -- Announces that a worker waits to be notified of new jobs in these queues. It must look once more after
 -- the commit of this, and again a few times: an enqueuer that looked before will not notify.
@@ -1479,11 +1568,11 @@ RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_id bigint;
 BEGIN
-  IF start_worker.lease_ms NOT BETWEEN 100 AND 86400000 THEN
-    RAISE EXCEPTION 'lease_ms must be 100 to 86400000, not %', start_worker.lease_ms USING ERRCODE = 'HD002', COLUMN = 'lease_ms';
+  IF start_worker.lease_ms IS NULL OR start_worker.lease_ms NOT BETWEEN 100 AND 86400000 THEN
+    RAISE EXCEPTION 'lease_ms must be 100 to 86400000, not %', coalesce(start_worker.lease_ms::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'lease_ms';
   END IF;
-  IF start_worker.heartbeat_ms < 10 OR start_worker.heartbeat_ms > start_worker.lease_ms / 2 THEN
-    RAISE EXCEPTION 'heartbeat_ms must be 10 to half of lease_ms, not %', start_worker.heartbeat_ms USING ERRCODE = 'HD002', COLUMN = 'heartbeat_ms';
+  IF start_worker.heartbeat_ms IS NULL OR start_worker.heartbeat_ms < 10 OR start_worker.heartbeat_ms > start_worker.lease_ms / 2 THEN
+    RAISE EXCEPTION 'heartbeat_ms must be 10 to half of lease_ms, not %', coalesce(start_worker.heartbeat_ms::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'heartbeat_ms';
   END IF;
   IF start_worker.name IS NULL OR octet_length(start_worker.name) NOT BETWEEN 1 AND 256 THEN
     RAISE EXCEPTION 'name must be 1 to 256 bytes' USING ERRCODE = 'HD002', COLUMN = 'name';
@@ -1573,7 +1662,8 @@ SELECT q.name AS queue, coalesce(t.ready, 0) AS ready, coalesce(l.running, 0) AS
   LEFT JOIN (SELECT queue_id, sum(jobs)::bigint AS ready, min(first_id) AS first_id FROM howdah.ticket GROUP BY 1) t ON t.queue_id = q.id
   LEFT JOIN LATERAL (SELECT j.enqueued_at AS oldest_ready_at FROM howdah.find_job(t.first_id) j) o ON true
   LEFT JOIN (SELECT queue_id, sum(jobs)::bigint AS scheduled, min(due_at) AS next_due_at FROM howdah.deferred GROUP BY 1) d ON d.queue_id = q.id
-  LEFT JOIN (SELECT e.queue_id, sum(c)::bigint AS running FROM howdah.lease e, unnest(e.counts) c GROUP BY 1) l ON l.queue_id = q.id
+  LEFT JOIN (SELECT e.queue_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
+               FROM howdah.lease e GROUP BY 1) l ON l.queue_id = q.id
   LEFT JOIN (SELECT queue_id, count(*) AS dead FROM howdah.dead GROUP BY 1) x ON x.queue_id = q.id;
 -- howdah.workers: every worker process with what it holds and when it was last heard of.
 CREATE OR REPLACE VIEW howdah.workers AS
@@ -1583,6 +1673,7 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
        EXISTS (SELECT FROM howdah.sleeper s WHERE s.worker_id = w.id) AS asleep
   FROM howdah.worker w
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
-  LEFT JOIN (SELECT e.worker_id, sum(c)::bigint AS running FROM howdah.lease e, unnest(e.counts) c GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('12a52d97fd96d1f0', '0.1.0');
+  LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
+               FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
+INSERT INTO howdah.code (hash, release) VALUES ('eb5fbfcc91e794c8', '0.1.0');
 COMMIT;

@@ -6,4 +6,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
        EXISTS (SELECT FROM howdah.sleeper s WHERE s.worker_id = w.id) AS asleep
   FROM howdah.worker w
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
-  LEFT JOIN (SELECT e.worker_id, sum(c)::bigint AS running FROM howdah.lease e, unnest(e.counts) c GROUP BY 1) l ON l.worker_id = w.id;
+  LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
+               FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;

@@ -103,19 +103,18 @@ BEGIN
   v_lease := nextval('howdah.lease_seq') << 2 | v_slot;
   INSERT INTO howdah.lease (id, worker_id, queue_id, claimed_at, first_ids, counts, attempts)
     VALUES (v_lease, claim.worker_id, v_queue, howdah.now(), v_firsts, v_counts, v_attempts);
-  RETURN QUERY
-    SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options
-      FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), LATERAL (
-        SELECT * FROM howdah.job
-         WHERE ((job.id >> 33) & 7) = ((r.first_id >> 33) & 7) AND job.id >= r.first_id AND job.id < r.first_id + r.jobs
-         ORDER BY job.id) j;
-  GET DIAGNOSTICS v_take = ROW_COUNT;
-  -- Few jobs outlive their partition: those that do are looked up one by one.
-  IF v_take < claim.jobs - v_left THEN
+  -- Few jobs outlive their partition, and usually there are none: looking for them would cost every claim.
+  IF NOT EXISTS (SELECT FROM howdah.job_kept) THEN
     RETURN QUERY
       SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options
-        FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g, howdah.job_kept j
-       WHERE j.id = r.first_id + g
-         AND NOT EXISTS (SELECT FROM howdah.job k WHERE ((k.id >> 33) & 7) = ((r.first_id >> 33) & 7) AND k.id = r.first_id + g);
+        FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), LATERAL (
+          SELECT * FROM howdah.job
+           WHERE ((job.id >> 33) & 7) = ((r.first_id >> 33) & 7) AND job.id >= r.first_id AND job.id < r.first_id + r.jobs
+           ORDER BY job.id) j;
+  ELSE
+    RETURN QUERY
+      SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options
+        FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g,
+             LATERAL howdah.find_job(r.first_id + g) j;
   END IF;
 END $$;

@@ -1,7 +1,8 @@
--- howdah.check_job(kind, priority, run_at, delay, max_attempts) -> void
+-- howdah.check_job(kind, priority, run_at, delay, max_attempts, options) -> void
 -- Refuses what no job may have. Shared by every way to enqueue.
 -- Errors: HD002 (invalid argument), naming the field in COLUMN and the rule in the message.
-CREATE OR REPLACE FUNCTION howdah.check_job(kind text, priority integer, run_at timestamptz, delay interval, max_attempts integer)
+CREATE OR REPLACE FUNCTION howdah.check_job(kind text, priority integer, run_at timestamptz, delay interval, max_attempts integer,
+  options jsonb)
 RETURNS void LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF check_job.kind IS NULL OR octet_length(check_job.kind) NOT BETWEEN 1 AND 128 OR check_job.kind ~ '[[:cntrl:]]' THEN
@@ -16,6 +17,10 @@ BEGIN
   IF check_job.max_attempts IS NOT NULL AND check_job.max_attempts NOT BETWEEN 1 AND 1000 THEN
     RAISE EXCEPTION 'max_attempts must be 1 to 1000, not %', check_job.max_attempts
       USING ERRCODE = 'HD002', COLUMN = 'max_attempts', HINT = '1 means that the job is never retried.';
+  END IF;
+  IF jsonb_typeof(check_job.options) <> 'object' THEN
+    RAISE EXCEPTION 'options must be a JSON object, not %', jsonb_typeof(check_job.options)
+      USING ERRCODE = 'HD002', COLUMN = 'options', HINT = 'Leave options out, unless you were told what to put there.';
   END IF;
   IF check_job.delay IS NOT NULL THEN
     IF check_job.run_at IS NOT NULL THEN

@@ -17,11 +17,13 @@ DECLARE
   v_queue  howdah.queue;
   v_size   integer;
   v_now    timestamptz := howdah.now();
-  v_due    timestamptz := coalesce(enqueue_many.run_at, v_now + enqueue_many.delay);
+  v_due    timestamptz;
 BEGIN
-  PERFORM howdah.check_job(enqueue_many.kind, enqueue_many.priority, enqueue_many.run_at, enqueue_many.delay, enqueue_many.max_attempts);
-  IF v_count IS NULL OR v_count > 100000 THEN
-    RAISE EXCEPTION 'payloads must be an array of at most 100000, not %', coalesce(v_count::text, 'NULL')
+  PERFORM howdah.check_job(enqueue_many.kind, enqueue_many.priority, enqueue_many.run_at, enqueue_many.delay, enqueue_many.max_attempts,
+    enqueue_many.options);
+  v_due := coalesce(enqueue_many.run_at, v_now + enqueue_many.delay);
+  IF v_count IS NULL OR v_count > 100000 OR array_ndims(enqueue_many.payloads) > 1 THEN
+    RAISE EXCEPTION 'payloads must be a flat array of at most 100000, not %', coalesce(v_count::text, 'NULL')
       USING ERRCODE = 'HD002', COLUMN = 'payloads', HINT = 'Call it several times in one transaction.';
   END IF;
   SELECT * INTO v_queue FROM howdah.queue q WHERE q.name = enqueue_many.queue;

@@ -15,7 +15,9 @@ BEGIN
      WHERE k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now()
         OR (k.heartbeat_at + make_interval(secs => 1.25 * k.heartbeat_ms / 1000.0) < howdah.now()
             AND k.backend_pid IS NOT NULL
-            AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = k.backend_pid AND a.backend_start = k.backend_start))
+            AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = k.backend_pid
+                -- What another role's session started at is hidden from roles that may not know.
+                AND (a.backend_start IS NULL OR a.backend_start = k.backend_start)))
      ORDER BY k.id FOR UPDATE SKIP LOCKED
   LOOP
     worker := w.name;

@@ -19,7 +19,7 @@ BEGIN
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
-  FOR v_slot IN SELECT s FROM generate_series(0, 7) s WHERE s NOT IN (v_current, (v_current + 1) & 7, (v_current + 7) & 7)
+  FOR v_slot IN SELECT s FROM generate_series(0, 7) s WHERE s NOT IN (v_current, (v_current + 7) & 7)
                    AND pg_relation_size(format('howdah.job_%s', s)::regclass) > 0 LOOP
     SELECT count(*) INTO v_live FROM howdah.live_jobs(v_slot, 10001);
     IF v_live BETWEEN 1 AND 10000 THEN

@@ -15,7 +15,9 @@ BEGIN
     RETURN NULL;
   END IF;
   -- Also mends a queue that was made while the ring turned.
-  UPDATE howdah.queue q SET fresh_slot = v_current WHERE rotate_ring.ring = 'ticket' AND q.fresh_slot <> v_current;
+  IF rotate_ring.ring = 'ticket' THEN
+    PERFORM howdah.set_fresh_slot(v_current);
+  END IF;
   FOREACH v_slot IN ARRAY rotate_ring.slots LOOP
     CONTINUE WHEN v_slot = v_current;
     IF pg_relation_size(format('howdah.%I', rotate_ring.relation || '_' || v_slot)::regclass) = 0 THEN
@@ -29,7 +31,9 @@ BEGIN
   END LOOP;
   IF v_free IS NOT NULL AND pg_relation_size(format('howdah.%I', rotate_ring.relation || '_' || v_current)::regclass) > rotate_ring.turn_bytes THEN
     UPDATE howdah.ring r SET slot = v_free, since = howdah.now() WHERE r.name = rotate_ring.ring;
-    UPDATE howdah.queue q SET fresh_slot = v_free WHERE rotate_ring.ring = 'ticket';
+    IF rotate_ring.ring = 'ticket' THEN
+      PERFORM howdah.set_fresh_slot(v_free);
+    END IF;
     RETURN format('turned %s to %s_%s', rotate_ring.ring, rotate_ring.relation, v_free);
   END IF;
   RETURN NULL;

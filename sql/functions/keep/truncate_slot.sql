@@ -11,6 +11,7 @@ DECLARE
   v_table text;
   v_live  boolean;
 BEGIN
+  PERFORM howdah.must_read_committed();
   FOREACH v_table IN ARRAY truncate_slot.tables LOOP
     EXECUTE format('LOCK TABLE howdah.%I IN ACCESS EXCLUSIVE MODE NOWAIT', v_table);
   END LOOP;

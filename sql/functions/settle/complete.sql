@@ -6,7 +6,8 @@
 -- Writes: lease, receipt. Locks: the lease row until the commit, so that other jobs of the same lease wait.
 -- Errors: none.
 CREATE OR REPLACE FUNCTION howdah.complete(lease_id bigint, job_ids bigint[] DEFAULT NULL, run_ms integer[] DEFAULT NULL)
-RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF bigint LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   v_lease    howdah.lease;
   v_ids      bigint[];

@@ -3,20 +3,38 @@
 --   jobs    how many jobs each of the leases held
 --   run_ms  how long each job ran: of the first lease in the order claimed, then of the second, ...
 -- Returns the leases that were still held; whatever is missing was lost, and its jobs are with others.
--- Writes: lease (deletes), receipt. Locks: lease rows, against a rescue. Errors: none.
--- Cost: one delete and one insert for each lease, however many jobs it held.
+-- Writes: lease (deletes), receipt. Locks: lease rows, against a rescue; waits for a complete_in that is open.
+-- Errors: HD012 the transaction is not READ COMMITTED.
+-- Cost: one lock, one delete and one insert for each lease, however many jobs it held.
 CREATE OR REPLACE FUNCTION howdah.complete_leases(lease_ids bigint[], jobs integer[], run_ms integer[])
-RETURNS SETOF bigint LANGUAGE sql
+RETURNS SETOF bigint LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
-  WITH told AS MATERIALIZED (
-    SELECT u.id, u.jobs, sum(u.jobs) OVER (ORDER BY u.n) AS ends FROM unnest(lease_ids, jobs) WITH ORDINALITY u(id, jobs, n)),
-  gone AS (
-    DELETE FROM howdah.lease l USING told t WHERE (l.id & 3) = (t.id & 3) AND l.id = t.id RETURNING l.*, t.ends, t.jobs),
-  written AS (
-    INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
-    SELECT r.slot, 1, g.queue_id, g.worker_id, howdah.now(), g.claimed_at,
-           (SELECT int8range(min(f), max(f) + 128) FROM unnest(g.first_ids) f), g.first_ids, g.counts, g.attempts,
-           run_ms[g.ends - g.jobs + 1 : g.ends]
-      FROM gone g, howdah.ring r WHERE r.name = 'history')
-  SELECT id FROM gone
-$$;
+#variable_conflict use_column
+DECLARE
+  v_mixed bigint[];
+BEGIN
+  PERFORM howdah.must_read_committed();
+  -- Lock first and look later: the statement after this one sees what a complete_in has committed meanwhile.
+  PERFORM FROM unnest(complete_leases.lease_ids) t(id), howdah.lease l
+    WHERE (l.id & 3) = (t.id & 3) AND l.id = t.id FOR UPDATE OF l;
+  SELECT array_agg(DISTINCT s.lease_id) INTO v_mixed FROM howdah.settled s WHERE s.lease_id = ANY (complete_leases.lease_ids);
+  RETURN QUERY
+    WITH told AS MATERIALIZED (
+      SELECT u.id, u.jobs, sum(u.jobs) OVER (ORDER BY u.n) AS ends
+        FROM unnest(complete_leases.lease_ids, complete_leases.jobs) WITH ORDINALITY u(id, jobs, n)),
+    gone AS (
+      DELETE FROM howdah.lease l USING told t
+       WHERE (l.id & 3) = (t.id & 3) AND l.id = t.id AND (v_mixed IS NULL OR l.id <> ALL (v_mixed))
+      RETURNING l.*, t.ends, t.jobs),
+    written AS (
+      INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
+      SELECT r.slot, 1, g.queue_id, g.worker_id, howdah.now(), g.claimed_at,
+             (SELECT int8range(min(f), max(f) + 128) FROM unnest(g.first_ids) f), g.first_ids, g.counts, g.attempts,
+             complete_leases.run_ms[g.ends - g.jobs + 1 : g.ends]
+        FROM gone g, howdah.ring r WHERE r.name = 'history')
+    SELECT id FROM gone;
+  -- Leases of which a complete_in has settled a part: only the rest is left to complete.
+  RETURN QUERY
+    SELECT m FROM unnest(v_mixed) m, howdah.lease l
+     WHERE (l.id & 3) = (m & 3) AND l.id = m AND (SELECT count(*) FROM howdah.complete(m)) >= 0;
+END $$;

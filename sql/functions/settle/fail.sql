@@ -10,7 +10,8 @@
 -- Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.fail(lease_id bigint, job_ids bigint[], verdicts text[] DEFAULT NULL, error_kinds text[] DEFAULT NULL,
   messages text[] DEFAULT NULL, delay_ms bigint[] DEFAULT NULL, run_ms integer[] DEFAULT NULL)
-RETURNS TABLE (job_id bigint, state text) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS TABLE (job_id bigint, state text) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   v_now   timestamptz := howdah.now();

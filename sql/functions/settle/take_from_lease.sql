@@ -3,6 +3,7 @@
 -- answer is no longer the caller's, and nothing may be done about it. job_ids NULL: all that are left.
 -- Internal; every way to settle a job but howdah.complete_leases and complete_in goes through here.
 -- Writes: lease (shrinks, or deletes with the last job). Locks: the lease row, against a rescue.
+-- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.take_from_lease(lease_id bigint, job_ids bigint[] DEFAULT NULL)
 RETURNS TABLE (job_id bigint, attempt smallint) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -13,6 +14,7 @@ DECLARE
   v_counts smallint[] := '{}';
   v_attempts smallint[] := '{}';
 BEGIN
+  PERFORM howdah.must_read_committed();
   SELECT * INTO v_lease FROM howdah.lease l
    WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR NO KEY UPDATE;
   IF NOT FOUND THEN

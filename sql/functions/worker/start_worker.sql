@@ -11,11 +11,11 @@ RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_id bigint;
 BEGIN
-  IF start_worker.lease_ms NOT BETWEEN 100 AND 86400000 THEN
-    RAISE EXCEPTION 'lease_ms must be 100 to 86400000, not %', start_worker.lease_ms USING ERRCODE = 'HD002', COLUMN = 'lease_ms';
+  IF start_worker.lease_ms IS NULL OR start_worker.lease_ms NOT BETWEEN 100 AND 86400000 THEN
+    RAISE EXCEPTION 'lease_ms must be 100 to 86400000, not %', coalesce(start_worker.lease_ms::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'lease_ms';
   END IF;
-  IF start_worker.heartbeat_ms < 10 OR start_worker.heartbeat_ms > start_worker.lease_ms / 2 THEN
-    RAISE EXCEPTION 'heartbeat_ms must be 10 to half of lease_ms, not %', start_worker.heartbeat_ms USING ERRCODE = 'HD002', COLUMN = 'heartbeat_ms';
+  IF start_worker.heartbeat_ms IS NULL OR start_worker.heartbeat_ms < 10 OR start_worker.heartbeat_ms > start_worker.lease_ms / 2 THEN
+    RAISE EXCEPTION 'heartbeat_ms must be 10 to half of lease_ms, not %', coalesce(start_worker.heartbeat_ms::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'heartbeat_ms';
   END IF;
   IF start_worker.name IS NULL OR octet_length(start_worker.name) NOT BETWEEN 1 AND 256 THEN
     RAISE EXCEPTION 'name must be 1 to 256 bytes' USING ERRCODE = 'HD002', COLUMN = 'name';

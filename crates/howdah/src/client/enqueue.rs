@@ -161,8 +161,7 @@ impl<'e> Enqueue<'e> {
     async fn call(&self, connection: &mut PgConnection, payload: &RawValue) -> Result<JobId> {
         let later = self.run_at.is_some() || self.delay.is_some();
         let sql = if later {
-            "SELECT howdah.enqueue($1, $2, $3, $4, 'epoch'::timestamptz + $6 * interval '1 microsecond',
-                                   $7 * interval '1 microsecond', $5)"
+            "SELECT howdah.enqueue($1, $2, $3, $4, howdah.at_micros($6), howdah.span_micros($7), $5)"
         } else {
             "SELECT howdah.enqueue($1, $2, $3, $4, NULL, NULL, $5)"
         };
@@ -203,7 +202,7 @@ impl<'e> Enqueue<'e> {
     }
 
     async fn learn(&self, connection: &mut PgConnection) -> Result<()> {
-        let sql = "SELECT id, max_attempts, max_payload_bytes, fresh_slot FROM howdah.queue WHERE name = $1";
+        let sql = "SELECT id, max_attempts, max_payload_bytes, fresh_slot FROM howdah.queue WHERE name OPERATOR(pg_catalog.=) $1";
         let row: Option<(i32, i16, i32, i16)> =
             sqlx::query_as(self.howdah.names().sql(sql)).bind(self.queue.as_ref()).fetch_optional(connection).await?;
         if let Some((id, max_attempts, max_payload_bytes, fresh_slot)) = row {
@@ -219,17 +218,17 @@ const SMALL: usize = 8192;
 
 const INSERT: &str = "WITH j AS (
     INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload)
-    VALUES (nextval('howdah.block_seq') << 7, howdah.now(), $1, $2, $3, $4, $5) RETURNING id)
+    VALUES (pg_catalog.nextval('howdah.block_seq') OPERATOR(pg_catalog.<<) 7, howdah.now(), $1, $2, $3, $4, $5) RETURNING id)
   INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-  SELECT id, $1, $6, $2, 1, 0, $4 FROM j RETURNING first_id, 0::bigint";
+  SELECT id, $1, $6, $2, 1, 0, $4 FROM j RETURNING first_id, 0::pg_catalog.int8";
 
 const INSERT_AND_WAKE: &str = "WITH j AS (
     INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload)
-    VALUES (nextval('howdah.block_seq') << 7, howdah.now(), $1, $2, $3, $4, $5) RETURNING id)
+    VALUES (pg_catalog.nextval('howdah.block_seq') OPERATOR(pg_catalog.<<) 7, howdah.now(), $1, $2, $3, $4, $5) RETURNING id)
   INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
   SELECT id, $1, $6, $2, 1, 0, $4 FROM j
-  RETURNING first_id, (SELECT count(pg_notify('howdah.wake', $1::text))
-                         FROM (SELECT FROM howdah.sleeper s WHERE s.queue_id = $1 LIMIT 1) s)";
+  RETURNING first_id, (SELECT pg_catalog.count(pg_catalog.pg_notify('howdah.wake', $1::pg_catalog.text))
+                         FROM (SELECT FROM howdah.sleeper s WHERE s.queue_id OPERATOR(pg_catalog.=) $1 LIMIT 1) s)";
 
 /// Whether a payload is surely within the queue's limit: as jsonb it may take several times what it does as text.
 fn fits(payload: &RawValue, facts: Facts) -> bool {

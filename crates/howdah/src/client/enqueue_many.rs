@@ -110,7 +110,7 @@ impl<'e> EnqueueMany<'e> {
     async fn send(&self, connection: &mut PgConnection, payloads: &[Box<RawValue>], ids: &mut JobIds) -> Result<()> {
         let one = &self.one;
         let sql = "SELECT first_id, jobs FROM howdah.enqueue_many($1, $2, $3, $4,
-                     'epoch'::timestamptz + $5 * interval '1 microsecond', $6 * interval '1 microsecond', $7)";
+                     howdah.at_micros($5), howdah.span_micros($6), $7)";
         let runs: Vec<(i64, i32)> = sqlx::query_as(one.howdah.names().sql(sql))
             .bind(one.kind.as_ref())
             .bind(payloads.iter().map(|p| Json(p.as_ref())).collect::<Vec<_>>())

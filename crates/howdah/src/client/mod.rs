@@ -209,11 +209,12 @@ impl Howdah {
         if queue == "default" || self.queues.exists(queue) {
             return Ok(());
         }
-        let exists: bool =
-            sqlx::query_scalar(self.schema.sql("SELECT EXISTS (SELECT FROM howdah.queue WHERE name = $1)"))
-                .bind(queue)
-                .fetch_one(on)
-                .await?;
+        let exists: bool = sqlx::query_scalar(
+            self.schema.sql("SELECT EXISTS (SELECT FROM howdah.queue WHERE name OPERATOR(pg_catalog.=) $1)"),
+        )
+        .bind(queue)
+        .fetch_one(on)
+        .await?;
         if !exists {
             let mut connection = self.connection().await?;
             sqlx::query(self.schema.sql("SELECT howdah.create_queue($1)")).bind(queue).execute(&mut connection).await?;

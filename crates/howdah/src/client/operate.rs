@@ -109,10 +109,11 @@ impl Howdah {
     /// # Errors
     /// [`Error::Database`].
     pub async fn state(&self, job: JobId) -> Result<Option<JobState>> {
-        let state: Option<String> = sqlx::query_scalar(self.names().sql("SELECT state FROM howdah.jobs WHERE id = $1"))
-            .bind(job.0)
-            .fetch_optional(self.pool())
-            .await?;
+        let state: Option<String> =
+            sqlx::query_scalar(self.names().sql("SELECT state FROM howdah.jobs WHERE id OPERATOR(pg_catalog.=) $1"))
+                .bind(job.0)
+                .fetch_optional(self.pool())
+                .await?;
         state.map(|state| state.parse()).transpose()
     }
 

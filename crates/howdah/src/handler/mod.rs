@@ -139,6 +139,16 @@ fn decode<J: Job>(raw: &RawJob) -> Result<J, JobError> {
     serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let path = e.path().to_string();
         let place = if path == "." { "payload".to_owned() } else { format!("payload.{path}") };
-        JobError::retry(format!("{place} does not fit the type of kind {}: {}", raw.kind, e.inner())).kind("payload")
+        let reason = without_value(&e.inner().to_string());
+        JobError::retry(format!("{place} does not fit the type of kind {}{reason}", raw.kind)).kind("payload")
     })
+}
+
+/// The part of serde's message that says what is wrong, without what was there.
+fn without_value(message: &str) -> String {
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    if message.starts_with("missing field ") {
+        return format!(": {message}");
+    }
+    message.rsplit_once(", expected ").map_or_else(String::new, |(_, expected)| format!(": expected {expected}"))
 }

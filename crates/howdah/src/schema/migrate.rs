@@ -56,6 +56,7 @@ pub(crate) fn script(schema: &Schema) -> String {
 /// Applies what is missing. See [`Howdah::migrate`](crate::Howdah::migrate).
 pub(crate) async fn migrate(connection: &mut PgConnection, schema: &Schema) -> Result<()> {
     let mut tx = connection.begin().await?;
+    run(&mut tx, "SET LOCAL search_path = pg_catalog, pg_temp".to_owned()).await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('howdah.migrate.' || $1, 0))")
         .bind(schema.name())
         .execute(&mut *tx)
@@ -95,7 +96,7 @@ pub(crate) async fn migrate(connection: &mut PgConnection, schema: &Schema) -> R
 
 /// Looks without changing anything.
 pub(crate) async fn status(connection: &mut PgConnection, schema: &Schema) -> Result<MigrationStatus> {
-    let installed: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+    let installed: bool = sqlx::query_scalar("SELECT pg_catalog.to_regclass($1) IS NOT NULL")
         .bind(schema.text("howdah.migration"))
         .fetch_one(&mut *connection)
         .await?;

@@ -32,7 +32,15 @@ impl Link {
         let options = options
             .clone()
             .application_name(&format!("howdah {what}"))
-            .options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s"), ("jit", "off")])
+            .options([
+                ("statement_timeout", "30s"),
+                ("idle_in_transaction_session_timeout", "60s"),
+                ("jit", "off"),
+                // Whatever the role's own settings are: see `howdah.must_read_committed`, and no name of ours is
+                // to be found in a schema of somebody else.
+                ("default_transaction_isolation", "read committed"),
+                ("search_path", "pg_catalog,pg_temp"),
+            ])
             .options(settings.iter().copied())
             .disable_statement_logging();
         Self { options, what, connection: None, failures: 0 }
