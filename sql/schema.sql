@@ -1259,28 +1259,25 @@ DECLARE
 BEGIN
   PERFORM howdah.must_read_committed();
   -- Lock first and look later: the statement after this one sees what a complete_in has committed meanwhile.
-  PERFORM FROM unnest(complete_leases.lease_ids) t(id), howdah.lease l
-    WHERE (l.id & 3) = (t.id & 3) AND l.id = t.id FOR UPDATE OF l;
+  PERFORM FROM howdah.lease l WHERE l.id = ANY (complete_leases.lease_ids) FOR UPDATE;
   SELECT array_agg(DISTINCT s.lease_id) INTO v_mixed FROM howdah.settled s WHERE s.lease_id = ANY (complete_leases.lease_ids);
   RETURN QUERY
-    WITH told AS MATERIALIZED (
+    WITH told AS (
       SELECT u.id, u.jobs, sum(u.jobs) OVER (ORDER BY u.n) AS ends
         FROM unnest(complete_leases.lease_ids, complete_leases.jobs) WITH ORDINALITY u(id, jobs, n)),
     gone AS (
-      DELETE FROM howdah.lease l USING told t
-       WHERE (l.id & 3) = (t.id & 3) AND l.id = t.id AND (v_mixed IS NULL OR l.id <> ALL (v_mixed))
-      RETURNING l.*, t.ends, t.jobs),
+      DELETE FROM howdah.lease l
+       WHERE l.id = ANY (complete_leases.lease_ids) AND (v_mixed IS NULL OR l.id <> ALL (v_mixed)) RETURNING l.*),
     written AS (
       INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
       SELECT r.slot, 1, g.queue_id, g.worker_id, howdah.now(), g.claimed_at,
              (SELECT int8range(min(f), max(f) + 128) FROM unnest(g.first_ids) f), g.first_ids, g.counts, g.attempts,
-             complete_leases.run_ms[g.ends - g.jobs + 1 : g.ends]
-        FROM gone g, howdah.ring r WHERE r.name = 'history')
+             complete_leases.run_ms[t.ends - t.jobs + 1 : t.ends]
+        FROM gone g JOIN told t ON t.id = g.id, howdah.ring r WHERE r.name = 'history')
     SELECT id FROM gone;
   -- Leases of which a complete_in has settled a part: only the rest is left to complete.
   RETURN QUERY
-    SELECT m FROM unnest(v_mixed) m, howdah.lease l
-     WHERE (l.id & 3) = (m & 3) AND l.id = m AND (SELECT count(*) FROM howdah.complete(m)) >= 0;
+    SELECT l.id FROM howdah.lease l WHERE l.id = ANY (v_mixed) AND (SELECT count(*) FROM howdah.complete(l.id)) >= 0;
 END $$;
 -- howdah.fail(lease_id, job_ids, verdicts, error_kinds, messages, delay_ms, run_ms) -> (job_id, state)
 -- Settles jobs of a lease that did not succeed. The arrays run in parallel; NULL in place of one: its default.
@@ -1675,5 +1672,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('eb5fbfcc91e794c8', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('3a66c41f0257e4ad', '0.1.0');
 COMMIT;

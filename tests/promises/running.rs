@@ -72,7 +72,7 @@ async fn ends(job: Ends, cx: Ctx<Sum>) -> Result<(), JobError> {
         "panic" => panic!("a panic on purpose"),
         "hang" => std::future::pending().await,
         "snooze once" if cx.0.load(Ordering::Relaxed) == 1 => Err(JobError::snooze(Duration::from_millis(1))),
-        "fail twice" if cx.attempt() < 3 => Err("y".parse::<i32>().unwrap_err().into()),
+        "fail twice" if cx.attempt() < 3 => Ok("y".parse::<i32>().map(|_| ())?),
         "fail" => Err(JobError::retry("always").kind("my_kind")),
         _ => Ok(()),
     }

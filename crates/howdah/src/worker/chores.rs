@@ -206,7 +206,7 @@ impl Chores {
             Ok((0,)) => {}
             Ok((jobs,)) => tracing::warn!(jobs, "gave up jobs that had not ended"),
             Err(error) => {
-                tracing::warn!(%error, "could not say goodbye: the jobs it holds are rescued when its lease ends")
+                tracing::warn!(%error, "could not say goodbye: the jobs it holds are rescued when its lease ends");
             }
         }
         self.link.close().await;

@@ -38,7 +38,7 @@ impl Flusher {
         let mut batch = Vec::new();
         let leaving = self.shared.leaving.clone();
         loop {
-            let due = self.ledger.due().map_or_else(|| Instant::now() + Duration::from_secs(3600), |due| due);
+            let due = self.ledger.due().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
                 biased;
                 got = self.finished.recv_many(&mut batch, 4096) => {

@@ -42,11 +42,10 @@ pub(super) struct Rescue {
     pub(super) took: Duration,
 }
 
-/// A victim, with what it held and when.
+/// A victim, with what it held.
 struct Killed {
     victim: Victim,
     held: Vec<i64>,
-    at_us: i64,
 }
 
 pub(super) async fn run(howdah: &Howdah, fleet: &mut Fleet, files: &[Found]) -> Result<Drained> {
@@ -59,12 +58,17 @@ pub(super) async fn run(howdah: &Howdah, fleet: &mut Fleet, files: &[Found]) -> 
     let bar = bar(total as u64);
     let began = Instant::now();
     let (mut killed, mut last, mut moved, mut told) = (None, (-1, -1), Instant::now(), 0);
+    let (mut drained_in, mut recorded_before) = (Duration::ZERO, 0);
     let left = loop {
         let now = look(howdah, i64::try_from(total).unwrap_or(i64::MAX)).await?;
         let (recorded, left) = now;
         bar.set_position(u64::try_from(recorded).unwrap_or(0));
         if now != last {
             (last, moved) = (now, Instant::now());
+        }
+        // The lease of a dead worker whose jobs are all done is cleaned up later, and no part of the work.
+        if recorded != recorded_before {
+            (recorded_before, drained_in) = (recorded, began.elapsed());
         }
         if killed.is_none() && usize::try_from(recorded * 2).unwrap_or(0) >= total {
             let dead = kill(howdah, fleet).await?;
@@ -81,7 +85,6 @@ pub(super) async fn run(howdah: &Howdah, fleet: &mut Fleet, files: &[Found]) -> 
         }
         tokio::time::sleep(LOOK).await;
     };
-    let drained_in = began.elapsed();
     bar.finish_and_clear();
     let rescue = match killed {
         Some(killed) => Some(rescued(howdah, killed).await?),
@@ -104,16 +107,13 @@ async fn look(howdah: &Howdah, total: i64) -> Result<(i64, i64)> {
 
 /// Kills a worker, and reads from its leases what it held: they stay until it is found out.
 async fn kill(howdah: &Howdah, fleet: &mut Fleet) -> Result<Killed> {
-    let at_us = sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
-        .fetch_one(howdah.pool())
-        .await?;
     let victim = fleet.kill_one(howdah).await?;
     let statement = "SELECT g.id FROM howdah.lease l, unnest(l.first_ids, l.counts) u(first_id, jobs),
                generate_series(u.first_id, u.first_id + u.jobs - 1) g(id)
          WHERE l.worker_id = $1
            AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = g.id)";
     let held = sqlx::query_scalar(sql::of(howdah, statement)).bind(victim.worker_id).fetch_all(howdah.pool()).await?;
-    Ok(Killed { victim, held, at_us })
+    Ok(Killed { victim, held })
 }
 
 /// Who finished them, and when the last was.
@@ -126,7 +126,7 @@ async fn rescued(howdah: &Howdah, killed: Killed) -> Result<Rescue> {
     .bind(killed.victim.pid)
     .fetch_one(howdah.pool())
     .await?;
-    let took_us = last_us.map_or(0, |last| u64::try_from(last - killed.at_us).unwrap_or(0));
+    let took_us = last_us.map_or(0, |last| u64::try_from(last - killed.victim.at_us).unwrap_or(0));
     Ok(Rescue {
         worker: killed.victim.name,
         pid: killed.victim.pid,

@@ -6,6 +6,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use howdah::Howdah;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::worker::{NAME, URL};
@@ -16,9 +18,9 @@ use crate::sql;
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many jobs the one that is killed should hold, and how often such a one is looked for.
-const ENOUGH: i64 = 6;
-const TRIES: u32 = 100;
+/// How often one with jobs in hand is looked for, and how long it is halted, so that what it has sent is done.
+const TRIES: u32 = 20;
+const HALT: Duration = Duration::from_millis(15);
 
 /// One worker process.
 struct Process {
@@ -37,6 +39,8 @@ pub(super) struct Victim {
     pub(super) pid: i32,
     pub(super) worker_id: i64,
     pub(super) was_keeper: bool,
+    /// When, in microseconds since 1970 by the server's clock.
+    pub(super) at_us: i64,
 }
 
 impl Fleet {
@@ -77,24 +81,30 @@ impl Fleet {
         }
     }
 
-    /// Kills the busiest with SIGKILL, and waits until its sessions have ended, so that nothing of it is still
-    /// under way.
+    /// Kills one with SIGKILL that has jobs in hand, and waits until its sessions have ended, so that nothing of
+    /// it is still under way. Halted first, as what it holds changes every millisecond.
     pub(super) async fn kill_one(&mut self, howdah: &Howdah) -> Result<Victim> {
-        let (worker_id, name, was_keeper) = busiest(howdah).await?;
-        let place = self.0.iter().position(|p| p.name == name);
-        let mut process = self.0.remove(place.ok_or_else(|| Failure::no(format!("there is no worker {name}")))?);
-        let pid = process.child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
-        // SIGKILL, and waits for the end of the process.
-        process.child.kill().await?;
-        let statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
-        for _ in 0..100 {
-            let sessions: i64 = sqlx::query_scalar(statement).bind(&name).fetch_one(howdah.pool()).await?;
-            if sessions == 0 {
-                break;
+        for last in (0..TRIES).map(|n| n + 1 == TRIES) {
+            let (worker_id, name, was_keeper, _) = busiest(howdah, None).await?;
+            let Some(place) = self.0.iter().position(|p| p.name == name) else { continue };
+            let Some(pid) = self.0[place].child.id().and_then(|id| i32::try_from(id).ok()) else { continue };
+            let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+            tokio::time::sleep(HALT).await;
+            let (_, _, _, held) = busiest(howdah, Some(worker_id)).await?;
+            if held == 0 && !last {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+                tokio::time::sleep(HALT).await;
+                continue;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            let at_us = sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+                .fetch_one(howdah.pool())
+                .await?;
+            // SIGKILL, and waits for the end of the process.
+            self.0.remove(place).child.kill().await?;
+            sessions_end(howdah, &name).await?;
+            return Ok(Victim { name, pid, worker_id, was_keeper, at_us });
         }
-        Ok(Victim { name, pid, worker_id, was_keeper })
+        Err(Failure::no("there is no worker left to kill"))
     }
 
     /// Lets those that are left end in order.
@@ -111,22 +121,27 @@ impl Fleet {
     }
 }
 
-/// The worker that has the most jobs in hand: if it can be, enough that the kill hurts.
-async fn busiest(howdah: &Howdah) -> Result<(i64, String, bool)> {
+/// Waits until the server has seen the end of a process.
+async fn sessions_end(howdah: &Howdah, name: &str) -> Result<()> {
+    let statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
+    for _ in 0..100 {
+        let sessions: i64 = sqlx::query_scalar(statement).bind(name).fetch_one(howdah.pool()).await?;
+        if sessions == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// The worker that has the most jobs in hand, of all or this one: its id, its name, whether it is the keeper, and
+/// how many.
+async fn busiest(howdah: &Howdah, only: Option<i64>) -> Result<(i64, String, bool, i64)> {
     let statement = "SELECT w.id, w.name, w.keeper, (
             SELECT count(*) FROM howdah.lease l, unnest(l.first_ids, l.counts) u(first_id, jobs),
                    generate_series(u.first_id, u.first_id + u.jobs - 1) g(id)
              WHERE l.worker_id = w.id
                AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = g.id)) AS held
-          FROM howdah.workers w ORDER BY held DESC, w.id LIMIT 1";
-    let mut tries = 0;
-    loop {
-        let (id, name, keeper, held): (i64, String, bool, i64) =
-            sqlx::query_as(sql::of(howdah, statement)).fetch_one(howdah.pool()).await?;
-        tries += 1;
-        if held >= ENOUGH || tries == TRIES {
-            return Ok((id, name, keeper));
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+          FROM howdah.workers w WHERE $1 IS NULL OR w.id = $1 ORDER BY held DESC, w.id LIMIT 1";
+    Ok(sqlx::query_as(sql::of(howdah, statement)).bind(only).fetch_one(howdah.pool()).await?)
 }
