@@ -622,7 +622,7 @@ BEGIN
      SET term = k.term + (k.worker_id IS DISTINCT FROM elect_keeper.worker_id OR k.expires_at < howdah.now())::integer,
          worker_id = elect_keeper.worker_id,
          expires_at = howdah.now() + make_interval(secs => elect_keeper.term_ms / 1000.0)
-   WHERE k.worker_id = elect_keeper.worker_id OR k.expires_at < howdah.now()
+   WHERE k.worker_id = elect_keeper.worker_id OR howdah.keeper_vacant()
   RETURNING k.term INTO v_term;
   RETURN v_term;
 END $$;
@@ -662,6 +662,15 @@ BEGIN
   SELECT p.promoted, p.next_ms INTO promoted, next_ms
     FROM howdah.promote(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END) p;
 END $$;
+-- howdah.keeper_vacant() -> boolean
+-- Whether the keeper's office can be taken: nobody has it, its term has run out, or its holder has missed a
+-- heartbeat and its session has ended. Cheap: workers ask every second.
+-- Reads: keeper, worker. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.keeper_vacant() RETURNS boolean
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT k.expires_at < howdah.now() OR EXISTS (SELECT FROM howdah.worker w WHERE w.id = k.worker_id AND howdah.session_ended(w))
+    FROM howdah.keeper k
+$$;
 -- howdah.live_jobs(slot, most) -> setof bigint
 -- The ids of jobs in a partition of howdah.job that are not over (waiting, running or dead) and still need
 -- their row there, at most `most` of them. One statement, so that a job on its way from one room to another
@@ -755,11 +764,7 @@ BEGIN
   FOR w IN
     SELECT k.*, k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now() AS overdue FROM howdah.worker k
      WHERE k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now()
-        OR (k.heartbeat_at + make_interval(secs => 1.25 * k.heartbeat_ms / 1000.0) < howdah.now()
-            AND k.backend_pid IS NOT NULL
-            AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = k.backend_pid
-                -- What another role's session started at is hidden from roles that may not know.
-                AND (a.backend_start IS NULL OR a.backend_start = k.backend_start)))
+        OR howdah.session_ended(k)
      ORDER BY k.id FOR UPDATE SKIP LOCKED
   LOOP
     worker := w.name;
@@ -950,6 +955,19 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$;
+-- howdah.session_ended(worker) -> boolean
+-- Whether a worker has missed a heartbeat and the session that it had attached is gone. Internal: a hint, for
+-- workers that are connected directly.
+-- Reads: pg_stat_activity. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.session_ended(worker howdah.worker) RETURNS boolean
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT worker.backend_pid IS NOT NULL
+     AND worker.heartbeat_at + make_interval(secs => 1.25 * worker.heartbeat_ms / 1000.0) < howdah.now()
+     AND NOT EXISTS (
+       SELECT FROM pg_stat_activity a WHERE a.pid = worker.backend_pid
+          -- When another role's session started is hidden from roles that may not know.
+          AND (a.backend_start IS NULL OR a.backend_start = worker.backend_start))
+$$;
 -- howdah.set_fresh_slot(slot) -> void
 -- Tells queues which slot of howdah.ticket new jobs go to. A queue whose row somebody has locked is passed by, and
 -- told the next time: it may go on with the old slot for as long as it likes. Internal to rotate_ring.
@@ -1549,7 +1567,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   UPDATE howdah.worker w SET heartbeat_at = howdah.now() WHERE w.id = heartbeat.worker_id;
   alive := FOUND;
-  SELECT k.expires_at < howdah.now() INTO keeper_vacant FROM howdah.keeper k;
+  keeper_vacant := howdah.keeper_vacant();
   SELECT coalesce(array_agg(c.job_id), '{}') INTO cancelled FROM howdah.cancel_request c WHERE c.worker_id = heartbeat.worker_id;
 END $$;
 -- howdah.start_worker(name, lease_ms, heartbeat_ms, queues, kinds, version) -> bigint
@@ -1599,47 +1617,51 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN howdah.rescue_worker(stop_worker.worker_id, 'worker_stopped', 'the worker stopped before the job had finished');
 END $$;
+-- howdah.all_jobs: what was asked for, wherever it is kept. Internal to howdah.jobs.
+CREATE OR REPLACE VIEW howdah.all_jobs AS
+SELECT * FROM howdah.job
+UNION ALL
+SELECT k.* FROM howdah.job_kept k WHERE NOT EXISTS (
+  SELECT FROM howdah.job j WHERE ((j.id >> 33) & 7) = ((k.id >> 33) & 7) AND j.id = k.id);
 -- howdah.failures: every failed attempt that is still kept, newest last within a job.
 CREATE OR REPLACE VIEW howdah.failures AS
 SELECT f.job_id, f.attempt, f.at, f.error_kind, f.message, f.run_ms, f.worker_id FROM howdah.failure f;
 -- howdah.jobs: every job with its state, for people and for SQL.
 --
--- A branch for each room, so that a question about one state reads one room, and a question about one id a few
--- index entries in each. The bounds on first_id say that a run does not leave its block of 128 ids; they are
--- what lets an id find its ticket.
+-- A branch for each room, each joined with the jobs by itself: a question about one state begins at its room, one
+-- about an id at the job. The bounds on first_id say that a run does not leave its block of 128 ids; they are what
+-- lets an id find its ticket.
 CREATE OR REPLACE VIEW howdah.jobs AS
-WITH job AS NOT MATERIALIZED (
-  SELECT * FROM howdah.job UNION ALL
-  SELECT k.* FROM howdah.job_kept k WHERE NOT EXISTS (
-    SELECT FROM howdah.job j WHERE ((j.id >> 33) & 7) = ((k.id >> 33) & 7) AND j.id = k.id))
-SELECT j.id, q.name AS queue, j.kind, r.state, r.attempt, j.max_attempts, j.priority, j.enqueued_at,
-       r.due_at, r.worker_id, r.claimed_at, r.ended_at, r.run_ms, r.reason, j.payload, j.options
-  FROM job j
-  JOIN howdah.queue q ON q.id = j.queue_id
-  JOIN LATERAL (
-    SELECT 'ready' AS state, t.attempt, NULL::timestamptz AS due_at, NULL::bigint AS worker_id, NULL::timestamptz AS claimed_at,
+SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.priority, r.enqueued_at,
+       r.due_at, r.worker_id, r.claimed_at, r.ended_at, r.run_ms, r.reason, r.payload, r.options
+  FROM (
+    SELECT j.*, 'ready' AS state, t.attempt, NULL::timestamptz AS due_at, NULL::bigint AS worker_id, NULL::timestamptz AS claimed_at,
            NULL::timestamptz AS ended_at, NULL::integer AS run_ms, NULL::text AS reason
-      FROM howdah.ticket t
-     WHERE t.queue_id = j.queue_id AND t.priority = j.priority
-       AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id AND j.id < t.first_id + t.jobs
+      FROM howdah.all_jobs j JOIN howdah.ticket t
+        ON t.queue_id = j.queue_id AND t.priority = j.priority AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id
+       AND j.id >= t.first_id AND j.id < t.first_id + t.jobs
     UNION ALL
-    SELECT 'scheduled', d.attempt, d.due_at, NULL, NULL, NULL, NULL, NULL
-      FROM howdah.deferred d WHERE d.first_id BETWEEN (j.id >> 7 << 7) AND j.id AND j.id < d.first_id + d.jobs
+    SELECT j.*, 'scheduled', d.attempt, d.due_at, NULL, NULL, NULL, NULL, NULL
+      FROM howdah.all_jobs j JOIN howdah.deferred d
+        ON d.first_id BETWEEN (j.id >> 7 << 7) AND j.id AND j.id >= d.first_id AND j.id < d.first_id + d.jobs
     UNION ALL
-    SELECT 'running', u.attempt, NULL, l.worker_id, l.claimed_at, NULL, NULL, NULL
-      FROM howdah.lease l, unnest(l.first_ids, l.counts, l.attempts) u(first_id, jobs, attempt)
-     WHERE j.id >= u.first_id AND j.id < u.first_id + u.jobs
-       AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = j.id)
+    SELECT j.*, 'running', u.attempt, NULL, l.worker_id, l.claimed_at, NULL, NULL, NULL
+      FROM howdah.lease l CROSS JOIN LATERAL unnest(l.first_ids, l.counts, l.attempts) u(first_id, jobs, attempt)
+      JOIN howdah.all_jobs j ON j.id >= u.first_id AND j.id < u.first_id + u.jobs
+     WHERE NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = j.id)
     UNION ALL
-    SELECT 'dead', x.attempt, NULL, NULL, NULL, x.died_at, NULL, x.reason FROM howdah.dead x WHERE x.job_id = j.id
+    SELECT j.*, 'dead', x.attempt, NULL, NULL, NULL, x.died_at, NULL, x.reason
+      FROM howdah.all_jobs j JOIN howdah.dead x ON x.job_id = j.id
     UNION ALL
-    SELECT CASE c.outcome WHEN 1 THEN 'completed' WHEN 2 THEN 'cancelled' ELSE 'expired' END, u.attempt, NULL,
+    SELECT j.*, CASE c.outcome WHEN 1 THEN 'completed' WHEN 2 THEN 'cancelled' ELSE 'expired' END, u.attempt, NULL,
            c.worker_id, c.claimed_at, c.at, c.run_ms[(u.before + j.id - u.first_id + 1)::integer], NULL
-      FROM howdah.receipt c,
-           LATERAL (SELECT v.first_id, v.jobs, v.attempt, coalesce(sum(v.jobs) OVER (ORDER BY v.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
-                      FROM unnest(c.first_ids, c.counts, c.attempts) WITH ORDINALITY v(first_id, jobs, attempt, n)) u
-     WHERE c.span @> j.id AND j.id >= u.first_id AND j.id < u.first_id + u.jobs
-  ) r ON true;
+      FROM howdah.all_jobs j JOIN howdah.receipt c ON c.span @> j.id
+      JOIN LATERAL (
+        SELECT v.first_id, v.jobs, v.attempt,
+               coalesce(sum(v.jobs) OVER (ORDER BY v.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+          FROM unnest(c.first_ids, c.counts, c.attempts) WITH ORDINALITY v(first_id, jobs, attempt, n)) u
+        ON j.id >= u.first_id AND j.id < u.first_id + u.jobs
+  ) r JOIN howdah.queue q ON q.id = r.queue_id;
 -- howdah.new_job: INSERT INTO howdah.new_job (kind, payload) VALUES ('welcome', '{"user": 1}') RETURNING id
 -- enqueues, for those who would rather write rows than call howdah.enqueue. It always reads as empty.
 CREATE OR REPLACE VIEW howdah.new_job AS
@@ -1672,5 +1694,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('3a66c41f0257e4ad', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('0220d07919ade146', '0.1.0');
 COMMIT;

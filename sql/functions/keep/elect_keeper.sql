@@ -15,7 +15,7 @@ BEGIN
      SET term = k.term + (k.worker_id IS DISTINCT FROM elect_keeper.worker_id OR k.expires_at < howdah.now())::integer,
          worker_id = elect_keeper.worker_id,
          expires_at = howdah.now() + make_interval(secs => elect_keeper.term_ms / 1000.0)
-   WHERE k.worker_id = elect_keeper.worker_id OR k.expires_at < howdah.now()
+   WHERE k.worker_id = elect_keeper.worker_id OR howdah.keeper_vacant()
   RETURNING k.term INTO v_term;
   RETURN v_term;
 END $$;

@@ -13,11 +13,7 @@ BEGIN
   FOR w IN
     SELECT k.*, k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now() AS overdue FROM howdah.worker k
      WHERE k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now()
-        OR (k.heartbeat_at + make_interval(secs => 1.25 * k.heartbeat_ms / 1000.0) < howdah.now()
-            AND k.backend_pid IS NOT NULL
-            AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = k.backend_pid
-                -- What another role's session started at is hidden from roles that may not know.
-                AND (a.backend_start IS NULL OR a.backend_start = k.backend_start)))
+        OR howdah.session_ended(k)
      ORDER BY k.id FOR UPDATE SKIP LOCKED
   LOOP
     worker := w.name;

@@ -9,6 +9,6 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   UPDATE howdah.worker w SET heartbeat_at = howdah.now() WHERE w.id = heartbeat.worker_id;
   alive := FOUND;
-  SELECT k.expires_at < howdah.now() INTO keeper_vacant FROM howdah.keeper k;
+  keeper_vacant := howdah.keeper_vacant();
   SELECT coalesce(array_agg(c.job_id), '{}') INTO cancelled FROM howdah.cancel_request c WHERE c.worker_id = heartbeat.worker_id;
 END $$;

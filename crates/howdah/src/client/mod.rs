@@ -131,6 +131,14 @@ impl Howdah {
         migrate::status(&mut *self.pool.acquire().await?, &self.schema).await
     }
 
+    /// Whether this release can work with the database as it is: what a worker asks before it starts.
+    ///
+    /// # Errors
+    /// [`Error::NotInstalled`], [`Error::SchemaMismatch`] or [`Error::Database`].
+    pub async fn check_schema(&self) -> Result<()> {
+        migrate::check(&mut *self.pool.acquire().await?, &self.schema).await
+    }
+
     /// The SQL of a fresh installation, for those who run migrations by hand.
     #[must_use]
     pub fn migration_sql(&self) -> String {

@@ -23,6 +23,8 @@ const TERM_MS: i32 = 5000;
 /// In a stream of due jobs: how often to promote, and how long after the last one it is a stream.
 const STREAM_TICK: Duration = Duration::from_millis(25);
 const STREAM: Duration = Duration::from_millis(250);
+/// How often a worker looks whether the keeper's office is vacant.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often to look for claims that were never answered.
 const DISOWN_EVERY: Duration = Duration::from_secs(30);
 const ROTATE_EVERY: Duration = Duration::from_secs(10);
@@ -46,13 +48,14 @@ pub(super) struct Chores {
     link: Link,
     beat_at: Instant,
     disown_at: Instant,
+    watch_at: Instant,
     office: Option<Office>,
 }
 
 impl Chores {
     pub(super) fn new(shared: Arc<Shared>, link: Link) -> Self {
         let now = Instant::now();
-        Self { shared, link, beat_at: now, disown_at: now + DISOWN_EVERY, office: None }
+        Self { shared, link, beat_at: now, disown_at: now + DISOWN_EVERY, watch_at: now, office: None }
     }
 
     /// Runs until the worker has told everything; then unregisters it.
@@ -71,7 +74,10 @@ impl Chores {
                 }
                 continue;
             }
-            let next = self.office.as_ref().map_or(self.beat_at, |o| o.tick_at.min(o.rotate_at).min(self.beat_at));
+            let next = match &self.office {
+                Some(office) => office.tick_at.min(office.rotate_at).min(self.beat_at),
+                None => self.watch_at.min(self.beat_at),
+            };
             tokio::select! {
                 () = tokio::time::sleep_until(next.into()) => {}
                 () = self.shared.beat.notified() => self.beat_at = Instant::now(),
@@ -92,6 +98,10 @@ impl Chores {
             self.heartbeat().await?;
             self.beat_at = now + self.shared.settings.heartbeat;
         }
+        if self.office.is_none() && now >= self.watch_at {
+            self.watch().await?;
+            self.watch_at = now + WATCH_EVERY;
+        }
         if now >= self.disown_at {
             self.disown().await?;
             self.disown_at = now + DISOWN_EVERY;
@@ -107,9 +117,8 @@ impl Chores {
 
     async fn heartbeat(&mut self) -> Result<()> {
         let (shared, worker) = (&self.shared, self.shared.worker_id());
-        let sql = shared.howdah.names().sql("SELECT alive, keeper_vacant, cancelled FROM howdah.heartbeat($1)");
-        let (alive, vacant, cancelled): (bool, bool, Vec<i64>) =
-            self.link.row(sqlx::query_as(sql).bind(worker)).await?;
+        let sql = shared.howdah.names().sql("SELECT alive, cancelled FROM howdah.heartbeat($1)");
+        let (alive, cancelled): (bool, Vec<i64>) = self.link.row(sqlx::query_as(sql).bind(worker)).await?;
         if !alive {
             tracing::warn!(worker, "this worker was given up: its heartbeat was overdue; registering again");
             let queues: Vec<&str> = shared.queues.iter().map(|q| q.name.as_ref()).collect();
@@ -120,7 +129,17 @@ impl Chores {
             return Ok(());
         }
         self.shared.ask_to_cancel(&cancelled);
-        if vacant && self.shared.settings.keeper && !self.shared.stopping.is_cancelled() {
+        Ok(())
+    }
+
+    /// Stands for the keeper's office if it is vacant.
+    async fn watch(&mut self) -> Result<()> {
+        if !self.shared.settings.keeper || self.shared.stopping.is_cancelled() {
+            return Ok(());
+        }
+        let sql = self.shared.howdah.names().sql("SELECT howdah.keeper_vacant()");
+        let (vacant,): (bool,) = self.link.row(sqlx::query_as(sql)).await?;
+        if vacant {
             self.stand_for_office().await?;
         }
         Ok(())

@@ -70,6 +70,7 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
     }
     shared.look.notify_one();
     shared.beat.notify_one();
+    shared.due.notify_one();
     loop {
         tokio::select! {
             heard = timeout(SILENCE, listener.try_recv()) => match heard {
