@@ -1628,39 +1628,42 @@ CREATE OR REPLACE VIEW howdah.failures AS
 SELECT f.job_id, f.attempt, f.at, f.error_kind, f.message, f.run_ms, f.worker_id FROM howdah.failure f;
 -- howdah.jobs: every job with its state, for people and for SQL.
 --
--- A branch for each room, each joined with the jobs by itself: a question about one state begins at its room, one
--- about an id at the job. The bounds on first_id say that a run does not leave its block of 128 ids; they are what
--- lets an id find its ticket.
+-- A branch for each room, each joined with the jobs by itself and by two conditions that say the same: by the id,
+-- so that a question about a state begins at its room and finds the jobs by their ids; and by the bounds of the
+-- run (which does not leave its block of 128 ids), so that a question about an id finds the row that holds it.
+-- `= ANY (ARRAY[...])` is what an index can use and a merge of whole tables cannot.
 CREATE OR REPLACE VIEW howdah.jobs AS
 SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.priority, r.enqueued_at,
        r.due_at, r.worker_id, r.claimed_at, r.ended_at, r.run_ms, r.reason, r.payload, r.options
   FROM (
     SELECT j.*, 'ready' AS state, t.attempt, NULL::timestamptz AS due_at, NULL::bigint AS worker_id, NULL::timestamptz AS claimed_at,
            NULL::timestamptz AS ended_at, NULL::integer AS run_ms, NULL::text AS reason
-      FROM howdah.all_jobs j JOIN howdah.ticket t
-        ON t.queue_id = j.queue_id AND t.priority = j.priority AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id
-       AND j.id >= t.first_id AND j.id < t.first_id + t.jobs
+      FROM howdah.ticket t CROSS JOIN LATERAL generate_series(0, t.jobs - 1) g
+      JOIN howdah.all_jobs j ON j.id = t.first_id + g
+       AND t.queue_id = ANY (ARRAY[j.queue_id]) AND t.priority = ANY (ARRAY[j.priority]) AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL
     SELECT j.*, 'scheduled', d.attempt, d.due_at, NULL, NULL, NULL, NULL, NULL
-      FROM howdah.all_jobs j JOIN howdah.deferred d
-        ON d.first_id BETWEEN (j.id >> 7 << 7) AND j.id AND j.id >= d.first_id AND j.id < d.first_id + d.jobs
+      FROM howdah.deferred d CROSS JOIN LATERAL generate_series(0, d.jobs - 1) g
+      JOIN howdah.all_jobs j ON j.id = d.first_id + g AND d.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL
     SELECT j.*, 'running', u.attempt, NULL, l.worker_id, l.claimed_at, NULL, NULL, NULL
       FROM howdah.lease l CROSS JOIN LATERAL unnest(l.first_ids, l.counts, l.attempts) u(first_id, jobs, attempt)
-      JOIN howdah.all_jobs j ON j.id >= u.first_id AND j.id < u.first_id + u.jobs
+      CROSS JOIN LATERAL generate_series(0, u.jobs - 1) g
+      JOIN howdah.all_jobs j ON j.id = u.first_id + g
      WHERE NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = j.id)
     UNION ALL
     SELECT j.*, 'dead', x.attempt, NULL, NULL, NULL, x.died_at, NULL, x.reason
-      FROM howdah.all_jobs j JOIN howdah.dead x ON x.job_id = j.id
+      FROM howdah.dead x JOIN howdah.all_jobs j ON j.id = x.job_id
     UNION ALL
     SELECT j.*, CASE c.outcome WHEN 1 THEN 'completed' WHEN 2 THEN 'cancelled' ELSE 'expired' END, u.attempt, NULL,
-           c.worker_id, c.claimed_at, c.at, c.run_ms[(u.before + j.id - u.first_id + 1)::integer], NULL
-      FROM howdah.all_jobs j JOIN howdah.receipt c ON c.span @> j.id
-      JOIN LATERAL (
+           c.worker_id, c.claimed_at, c.at, c.run_ms[(u.before + g + 1)::integer], NULL
+      FROM howdah.receipt c
+      CROSS JOIN LATERAL (
         SELECT v.first_id, v.jobs, v.attempt,
                coalesce(sum(v.jobs) OVER (ORDER BY v.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
           FROM unnest(c.first_ids, c.counts, c.attempts) WITH ORDINALITY v(first_id, jobs, attempt, n)) u
-        ON j.id >= u.first_id AND j.id < u.first_id + u.jobs
+      CROSS JOIN LATERAL generate_series(0, u.jobs - 1) g
+      JOIN howdah.all_jobs j ON j.id = u.first_id + g AND c.span @> j.id
   ) r JOIN howdah.queue q ON q.id = r.queue_id;
 -- howdah.new_job: INSERT INTO howdah.new_job (kind, payload) VALUES ('welcome', '{"user": 1}') RETURNING id
 -- enqueues, for those who would rather write rows than call howdah.enqueue. It always reads as empty.
@@ -1694,5 +1697,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('0220d07919ade146', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('af1398dada08f867', '0.1.0');
 COMMIT;
