@@ -26,6 +26,8 @@ BEGIN
       END IF;
     END IF;
     EXECUTE format('TRUNCATE howdah.%I', v_table);
+    -- Else the planner takes an empty table that it knows nothing of for ten pages.
+    EXECUTE format('ANALYZE howdah.%I', v_table);
   END LOOP;
   RETURN true;
 EXCEPTION WHEN lock_not_available THEN

@@ -32,5 +32,5 @@ BEGIN
       RETURN 'cancelling';
     END IF;
   END LOOP;
-  RETURN (SELECT j.state FROM howdah.jobs j WHERE j.id = cancel.job_id);
+  RETURN howdah.state(cancel.job_id);
 END $$;

@@ -22,5 +22,5 @@ BEGIN
       RETURN 'ready';
     END IF;
   END IF;
-  RETURN (SELECT j.state FROM howdah.jobs j WHERE j.id = retry.job_id);
+  RETURN howdah.state(retry.job_id);
 END $$;

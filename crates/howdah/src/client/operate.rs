@@ -110,10 +110,7 @@ impl Howdah {
     /// [`Error::Database`].
     pub async fn state(&self, job: JobId) -> Result<Option<JobState>> {
         let state: Option<String> =
-            sqlx::query_scalar(self.names().sql("SELECT state FROM howdah.jobs WHERE id OPERATOR(pg_catalog.=) $1"))
-                .bind(job.0)
-                .fetch_optional(self.pool())
-                .await?;
+            sqlx::query_scalar(self.names().sql("SELECT howdah.state($1)")).bind(job.0).fetch_one(self.pool()).await?;
         state.map(|state| state.parse()).transpose()
     }
 
