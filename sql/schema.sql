@@ -567,9 +567,11 @@ END $$;
 -- refused. Internal: same arguments, writes, locks and errors as howdah.enqueue.
 CREATE OR REPLACE FUNCTION howdah.enqueue_slowly(kind text, payload jsonb, queue text, priority integer, run_at timestamptz,
   delay interval, max_attempts integer, options jsonb)
-RETURNS bigint LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-  SELECT m.first_id FROM howdah.enqueue_many(kind, ARRAY[payload], queue, priority, run_at, delay, max_attempts, options) m
-$$;
+RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT m.first_id FROM howdah.enqueue_many(enqueue_slowly.kind, ARRAY[enqueue_slowly.payload], enqueue_slowly.queue,
+    enqueue_slowly.priority, enqueue_slowly.run_at, enqueue_slowly.delay, enqueue_slowly.max_attempts, enqueue_slowly.options) m);
+END $$;
 -- howdah.payload_refused(queue, bytes, max_bytes) -> never returns
 -- Says that a payload is missing or too large, and what to do about it.
 -- Errors: HD002 (invalid argument) with COLUMN payload.
@@ -1193,10 +1195,11 @@ END $$;
 -- howdah.bury(job_id, queue_id, kind, priority, attempt, reason) -> void
 -- Puts a job into the dead-letter room. Internal. Writes: dead.
 CREATE OR REPLACE FUNCTION howdah.bury(job_id bigint, queue_id integer, kind text, priority integer, attempt integer, reason text)
-RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
   INSERT INTO howdah.dead (job_id, queue_id, priority, attempt, kind, died_at, reason)
-    VALUES (job_id, queue_id, priority, attempt, kind, howdah.now(), left(reason, 1000))
-$$;
+    VALUES (bury.job_id, bury.queue_id, bury.priority, bury.attempt, bury.kind, howdah.now(), left(bury.reason, 1000));
+END $$;
 -- howdah.check_verdicts(job_ids, verdicts, delay_ms) -> void
 -- Refuses verdicts that do not exist, delays out of range, and a job named twice. Internal to howdah.fail.
 -- Errors: HD002, naming the field.
@@ -1379,13 +1382,16 @@ END $$;
 -- Lets go of jobs that complete_in has completed: the worker's bookkeeping after a handler has returned.
 -- Returns those whose completion is committed. One that is missing was not completed: its transaction was
 -- rolled back or never committed, and the job is still held, or lost.
--- Writes: lease, settled. Locks: the lease row. Errors: none.
+-- Writes: lease, settled. Locks: the lease row. Errors: HD012 the transaction is not READ COMMITTED.
+-- Its commit does not wait for the disk, and so neither does that of a transaction around it.
 CREATE OR REPLACE FUNCTION howdah.forget(worker_id bigint, lease_id bigint, job_ids bigint[]) RETURNS SETOF bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_settled bigint[];
 BEGIN
+  -- Losing this in a crash means that it is done again, when the lease is given up.
+  PERFORM set_config('synchronous_commit', 'off', true);
   SELECT array_agg(s.job_id) INTO v_settled FROM howdah.settled s
    WHERE s.lease_id = forget.lease_id AND s.job_id = ANY (forget.job_ids);
   IF v_settled IS NOT NULL THEN
@@ -1460,11 +1466,12 @@ END $$;
 -- How long a job waits after its attempt-th attempt failed: base * factor^(attempt - 1), capped, and then
 -- spread by the queue's jitter, so that what failed together does not come back together. Internal.
 CREATE OR REPLACE FUNCTION howdah.retry_delay(queue_id integer, attempt integer) RETURNS interval
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT make_interval(secs => least(q.retry_cap_ms, q.retry_base_ms * power(q.retry_factor::float8, least(attempt - 1, 60)))
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT make_interval(secs => least(q.retry_cap_ms, q.retry_base_ms * power(q.retry_factor::float8, least(retry_delay.attempt - 1, 60)))
                                * (1 + q.retry_jitter * (2 * random() - 1)) / 1000)
-    FROM howdah.queue q WHERE q.id = retry_delay.queue_id
-$$;
+    FROM howdah.queue q WHERE q.id = retry_delay.queue_id);
+END $$;
 -- howdah.take_from_lease(lease_id, job_ids) -> (job_id, attempt)
 -- The fence: takes jobs out of a lease, and returns those that were in it. Whatever is missing from the
 -- answer is no longer the caller's, and nothing may be done about it. job_ids NULL: all that are left.
@@ -1514,19 +1521,30 @@ END $$;
 -- howdah.write_receipt(outcome, queue_id, worker_id, claimed_at, job_ids, attempts, run_ms) -> void
 -- Records that jobs ended. The arrays run in parallel and must be sorted by id; run_ms may be NULL.
 -- outcome: 1 completed, 2 cancelled, 3 expired. Writes: receipt. Internal.
+-- In PL/pgSQL, which keeps its plans: a function in SQL is planned again at every call.
 CREATE OR REPLACE FUNCTION howdah.write_receipt(outcome integer, queue_id integer, worker_id bigint, claimed_at timestamptz,
   job_ids bigint[], attempts smallint[], run_ms integer[] DEFAULT NULL)
-RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF cardinality(write_receipt.job_ids) = 1 THEN
+    INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
+    SELECT g.slot, write_receipt.outcome, write_receipt.queue_id, write_receipt.worker_id, howdah.now(), write_receipt.claimed_at,
+           int8range(write_receipt.job_ids[1], write_receipt.job_ids[1] + 1), write_receipt.job_ids, '{1}',
+           write_receipt.attempts, write_receipt.run_ms
+      FROM howdah.ring g WHERE g.name = 'history';
+    RETURN;
+  END IF;
   INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
-  SELECT g.slot, outcome, queue_id, worker_id, howdah.now(), claimed_at,
+  SELECT g.slot, write_receipt.outcome, write_receipt.queue_id, write_receipt.worker_id, howdah.now(), write_receipt.claimed_at,
          int8range(min(k.first_id), max(k.first_id + k.jobs)),
-         array_agg(k.first_id ORDER BY k.first_id), array_agg(k.jobs ORDER BY k.first_id), array_agg(k.attempt ORDER BY k.first_id), run_ms
+         array_agg(k.first_id ORDER BY k.first_id), array_agg(k.jobs ORDER BY k.first_id), array_agg(k.attempt ORDER BY k.first_id),
+         write_receipt.run_ms
     FROM (SELECT min(i.id) AS first_id, count(*)::smallint AS jobs, i.attempt
             FROM (SELECT u.id, u.attempt, u.id - row_number() OVER (ORDER BY u.id) AS island
-                    FROM unnest(job_ids, attempts) u(id, attempt)) i
+                    FROM unnest(write_receipt.job_ids, write_receipt.attempts) u(id, attempt)) i
            GROUP BY i.island, i.id >> 7, i.attempt) k, howdah.ring g
-   WHERE g.name = 'history' GROUP BY g.slot
-$$;
+   WHERE g.name = 'history' GROUP BY g.slot;
+END $$;
 -- howdah.attach_session(worker_id) -> boolean
 -- Says that the calling session stays open for as long as the worker lives. When it has ended and a heartbeat
 -- was missed, the worker is dead, and nobody waits for its lease to run out. Call it from a direct connection
@@ -1712,5 +1730,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('241a15d90d0fb6b3', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('7001467760a35d19', '0.1.0');
 COMMIT;

@@ -3,6 +3,8 @@
 -- refused. Internal: same arguments, writes, locks and errors as howdah.enqueue.
 CREATE OR REPLACE FUNCTION howdah.enqueue_slowly(kind text, payload jsonb, queue text, priority integer, run_at timestamptz,
   delay interval, max_attempts integer, options jsonb)
-RETURNS bigint LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-  SELECT m.first_id FROM howdah.enqueue_many(kind, ARRAY[payload], queue, priority, run_at, delay, max_attempts, options) m
-$$;
+RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT m.first_id FROM howdah.enqueue_many(enqueue_slowly.kind, ARRAY[enqueue_slowly.payload], enqueue_slowly.queue,
+    enqueue_slowly.priority, enqueue_slowly.run_at, enqueue_slowly.delay, enqueue_slowly.max_attempts, enqueue_slowly.options) m);
+END $$;

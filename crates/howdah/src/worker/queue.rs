@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 const AHEAD: Duration = Duration::from_millis(25);
 const MOST_AHEAD: usize = 2000;
 /// Jobs that take longer than this are not claimed ahead.
-const SHORT: Duration = Duration::from_millis(5);
+const SHORT: Duration = Duration::from_millis(10);
 /// What one claim may take: `howdah.claim` allows no more.
 pub(super) const MOST_A_CLAIM: usize = 500;
 
@@ -66,7 +66,7 @@ impl Queue {
             concurrency,
             woken: AtomicBool::new(true),
             // Long until it has shown otherwise.
-            average_us: AtomicU64::new(u64::try_from(SHORT.as_micros()).unwrap_or(0) * 8),
+            average_us: AtomicU64::new(u64::try_from(SHORT.as_micros()).unwrap_or(0) * 4),
             hands: Mutex::default(),
         }
     }
@@ -127,7 +127,7 @@ impl Queue {
         if !stale {
             return Vec::new();
         }
-        self.average_us.store(u64::try_from(SHORT.as_micros()).unwrap_or(0) * 8, Ordering::Relaxed);
+        self.average_us.store(u64::try_from(SHORT.as_micros()).unwrap_or(0) * 4, Ordering::Relaxed);
         hands.buffer.drain(..).collect()
     }
 
