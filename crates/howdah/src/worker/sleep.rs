@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How often an awake worker looks, and how long it stays awake after its last job.
 const LOOK: Duration = Duration::from_millis(5);
-const SELDOM: Duration = Duration::from_millis(25);
+const SELDOM: Duration = Duration::from_millis(40);
 const STAY_AWAKE: Duration = Duration::from_millis(250);
 /// Woken this often within this time: stay awake instead, and for longer.
 const WAKES: u32 = 4;
@@ -67,7 +67,7 @@ impl Sleep {
         if now >= self.awake_until {
             return Next::Announce;
         }
-        Next::LookIn((LOOK * (1 + self.misses / 4)).min(SELDOM))
+        Next::LookIn((LOOK * self.misses).min(SELDOM))
     }
 
     /// The announcement is made.
