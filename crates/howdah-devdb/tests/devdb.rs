@@ -95,11 +95,14 @@ async fn url_stays_until_stdin_ends_or_a_signal_comes() {
     for signal in [None, Some(Signal::SIGTERM)] {
         let (mut child, _stdout, url) = running(&["url"]);
         let (pid, folder) = behind(&url).await;
+        // Waiting for a child closes the input that it has: held here, the signal is all that ends it.
+        let mut input = child.stdin.take();
         match signal {
-            None => drop(child.stdin.take()),
+            None => drop(input.take()),
             Some(signal) => send(&child, signal),
         }
         assert_eq!(child.wait().unwrap().code(), Some(signal.map_or(0, |s| 128 + s as i32)));
+        drop(input);
         assert!(!folder.exists(), "gone when devdb has ended");
         wait_until_gone(pid, &folder);
     }
