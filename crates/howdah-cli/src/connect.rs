@@ -20,19 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Connects to a database that has the queue.
 ///
 /// # Errors
-/// Exit status 3 if it cannot be reached, 4 if the queue is not there or is older than this program.
+/// Exit status 3 if it cannot be reached, 4 if the queue is not there or is of another version.
 pub(crate) async fn to_queue(global: &Global) -> Result<Howdah> {
     let howdah = to_database(global).await?;
-    let status = howdah.migration_status().await?;
-    let steps = &status.migrations;
-    if steps.iter().all(|step| step.applied_at.is_none()) {
-        return Err(howdah::Error::NotInstalled { schema: howdah.schema().to_owned() }.into());
-    }
-    if steps.iter().any(|step| step.applied_at.is_none()) {
-        let last = |applied: bool| steps.iter().filter(|s| !applied || s.applied_at.is_some()).map(|s| s.version).max();
-        let (found, known) = (last(true).unwrap_or(0), last(false).unwrap_or(0));
-        return Err(howdah::Error::SchemaMismatch { schema: howdah.schema().to_owned(), found, known }.into());
-    }
+    howdah.check_schema().await?;
     Ok(howdah)
 }
 

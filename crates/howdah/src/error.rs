@@ -83,6 +83,11 @@ impl Error {
         Self::Invalid { field: field.to_owned(), message: message.into(), hint: String::new() }
     }
 
+    /// Whether the server refused with this SQLSTATE.
+    pub(crate) fn has_code(&self, code: &str) -> bool {
+        matches!(self, Self::Database(e) if e.as_database_error().and_then(|e| e.code()).as_deref() == Some(code))
+    }
+
     /// Whether the same call may succeed later: the database could not be reached, or gave up for now.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -5,7 +5,7 @@
 //! rescues the jobs of dead workers, rotates and prunes.
 //!
 //! Invariant: every chore's statement checks that the term is still this worker's. Limit: without any keeper,
-//! nothing is promoted or rescued; the next heartbeat of any worker elects one.
+//! nothing is promoted or rescued; every worker looks each second whether there is one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +14,10 @@ use super::Settings;
 use super::link::{Link, PATIENCE, Rows};
 use super::shared::Shared;
 use crate::client::Howdah;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
+/// What `howdah.keep` says when another keeper was elected.
+const TERM_IS_OVER: &str = "HD011";
 /// How often the keeper looks for dead workers and for what was committed late.
 const TICK: Duration = Duration::from_millis(1500);
 /// How long an office that is not renewed lasts.
@@ -63,7 +65,7 @@ impl Chores {
         let leaving = self.shared.all_told.clone();
         while !leaving.is_cancelled() {
             if let Err(error) = self.turn().await {
-                if is_over(&error) {
+                if error.has_code(TERM_IS_OVER) {
                     tracing::info!("another worker is the keeper now");
                     self.office = None;
                 } else {
@@ -261,9 +263,4 @@ pub(super) fn warn_of_disowned(jobs: i32) {
     if jobs > 0 {
         tracing::warn!(jobs, "gave back jobs that were claimed and whose claim was never answered");
     }
-}
-
-/// Whether another keeper was elected.
-fn is_over(error: &Error) -> bool {
-    matches!(error, Error::Database(e) if e.as_database_error().and_then(|e| e.code()).as_deref() == Some("HD011"))
 }

@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 use sqlx::types::Json;
 
 use super::chores::{disown, warn_of_disowned};
-use super::flusher::is_unknown_worker;
 use super::fronts::Fronts;
 use super::link::Link;
 use super::queue::{Claimed, Lease, Queue};
@@ -25,6 +24,8 @@ use crate::sqltime::Micros;
 const LOOK_ANYWAY: Duration = Duration::from_secs(2);
 /// Jobs that were claimed ahead and have not started after this are given back.
 const STALE: Duration = Duration::from_millis(250);
+/// What `howdah.claim` says to a worker that was given up.
+const UNKNOWN_WORKER: &str = "HD004";
 const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Starts runners: so many, for this queue.
@@ -78,7 +79,7 @@ impl Claimer {
                     Err(error) => Err(error),
                 };
                 if let Err(error) = looked {
-                    if is_unknown_worker(&error) {
+                    if error.has_code(UNKNOWN_WORKER) {
                         // Given up by the keeper: the heartbeat finds out and registers again.
                         self.shared.beat.notify_one();
                         tokio::time::sleep(Duration::from_millis(20)).await;

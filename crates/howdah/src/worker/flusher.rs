@@ -13,7 +13,6 @@ use tokio::time::timeout_at;
 use super::ledger::{Finished, Ledger, Page};
 use super::link::{Link, Rows};
 use super::shared::Shared;
-use crate::error::Error;
 use crate::handler::JobError;
 
 /// A job, or a lease.
@@ -249,9 +248,4 @@ const MOST_DELAY_MS: i64 = 3_155_760_000_000;
 /// Text as PostgreSQL can store it.
 fn storable(text: &str) -> String {
     text.chars().take(8192).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
-}
-
-/// Keeps the type of errors that the flusher handles in one place.
-pub(super) fn is_unknown_worker(error: &Error) -> bool {
-    matches!(error, Error::Database(e) if e.as_database_error().and_then(|e| e.code()).as_deref() == Some("HD004"))
 }

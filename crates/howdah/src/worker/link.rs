@@ -87,9 +87,8 @@ impl Link {
         if error.is_transient() {
             self.connection = None;
         }
-        let wait = Duration::from_millis(50 << self.failures.min(7)).min(SLOWEST_RETRY);
+        let wait = backoff(self.failures);
         self.failures += 1;
-        let wait = wait.mul_f64(rand::random_range(0.8..1.2));
         tracing::warn!(connection = self.what, %error, retry_ms = wait.as_millis(), "failed, trying again");
         tokio::time::sleep(wait).await;
     }
@@ -99,6 +98,11 @@ impl Link {
             let _ = timeout(Duration::from_secs(1), connection.close()).await;
         }
     }
+}
+
+/// How long to wait before a connection is tried again: longer each time, up to 5 s, and not all at once.
+pub(super) fn backoff(failures: u32) -> Duration {
+    Duration::from_millis(50 << failures.min(7)).min(SLOWEST_RETRY).mul_f64(rand::random_range(0.8..1.2))
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -12,13 +12,13 @@ use sqlx::Executor;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::timeout;
 
+use super::link::backoff;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 
 /// Silence after which the session is asked whether it still lives, and how long it may take to answer.
 const SILENCE: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(5);
-const SLOWEST_RETRY: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(shared: Arc<Shared>, options: PgConnectOptions) {
     let leaving = shared.leaving.clone();
@@ -32,10 +32,10 @@ pub(super) async fn run(shared: Arc<Shared>, options: PgConnectOptions) {
             tracing::warn!(%error, poll_ms = shared.settings.poll.as_millis(), "cannot listen: polling for jobs until it works again");
         }
         shared.look.notify_one();
-        let wait = Duration::from_millis(50 << failures.min(7)).min(SLOWEST_RETRY);
+        let wait = backoff(failures);
         failures += 1;
         tokio::select! {
-            () = tokio::time::sleep(wait.mul_f64(rand::random_range(0.8..1.2))) => {}
+            () = tokio::time::sleep(wait) => {}
             () = leaving.cancelled() => return,
         }
     }
