@@ -4,14 +4,18 @@ mod client;
 mod error;
 mod handler;
 mod job;
+mod retry;
 mod schema;
 mod sqltime;
 mod worker;
 
-pub use client::{Cancelled, Enqueue, EnqueueMany, Howdah, JobIds, JobState, On};
+pub use client::{
+    Cancelled, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Howdah, JobIds, JobState, On, Unique, Wait,
+};
 pub use error::{Error, Result};
 pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob};
 pub use howdah_derive::Job;
 pub use job::{Job, JobId};
+pub use retry::Retry;
 pub use schema::{AppliedMigration, MigrationStatus};
 pub use worker::Worker;

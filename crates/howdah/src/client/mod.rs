@@ -6,9 +6,12 @@
 mod enqueue;
 mod enqueue_many;
 mod operate;
-mod payload;
+mod options;
+pub(crate) mod payload;
 mod queues;
 mod target;
+mod unique;
+mod wait;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,6 +30,9 @@ pub use enqueue::Enqueue;
 pub use enqueue_many::{EnqueueMany, JobIds};
 pub use operate::{Cancelled, JobState};
 pub use target::On;
+pub use unique::{Enqueued, EnqueueUnique, Unique};
+pub use wait::{Ended, Wait};
+use wait::Watch;
 
 /// A connection that slept longer than this is asked whether it still lives before it is used.
 const PING_AFTER: Duration = Duration::from_secs(5);
@@ -46,6 +52,7 @@ pub struct Howdah {
     schema: Schema,
     worker_options: Option<Box<PgConnectOptions>>,
     queues: Arc<Queues>,
+    watch: Arc<Watch>,
 }
 
 impl Howdah {
@@ -74,7 +81,7 @@ impl Howdah {
     /// Uses the application's own pool. Enqueueing takes a connection for one statement; workers open their own.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool, schema: Schema::DEFAULT, worker_options: None, queues: Arc::default() }
+        Self { pool, schema: Schema::DEFAULT, worker_options: None, queues: Arc::default(), watch: Arc::default() }
     }
 
     /// Uses another schema than `howdah`, so that several queues can live in one database.
@@ -84,6 +91,7 @@ impl Howdah {
     pub fn with_schema(mut self, name: &str) -> Result<Self> {
         self.schema = Schema::named(name)?;
         self.queues = Arc::default();
+        self.watch = Arc::default();
         Ok(self)
     }
 
@@ -162,13 +170,17 @@ impl Howdah {
     /// # }
     /// ```
     #[allow(clippy::needless_pass_by_value, reason = "a job that is enqueued is given away")]
-    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_> {
+    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_, J::Output> {
         let enqueue = Enqueue::new(self, Cow::Borrowed(J::KIND), payload::encode(&job));
         enqueue.declared(J::QUEUE, J::PRIORITY, J::MAX_ATTEMPTS)
     }
 
-    /// Enqueues a job of a kind that has no type here: the payload is anything that serializes.
-    pub fn enqueue_raw(&self, kind: impl Into<String>, payload: &(impl Serialize + ?Sized)) -> Enqueue<'_> {
+    /// Enqueues a job of a kind that has no type here: the payload is anything that serializes, and so is its output.
+    pub fn enqueue_raw(
+        &self,
+        kind: impl Into<String>,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Enqueue<'_, serde_json::Value> {
         Enqueue::new(self, Cow::Owned(kind.into()), payload::encode(payload))
     }
 

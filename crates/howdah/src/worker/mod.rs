@@ -21,6 +21,8 @@ mod runner;
 mod shared;
 mod sleep;
 
+pub(crate) use link::backoff;
+
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -116,12 +118,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     /// Runs jobs of every kind that has no function of its own.
-    pub fn handle_any<T, F, Fut, R>(mut self, handler: F) -> Self
+    pub fn handle_any<T, O, F, Fut, R>(mut self, handler: F) -> Self
     where
+        O: 'static,
         T: FromRef<S> + Send + Sync + 'static,
         F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = R> + Send + 'static,
-        R: IntoOutcome + 'static,
+        R: IntoOutcome<O> + 'static,
     {
         self.handlers.add_any(handler);
         self

@@ -115,9 +115,9 @@ impl<S: Send + Sync + 'static> Runner<S> {
 
 /// What is told of a job; `None` if nobody would listen any more.
 fn ending(call: &Call, outcome: Outcome) -> Option<End> {
-    let error = match outcome {
-        Outcome::Done => None,
-        Outcome::Failed(error) => Some(error),
+    let (error, result) = match outcome {
+        Outcome::Done(result) => (None, result),
+        Outcome::Failed(error) => (Some(error), None),
     };
     if let Some(error) = &error {
         tracing::warn!(job = %call.id, attempt = call.attempt, queue = %call.queue, verdict = error.verdict.as_str(),
@@ -131,7 +131,7 @@ fn ending(call: &Call, outcome: Outcome) -> Option<End> {
         return None;
     }
     Some(match error {
-        None => End::Done,
+        None => End::Done(result),
         // Whatever a cancelled handler failed with, it was asked to stop.
         Some(error) if call.cancel_asked.load(Ordering::Acquire) => {
             End::Failed(JobError { verdict: Verdict::Cancel, ..error })
