@@ -8,7 +8,7 @@ use quote::quote;
 use syn::meta::ParseNestedMeta;
 use syn::{DeriveInput, Error, LitInt, LitStr, Result, parse_macro_input};
 
-/// Derives `howdah::Job`: `#[job(kind = "welcome", queue = "mail", attempts = 8, timeout = "30s", priority = 3)]`.
+/// Derives `howdah::Job`: `#[job(kind = "welcome", queue = "mail", attempts = 8, timeout = "30s", priority = 3, version = 2)]`.
 #[proc_macro_derive(Job, attributes(job))]
 pub fn derive_job(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -55,6 +55,10 @@ fn constant(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
         let priority = u8::try_from(number(meta, 0, 9)?).unwrap_or(9);
         return Ok(quote!(const PRIORITY: u8 = #priority;));
     }
+    if meta.path.is_ident("version") {
+        let version = number(meta, 1, 32767)?;
+        return Ok(quote!(const VERSION: u16 = #version;));
+    }
     if meta.path.is_ident("timeout") {
         let text: LitStr = meta.value()?.parse()?;
         let ms = milliseconds(&text.value()).ok_or_else(|| {
@@ -65,7 +69,7 @@ fn constant(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
                 ::core::option::Option::Some(::core::time::Duration::from_millis(#ms));
         });
     }
-    Err(meta.error("unknown attribute: a job has kind, queue, attempts, timeout and priority"))
+    Err(meta.error("unknown attribute: a job has kind, queue, attempts, timeout, priority and version"))
 }
 
 fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
@@ -133,6 +137,7 @@ mod tests {
             ("queu = \"a\"", "a job has kind, queue"),
             ("attempts = 0", "from 1 to 1000"),
             ("priority = 10", "from 0 to 9"),
+            ("version = 0", "from 1 to 32767"),
             ("timeout = \"soon\"", "number with a unit"),
             ("kind = \"\"", "1 to 128 bytes"),
         ] {
@@ -144,8 +149,9 @@ mod tests {
 
     #[test]
     fn every_attribute_arrives() {
-        let code = derived("#[job(queue = \"mail\", attempts = 8, timeout = \"30s\", priority = 3)] struct A;");
-        for part in ["\"mail\"", "8u16", "30000u64", "PRIORITY : u8 = 3u8"] {
+        let code =
+            derived("#[job(queue = \"mail\", attempts = 8, timeout = \"30s\", priority = 3, version = 2)] struct A;");
+        for part in ["\"mail\"", "8u16", "30000u64", "PRIORITY : u8 = 3u8", "VERSION : u16 = 2u16"] {
             assert!(code.contains(part), "{part}: {code}");
         }
     }
