@@ -2,13 +2,17 @@
 #![allow(missing_docs)]
 
 mod crashing;
+mod expiring;
 mod leaving;
+mod outputs;
 mod plain_sql;
 mod plans;
 mod readme;
 mod refusals;
+mod retrying;
 mod rotation;
 mod running;
 mod schema;
 mod together;
+mod uniqueness;
 mod waiting;

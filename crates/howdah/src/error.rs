@@ -144,7 +144,9 @@ impl From<sqlx::Error> for Error {
         let (message, hint) = (e.message().to_owned(), e.hint().unwrap_or_default().to_owned());
         match e.code() {
             "HD001" => Self::UnknownQueue { message, hint },
-            "HD003" => Self::KeyHeld { message, hint, job: JobId(e.detail().and_then(|id| id.parse().ok()).unwrap_or(0)) },
+            "HD003" => {
+                Self::KeyHeld { message, hint, job: JobId(e.detail().and_then(|id| id.parse().ok()).unwrap_or(0)) }
+            }
             "HD002" => Self::Invalid { field: e.column().unwrap_or("argument").to_owned(), message, hint },
             _ => Self::Database(error),
         }

@@ -42,6 +42,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     const MAX_ATTEMPTS: Option<u16> = None;
     /// How long one attempt may take. `None`: as long as it likes.
     const TIMEOUT: Option<Duration> = None;
+    /// The version of the payload's type, 1 to 32767: raise it when old payloads no longer fit the new type. Several
+    /// versions of a kind may have a handler each, see [`Worker::handle`](crate::Worker::handle).
+    const VERSION: u16 = 1;
     /// 0 runs first, 9 last.
     const PRIORITY: u8 = 5;
     /// When it is tried again after a failure. `None`: as the kind or the queue says in the database.

@@ -18,4 +18,4 @@ pub use howdah_derive::Job;
 pub use job::{Job, JobId};
 pub use retry::Retry;
 pub use schema::{AppliedMigration, MigrationStatus};
-pub use worker::Worker;
+pub use worker::{FailedAttempt, Worker};

@@ -28,6 +28,9 @@ DECLARE
   v_until   timestamptz;
   v_holder  bigint;
 BEGIN
+  IF enqueue_unique.payload IS NULL THEN
+    PERFORM howdah.payload_refused(enqueue_unique.queue, NULL, NULL);
+  END IF;
   PERFORM howdah.check_unique(v_key, enqueue_unique.scope, enqueue_unique.period, enqueue_unique.on_hit);
   PERFORM howdah.check_job(enqueue_unique.kind, enqueue_unique.priority, enqueue_unique.run_at, enqueue_unique.delay,
     enqueue_unique.max_attempts, enqueue_unique.options);

@@ -20,7 +20,7 @@ use super::queues::{Facts, Known};
 use super::target::{On, Target};
 use super::{Howdah, check_text};
 use crate::error::{Error, Result};
-use crate::job::JobId;
+use crate::job::{Job, JobId};
 
 /// The most that a delay may be: 100 years.
 const MOST_DELAY: Duration = Duration::from_secs(3_155_760_000);
@@ -63,11 +63,12 @@ impl<'e, O> Enqueue<'e, O> {
         }
     }
 
-    pub(super) fn declared(mut self, queue: &'static str, priority: u8, max_attempts: Option<u16>) -> Self {
-        self.queue = Cow::Borrowed(queue);
+    pub(super) fn declared<J: Job>(mut self) -> Self {
+        self.queue = Cow::Borrowed(J::QUEUE);
         self.queue_is_declared = true;
-        self.priority = priority;
-        self.max_attempts = max_attempts;
+        self.priority = J::PRIORITY;
+        self.max_attempts = J::MAX_ATTEMPTS;
+        self.options.version = (J::VERSION != 1).then_some(J::VERSION);
         self
     }
 

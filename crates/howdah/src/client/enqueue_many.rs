@@ -14,7 +14,7 @@ use super::enqueue::{Enqueue, delay_micros};
 use super::payload::Encoded;
 use super::target::{On, Target};
 use crate::error::Result;
-use crate::job::JobId;
+use crate::job::{Job, JobId};
 
 /// How many jobs, and how many bytes of them, go in one round trip.
 const ROUND_TRIP_JOBS: usize = 5_000;
@@ -34,8 +34,8 @@ impl<'e> EnqueueMany<'e> {
         Self { one, payloads }
     }
 
-    pub(super) fn declared(mut self, queue: &'static str, priority: u8, max_attempts: Option<u16>) -> Self {
-        self.one = self.one.declared(queue, priority, max_attempts);
+    pub(super) fn declared<J: Job>(mut self) -> Self {
+        self.one = self.one.declared::<J>();
         self
     }
 

@@ -30,9 +30,9 @@ pub use enqueue::Enqueue;
 pub use enqueue_many::{EnqueueMany, JobIds};
 pub use operate::{Cancelled, JobState};
 pub use target::On;
-pub use unique::{Enqueued, EnqueueUnique, Unique};
-pub use wait::{Ended, Wait};
+pub use unique::{EnqueueUnique, Enqueued, Unique};
 use wait::Watch;
+pub use wait::{Ended, Wait};
 
 /// A connection that slept longer than this is asked whether it still lives before it is used.
 const PING_AFTER: Duration = Duration::from_secs(5);
@@ -172,7 +172,7 @@ impl Howdah {
     #[allow(clippy::needless_pass_by_value, reason = "a job that is enqueued is given away")]
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_, J::Output> {
         let enqueue = Enqueue::new(self, Cow::Borrowed(J::KIND), payload::encode(&job));
-        enqueue.declared(J::QUEUE, J::PRIORITY, J::MAX_ATTEMPTS)
+        enqueue.declared::<J>()
     }
 
     /// Enqueues a job of a kind that has no type here: the payload is anything that serializes, and so is its output.
@@ -189,11 +189,7 @@ impl Howdah {
     /// The SQL function behind it is `howdah.enqueue_many`.
     pub fn enqueue_many<J: Job>(&self, jobs: impl IntoIterator<Item = J>) -> EnqueueMany<'_> {
         let payloads = jobs.into_iter().map(|job| payload::encode(&job)).collect();
-        EnqueueMany::new(Enqueue::new(self, Cow::Borrowed(J::KIND), payload::nothing()), payloads).declared(
-            J::QUEUE,
-            J::PRIORITY,
-            J::MAX_ATTEMPTS,
-        )
+        EnqueueMany::new(Enqueue::new(self, Cow::Borrowed(J::KIND), payload::nothing()), payloads).declared::<J>()
     }
 
     /// As [`enqueue_many`](Self::enqueue_many), for a kind that has no type here.

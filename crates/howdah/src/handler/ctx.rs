@@ -16,6 +16,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use tokio_util::sync::CancellationToken;
 
+use super::options::Options;
 use crate::client::{Howdah, payload};
 use crate::error::{Error, Result};
 use crate::job::JobId;
@@ -48,6 +49,8 @@ pub struct Call {
     pub(crate) enqueued_micros: i64,
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
+    /// The job's own settings; most jobs have none.
+    pub(crate) options: Option<Box<Options>>,
     pub(crate) cancelled: CancellationToken,
     /// Somebody asked for the job to be cancelled.
     pub(crate) cancel_asked: AtomicBool,
@@ -66,6 +69,10 @@ pub struct Ctx<T = ()> {
 impl<T> Ctx<T> {
     pub(crate) fn new(call: Arc<Call>, state: T) -> Self {
         Self { call, state }
+    }
+
+    pub(super) fn options(&self) -> Option<&Options> {
+        self.call.options.as_deref()
     }
 
     /// The job's number.

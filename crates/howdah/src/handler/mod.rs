@@ -4,6 +4,7 @@
 //! the worker. Limit: two arities, `async fn(J)` and `async fn(J, Ctx<T>)`.
 
 mod ctx;
+mod options;
 mod verdict;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use crate::retry::Retry;
 
 pub(crate) use ctx::Call;
 pub use ctx::{Ctx, FromRef};
+pub(crate) use options::{FIRST_VERSION, Options};
 pub(crate) use verdict::Outcome;
 pub(crate) use verdict::Verdict;
 pub use verdict::{IntoOutcome, JobError, OrVerdict};
@@ -73,6 +75,8 @@ pub struct RawJob {
     pub kind: String,
     /// The payload, JSON as PostgreSQL holds it.
     pub payload: Box<RawValue>,
+    /// The version of the payload's type that it was enqueued with; 1 if nobody said.
+    pub version: u16,
 }
 
 /// A handler with its types forgotten.

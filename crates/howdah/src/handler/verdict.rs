@@ -62,7 +62,14 @@ pub struct JobError {
 
 impl JobError {
     fn new(verdict: Verdict, message: impl fmt::Display) -> Self {
-        Self { verdict, kind: "error".to_owned(), message: message.to_string(), delay: None, causes: Vec::new(), declared: None }
+        Self {
+            verdict,
+            kind: "error".to_owned(),
+            message: message.to_string(),
+            delay: None,
+            causes: Vec::new(),
+            declared: None,
+        }
     }
 
     /// Failed; tried again by the queue's policy, or dead after its last attempt.
@@ -231,7 +238,8 @@ pub(crate) fn kept(output: &impl Serialize) -> Outcome {
         Ok(json) if json.get().len() <= MOST_OUTPUT => Outcome::Done(Some(json)),
         Ok(json) => {
             let bytes = json.get().len();
-            let message = format!("the job was done, but its output is {bytes} bytes, and at most {MOST_OUTPUT} are kept");
+            let message =
+                format!("the job was done, but its output is {bytes} bytes, and at most {MOST_OUTPUT} are kept");
             Outcome::Failed(JobError::discard(message).kind("output"))
         }
         Err(error) => {

@@ -78,7 +78,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Enqueue) -> Resul
 
 impl Enqueue {
     /// One job with the options that were given.
-    fn one<'e>(&self, howdah: &'e howdah::Howdah, payload: &RawValue) -> howdah::Enqueue<'e> {
+    fn one<'e>(&self, howdah: &'e howdah::Howdah, payload: &RawValue) -> howdah::Enqueue<'e, serde_json::Value> {
         let mut job = howdah.enqueue_raw(&self.kind, payload).queue(&self.queue).priority(self.priority);
         if let Some(delay) = self.delay {
             job = job.delay(delay);

@@ -20,8 +20,8 @@ use super::{Howdah, JobState};
 use crate::error::{Error, Result};
 use crate::job::{Job, JobId};
 
-pub(super) use watch::Watch;
 use watch::End;
+pub(super) use watch::Watch;
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

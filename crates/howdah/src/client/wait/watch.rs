@@ -185,7 +185,8 @@ async fn session(watch: &Watch, howdah: &Howdah, failures: &mut u32) -> Result<(
     loop {
         let (ids, next) = watch.due(Instant::now());
         if !ids.is_empty() {
-            let query = sqlx::query_as(howdah.names().sql("SELECT job_id, state, result, reason FROM howdah.wait_for($1, $2)"));
+            let query =
+                sqlx::query_as(howdah.names().sql("SELECT job_id, state, result, reason FROM howdah.wait_for($1, $2)"));
             let rows = timeout(ANSWER, query.bind(&ids).bind(TTL_MS).fetch_all(&mut listener)).await;
             watch.tell(rows.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??);
             *failures = 0;
