@@ -197,16 +197,19 @@ async fn a_payload_is_as_large_as_it_is_wherever_it_comes_from() -> Result<()> {
     // A megabyte and more of JSON, that a table holds in a few kilobytes.
     db.run("CREATE TABLE draft AS SELECT to_jsonb(repeat('x', 2000000)) AS payload").await?;
     assert!(db.number("SELECT pg_column_size(payload) FROM draft").await? < 100_000);
+    db.run("SELECT howdah.enqueue_unique('k', key => 'k')").await?;
     let mut session = db.session().await?;
     for sql in [
         "SELECT howdah.enqueue('k', to_jsonb(repeat('x', 2000000)))",
         "SELECT howdah.enqueue('k', payload) FROM draft",
         "SELECT howdah.enqueue_many('k', array_agg(payload)) FROM draft",
+        "SELECT howdah.enqueue_unique('k', payload) FROM draft",
+        "SELECT howdah.enqueue_unique('k', payload, key => 'k', on_hit => 'replace') FROM draft",
         "INSERT INTO howdah.new_job (kind, payload) SELECT 'k', payload FROM draft",
     ] {
         assert_eq!(session.refusal(sql).await?, "HD002 payload", "{sql}");
     }
-    assert_eq!(db.number("SELECT count(*) FROM howdah.job").await?, 0);
+    assert_eq!(db.number("SELECT count(*) FROM howdah.job").await?, 1);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ DECLARE
   v_options jsonb := howdah.stored_options(replace_job.options, v_now);
   v_due     timestamptz := replace_job.due_at;
   v_attempt integer := 0;
+  v_size    integer;
   j         howdah.job;
 BEGIN
   IF replace_job.what = 'replace_payload' THEN
@@ -26,8 +27,10 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM howdah.unknown_queue(replace_job.queue);
   END IF;
-  IF replace_job.payload IS NULL OR pg_column_size(replace_job.payload) > v_queue.max_payload_bytes THEN
-    PERFORM howdah.payload_refused(replace_job.queue, pg_column_size(replace_job.payload), v_queue.max_payload_bytes);
+  -- Out of an array, where it has its full size, however a table of the caller's has compressed it.
+  v_size := (SELECT pg_column_size(u) FROM unnest(ARRAY[replace_job.payload]) u);
+  IF v_size > v_queue.max_payload_bytes THEN
+    PERFORM howdah.payload_refused(replace_job.queue, v_size, v_queue.max_payload_bytes);
   END IF;
   SELECT * INTO j FROM howdah.find_job(replace_job.job_id);
   IF replace_job.what <> 'replace_time' THEN
