@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod bytes;
 mod client;
 mod error;
 mod handler;
@@ -9,6 +10,7 @@ mod schema;
 mod sqltime;
 mod worker;
 
+pub use bytes::Bytes;
 pub use client::{
     Cancelled, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Howdah, JobIds, JobState, On, Unique, Wait,
 };
