@@ -906,14 +906,18 @@ RETURNS TABLE (id bigint, hit boolean) LANGUAGE plpgsql SET search_path = pg_cat
 DECLARE
   v_now     timestamptz := howdah.now();
   v_key     text := coalesce(enqueue_unique.key, howdah.payload_key(enqueue_unique.payload));
-  v_id      bigint := coalesce((enqueue_unique.options ->> 'id')::bigint, howdah.reserve_id());
+  v_id      bigint;
   v_options jsonb;
   v_until   timestamptz;
   v_holder  bigint;
 BEGIN
+  IF enqueue_unique.payload IS NULL THEN
+    PERFORM howdah.payload_refused(enqueue_unique.queue, NULL, NULL);
+  END IF;
   PERFORM howdah.check_unique(v_key, enqueue_unique.scope, enqueue_unique.period, enqueue_unique.on_hit);
   PERFORM howdah.check_job(enqueue_unique.kind, enqueue_unique.priority, enqueue_unique.run_at, enqueue_unique.delay,
     enqueue_unique.max_attempts, enqueue_unique.options);
+  v_id := coalesce((enqueue_unique.options ->> 'id')::bigint, howdah.reserve_id());
   v_until := v_now + enqueue_unique.period;
   v_options := coalesce(enqueue_unique.options, '{}') || jsonb_build_object('id', v_id, 'unique', jsonb_build_object('key', v_key, 'scope', enqueue_unique.scope));
   v_holder := howdah.take_key(enqueue_unique.kind, v_key, v_id, enqueue_unique.scope, v_until);
@@ -1012,6 +1016,7 @@ DECLARE
   v_options jsonb := howdah.stored_options(replace_job.options, v_now);
   v_due     timestamptz := replace_job.due_at;
   v_attempt integer := 0;
+  v_size    integer;
   j         howdah.job;
 BEGIN
   IF replace_job.what = 'replace_payload' THEN
@@ -1026,8 +1031,10 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM howdah.unknown_queue(replace_job.queue);
   END IF;
-  IF replace_job.payload IS NULL OR pg_column_size(replace_job.payload) > v_queue.max_payload_bytes THEN
-    PERFORM howdah.payload_refused(replace_job.queue, pg_column_size(replace_job.payload), v_queue.max_payload_bytes);
+  -- Out of an array, where it has its full size, however a table of the caller's has compressed it.
+  v_size := (SELECT pg_column_size(u) FROM unnest(ARRAY[replace_job.payload]) u);
+  IF v_size > v_queue.max_payload_bytes THEN
+    PERFORM howdah.payload_refused(replace_job.queue, v_size, v_queue.max_payload_bytes);
   END IF;
   SELECT * INTO j FROM howdah.find_job(replace_job.job_id);
   IF replace_job.what <> 'replace_time' THEN
@@ -1859,8 +1866,9 @@ RETURNS TABLE (job_id bigint, state text, result jsonb, reason text) LANGUAGE pl
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-  v_now timestamptz := howdah.now();
-  v_ttl interval := make_interval(secs => wait_for.ttl_ms / 1000.0);
+  v_now  timestamptz := howdah.now();
+  v_ttl  interval := make_interval(secs => wait_for.ttl_ms / 1000.0);
+  v_over bigint[] := '{}';
 BEGIN
   IF wait_for.job_ids IS NULL OR cardinality(wait_for.job_ids) > 100000 THEN
     PERFORM howdah.option_refused('job_ids', 'must be at most 100000 ids');
@@ -1868,17 +1876,21 @@ BEGIN
   IF wait_for.ttl_ms IS NULL OR wait_for.ttl_ms NOT BETWEEN 1000 AND 3600000 THEN
     PERFORM howdah.option_refused('ttl_ms', 'must be 1000 to 3600000, not ' || coalesce(wait_for.ttl_ms::text, 'NULL'));
   END IF;
+  FOR job_id, state, result, reason IN
+    SELECT i.id, j.state, j.result, j.reason
+      FROM (SELECT DISTINCT u.id FROM unnest(wait_for.job_ids) u(id) WHERE u.id IS NOT NULL) i LEFT JOIN LATERAL (
+        SELECT v.state, v.result, v.reason FROM howdah.jobs v WHERE v.id = i.id) j ON true
+     WHERE j.state IS NULL OR j.state NOT IN ('scheduled', 'blocked', 'ready', 'running')
+  LOOP
+    v_over := v_over || job_id;
+    RETURN NEXT;
+  END LOOP;
+  DELETE FROM howdah.waiter w WHERE w.job_id = ANY (v_over);
   INSERT INTO howdah.waiter (job_id, expires_at)
   SELECT i.id, v_now + v_ttl FROM (SELECT DISTINCT u.id FROM unnest(wait_for.job_ids) u(id)) i
-   WHERE i.id IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.waiter w WHERE w.job_id = i.id AND w.expires_at > v_now + v_ttl / 2) ORDER BY i.id
+   WHERE i.id IS NOT NULL AND i.id <> ALL (v_over)
+     AND NOT EXISTS (SELECT FROM howdah.waiter w WHERE w.job_id = i.id AND w.expires_at > v_now + v_ttl / 2) ORDER BY i.id
   ON CONFLICT (job_id) DO UPDATE SET expires_at = greatest(waiter.expires_at, excluded.expires_at);
-  RETURN QUERY
-    SELECT i.id, j.state, j.result, j.reason
-      FROM (SELECT DISTINCT u.id FROM unnest(wait_for.job_ids) u(id)) i LEFT JOIN LATERAL (
-        SELECT v.state, v.result, v.reason FROM howdah.jobs v WHERE v.id = i.id) j ON true
-     WHERE j.state IS NULL OR j.state NOT IN ('scheduled', 'blocked', 'ready', 'running');
-  DELETE FROM howdah.waiter w USING unnest(wait_for.job_ids) u(id)
-   WHERE w.job_id = u.id AND coalesce((SELECT v.state FROM howdah.jobs v WHERE v.id = u.id), 'gone') NOT IN ('scheduled', 'blocked', 'ready', 'running');
 END $$;
 -- howdah.bury(job_id, queue_id, kind, priority, attempt, reason) -> void
 -- Puts a job into the dead-letter room. Internal. Writes: dead, and see howdah.ended.
@@ -2521,5 +2533,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('9b924620680edcdc', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('1cab7f9ca2866a06', '0.1.0');
 COMMIT;

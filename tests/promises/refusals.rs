@@ -56,6 +56,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("enqueue('k', options => '{\"id\": 127}')", "HD002 id"),
     ("enqueue('k', options => '{\"id\": 129}')", "HD002 id"),
     ("enqueue_many('k', '{1,2}', options => '{\"id\": 128}')", "HD002 id"),
+    ("enqueue_unique('k', options => '{\"id\": \"x\"}')", "HD002 id"),
     ("enqueue_unique('k', key => '')", "HD002 key"),
     ("enqueue_unique('k', key => repeat('k', 513))", "HD002 key"),
     ("enqueue_unique('k', scope => 'sometimes')", "HD002 scope"),

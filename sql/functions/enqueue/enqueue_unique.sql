@@ -23,7 +23,7 @@ RETURNS TABLE (id bigint, hit boolean) LANGUAGE plpgsql SET search_path = pg_cat
 DECLARE
   v_now     timestamptz := howdah.now();
   v_key     text := coalesce(enqueue_unique.key, howdah.payload_key(enqueue_unique.payload));
-  v_id      bigint := coalesce((enqueue_unique.options ->> 'id')::bigint, howdah.reserve_id());
+  v_id      bigint;
   v_options jsonb;
   v_until   timestamptz;
   v_holder  bigint;
@@ -34,6 +34,7 @@ BEGIN
   PERFORM howdah.check_unique(v_key, enqueue_unique.scope, enqueue_unique.period, enqueue_unique.on_hit);
   PERFORM howdah.check_job(enqueue_unique.kind, enqueue_unique.priority, enqueue_unique.run_at, enqueue_unique.delay,
     enqueue_unique.max_attempts, enqueue_unique.options);
+  v_id := coalesce((enqueue_unique.options ->> 'id')::bigint, howdah.reserve_id());
   v_until := v_now + enqueue_unique.period;
   v_options := coalesce(enqueue_unique.options, '{}') || jsonb_build_object('id', v_id, 'unique', jsonb_build_object('key', v_key, 'scope', enqueue_unique.scope));
   v_holder := howdah.take_key(enqueue_unique.kind, v_key, v_id, enqueue_unique.scope, v_until);
