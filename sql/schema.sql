@@ -316,9 +316,10 @@ CREATE TABLE howdah.waiter (
 
 -- What handlers returned. A ring with the history.
 CREATE TABLE howdah.result (
-  slot   smallint NOT NULL,
-  job_id bigint   NOT NULL,
-  result jsonb    NOT NULL
+  slot   smallint    NOT NULL,
+  job_id bigint      NOT NULL,
+  at     timestamptz NOT NULL,
+  result jsonb       NOT NULL
 ) PARTITION BY LIST (slot);
 CREATE TABLE howdah.result_0 PARTITION OF howdah.result FOR VALUES IN (0);
 CREATE TABLE howdah.result_1 PARTITION OF howdah.result FOR VALUES IN (1);
@@ -344,6 +345,99 @@ DROP FUNCTION IF EXISTS howdah.complete_in(bigint, bigint, integer);
 DROP FUNCTION IF EXISTS howdah.complete_leases(bigint[], integer[], integer[]);
 DROP FUNCTION IF EXISTS howdah.retry_delay(integer, integer);
 INSERT INTO howdah.migration (version, name) VALUES (2, 'options');
+-- 0005 retention: how long what has ended is kept, by outcome and by queue, and what happens when that is over.
+--
+-- Locks: access exclusive on config and queue, for a moment: enqueuers wait for the commit of this migration.
+
+-- Settings of the installation: NULL is as history_retention says. '0' is until the next chance. There is a greatest
+-- length because a time that is so far back must still be a time.
+UPDATE howdah.config SET history_retention = least(history_retention, '1000 years'), dead_retention = least(dead_retention, '1000 years');
+ALTER TABLE howdah.config
+  DROP CONSTRAINT config_history_retention_check,
+  DROP CONSTRAINT config_dead_retention_check,
+  ADD CONSTRAINT config_history_retention_check CHECK (history_retention BETWEEN '0' AND '1000 years'),
+  ADD CONSTRAINT config_dead_retention_check CHECK (dead_retention BETWEEN '0' AND '1000 years'),
+  ADD COLUMN completed_retention interval CHECK (completed_retention BETWEEN '0' AND '1000 years'),
+  ADD COLUMN cancelled_retention interval CHECK (cancelled_retention BETWEEN '0' AND '1000 years'),
+  ADD COLUMN expired_retention   interval CHECK (expired_retention   BETWEEN '0' AND '1000 years'),
+  -- NULL: for ever.
+  ADD COLUMN archive_retention   interval CHECK (archive_retention   BETWEEN '0' AND '1000 years');
+
+-- Settings of a queue: NULL is as the installation's say.
+--   on_removal      delete; archive: into howdah.archive first; hold: nothing goes until an application calls
+--                   howdah.remove_held
+--   before_removal  a function of one jsonb that is called with the jobs, in the transaction that removes them: if it
+--                   raises, they stay, and it is tried again later; see howdah.remove_jobs
+ALTER TABLE howdah.queue
+  ADD COLUMN completed_retention interval CHECK (completed_retention BETWEEN '0' AND '1000 years'),
+  ADD COLUMN cancelled_retention interval CHECK (cancelled_retention BETWEEN '0' AND '1000 years'),
+  ADD COLUMN expired_retention   interval CHECK (expired_retention   BETWEEN '0' AND '1000 years'),
+  ADD COLUMN dead_retention      interval CHECK (dead_retention      BETWEEN '0' AND '1000 years'),
+  ADD COLUMN on_removal          text NOT NULL DEFAULT 'delete' CHECK (on_removal IN ('delete', 'archive', 'hold')),
+  ADD COLUMN before_removal      text CHECK (octet_length(before_removal) BETWEEN 1 AND 256);
+
+-- What was removed from queues that archive. No key and no constraint but of columns: whatever comes again, by whatever
+-- mistake, there is nothing that it could collide with.
+CREATE TABLE howdah.archive (
+  id           bigint      NOT NULL,
+  queue        text        NOT NULL,
+  kind         text        NOT NULL,
+  state        text        NOT NULL,
+  attempt      smallint    NOT NULL,
+  max_attempts smallint    NOT NULL,
+  priority     smallint    NOT NULL,
+  enqueued_at  timestamptz NOT NULL,
+  claimed_at   timestamptz,
+  ended_at     timestamptz NOT NULL,
+  run_ms       integer,
+  worker       text,
+  reason       text,
+  payload      jsonb       NOT NULL,
+  options      jsonb,
+  result       jsonb,
+  failures     jsonb,
+  archived_at  timestamptz NOT NULL
+);
+-- people: a job by its id.
+CREATE INDEX archive_id ON howdah.archive (id);
+-- prune_archive: the oldest.
+CREATE INDEX archive_archived_at ON howdah.archive (archived_at);
+
+-- Queues whose jobs could not be removed: what went wrong last, and when it is tried again.
+CREATE TABLE howdah.removal_failure (
+  queue_id  integer PRIMARY KEY,
+  failures  integer     NOT NULL,
+  failed_at timestamptz NOT NULL,
+  retry_at  timestamptz NOT NULL,
+  message   text        NOT NULL
+);
+
+-- The four slots of the history ring. `since`: nothing that is in the slot ended before. What is removed by rows is
+-- found by walking over the pages of howdah.receipt_N, some at each tick: `page` is where the walk goes on (NULL: it is
+-- not under way), `pass_at` when it last began, `pass_for` for which queues and outcomes. `remains`: it has passed by rows that go by themselves.
+-- `clean_for`: a walk after the slot was left found that none are left, of these queues and outcomes.
+CREATE TABLE howdah.history_slot (
+  slot      smallint    PRIMARY KEY,
+  since     timestamptz NOT NULL,
+  left_at   timestamptz,
+  page      bigint,
+  pass_at   timestamptz NOT NULL DEFAULT '-infinity',
+  pass_for  bigint,
+  remains   boolean     NOT NULL DEFAULT true,
+  clean_for bigint
+) WITH (fillfactor = 20);
+INSERT INTO howdah.history_slot (slot, since, left_at)
+SELECT s, '-infinity', CASE WHEN s <> r.slot THEN clock_timestamp() END FROM generate_series(0, 3) s, howdah.ring r WHERE r.name = 'history';
+
+-- When to look again at a partition of jobs that waits for some of them to be archived.
+ALTER TABLE howdah.idle_job_slot ADD COLUMN look_at timestamptz;
+
+-- prune_dead: the oldest of a queue.
+CREATE INDEX dead_queue_died_at ON howdah.dead (queue_id, died_at);
+DROP INDEX howdah.dead_died_at;
+
+ANALYZE howdah.archive, howdah.history_slot, howdah.removal_failure;
+INSERT INTO howdah.migration (version, name) VALUES (5, 'retention');
 SET LOCAL check_function_bodies = off;
 -- howdah.claim(worker_id, queue, jobs, kinds, fronts) -> lease_id, id, kind, payload, attempt, ...
 -- Takes up to `jobs` jobs off the front of a queue, in order of priority and then of enqueueing, under one
@@ -1172,6 +1266,44 @@ BEGIN
     PERFORM pg_notify('howdah.wake', wake.queue_id::text);
   END IF;
 END $$;
+-- howdah.awaits_removal(slot) -> boolean
+-- Whether jobs in a partition of howdah.job have ended that are to be archived, held or called about, and are not yet
+-- gone. Internal to rotate_jobs. Cost: reads receipts, unless no queue asks for that.
+CREATE OR REPLACE FUNCTION howdah.awaits_removal(slot integer) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_queues integer[] := howdah.must_ask();
+BEGIN
+  RETURN v_queues <> '{}' AND EXISTS (
+    SELECT FROM howdah.receipt r
+     WHERE r.queue_id = ANY (v_queues) AND EXISTS (SELECT FROM unnest(r.first_ids) f WHERE ((f >> 33) & 7) = awaits_removal.slot));
+END $$;
+-- howdah.carry_history(slot, into_slot) -> void
+-- Moves what is kept of the attempts of jobs that are not over, or dead, from a slot that is to be truncated to the one
+-- that is written: the failures of a dead job are there for as long as it is. The newest 10,000 rows of each table; more
+-- than that are lost, which is the price of never waiting. Internal to rotate_history.
+-- Writes: the history tables but receipt. Cost: reads all tickets, deferred, leases and dead.
+CREATE OR REPLACE FUNCTION howdah.carry_history(slot integer, into_slot integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_table text;
+BEGIN
+  FOREACH v_table IN ARRAY howdah.history_tables() LOOP
+    CONTINUE WHEN v_table = 'receipt' OR pg_relation_size(format('howdah.%I', v_table || '_' || carry_history.slot)::regclass) = 0;
+    EXECUTE format('
+      UPDATE howdah.%I h SET slot = $1 WHERE h.slot = $2 AND h.ctid = ANY (ARRAY(
+        SELECT f.ctid FROM howdah.%I f WHERE f.job_id IN (
+          SELECT d.job_id FROM howdah.dead d
+          UNION ALL
+          SELECT t.first_id + g FROM howdah.ticket t, generate_series(0, t.jobs - 1) g WHERE t.attempt > 0
+          UNION ALL
+          SELECT d.first_id + g FROM howdah.deferred d, generate_series(0, d.jobs - 1) g WHERE d.attempt > 0
+          UNION ALL
+          SELECT r.first_id + g FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g)
+         ORDER BY f.at DESC LIMIT 10000))', v_table, v_table || '_' || carry_history.slot)
+      USING carry_history.into_slot, carry_history.slot;
+  END LOOP;
+END $$;
 -- howdah.elect_keeper(worker_id, term_ms) -> bigint
 -- Takes the keeper's office if it is vacant, or keeps it. Returns the term, or NULL if another worker has it.
 -- A new holder begins a new term. A lease row, not a session lock: it also holds behind a pooler.
@@ -1241,6 +1373,12 @@ BEGIN
     END IF;
   END LOOP;
 END $$;
+-- howdah.is_empty_slot(slot) -> boolean
+-- Whether nothing was written to any table of history in a slot since it was truncated. Internal to rotate_history.
+CREATE OR REPLACE FUNCTION howdah.is_empty_slot(slot integer) RETURNS boolean
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT bool_and(pg_relation_size(format('howdah.%I', t || '_' || is_empty_slot.slot)::regclass) = 0) FROM unnest(howdah.history_tables()) t
+$$;
 -- howdah.is_locked(job_id) -> boolean
 -- Whether somebody else has the row locked that a job waits in: for chores that must not wait. Internal.
 -- Locks: that row, if nobody else has. Errors: none.
@@ -1360,19 +1498,19 @@ BEGIN
     FROM howdah.deferred d WHERE d.due_at >= promote.since AND d.due_at < 'infinity' ORDER BY d.due_at LIMIT 1;
 END $$;
 -- howdah.prune(most) -> text
--- Deletes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of
--- jobs that are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone. At most `most` rows of each.
--- Returns what it did, or NULL. Writes: dead, job_kept, cancel_request, unique_key, waiter. Errors: none.
+-- Removes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of jobs that
+-- are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone; and then what
+-- goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
+-- Returns what it did, or NULL; what begins with `could not` is for a person to see.
+-- Writes: dead, job_kept, cancel_request, unique_key, waiter, and see prune_history and prune_archive. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.prune(most integer DEFAULT 1000) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_dead bigint;
   v_kept bigint;
+  v_failed text;
 BEGIN
-  DELETE FROM howdah.dead d WHERE d.ctid = ANY (ARRAY(
-    SELECT e.ctid FROM howdah.dead e, howdah.config c WHERE e.died_at < howdah.now() - c.dead_retention
-     ORDER BY e.died_at LIMIT prune.most FOR UPDATE OF e SKIP LOCKED));
-  GET DIAGNOSTICS v_dead = ROW_COUNT;
+  SELECT p.removed, p.failed INTO v_dead, v_failed FROM howdah.prune_dead(prune.most) p;
   DELETE FROM howdah.job_kept k WHERE k.id = ANY (ARRAY(
     SELECT j.id FROM howdah.job_kept j
      WHERE pg_relation_size(format('howdah.job_%s', (j.id >> 33) & 7)::regclass) = 0
@@ -1390,10 +1528,12 @@ BEGIN
     SELECT k.ctid FROM howdah.unique_key k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.waiter w WHERE w.ctid = ANY (ARRAY(
     SELECT k.ctid FROM howdah.waiter k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
-  IF v_dead + v_kept > 0 THEN
+  IF v_failed IS NOT NULL THEN
+    RETURN format('could not remove dead jobs of %s', v_failed);
+  ELSIF v_dead + v_kept > 0 THEN
     RETURN format('pruned %s dead and %s kept jobs', v_dead, v_kept);
   END IF;
-  RETURN NULL;
+  RETURN coalesce(howdah.prune_history(prune.most), howdah.prune_archive(prune.most));
 END $$;
 -- howdah.rescue() -> (worker, jobs)
 -- Finds dead workers and gives their jobs to others. A worker is dead when its heartbeat is overdue by its
@@ -1489,7 +1629,8 @@ BEGIN
 END $$;
 -- howdah.rotate() -> text
 -- The keeper's slow chore: turns one ring, or truncates one partition, or prunes one batch, so that nothing
--- grows without bound. Returns what it did; NULL when there is nothing to do. Never waits for a lock.
+-- grows without bound. Returns what it did, or `could not ...`, which is for a person to see; NULL when there is nothing
+-- to do. Never waits for a lock of its own; but a queue's before_removal may take its time.
 -- Call it until it returns NULL, each time in a transaction of its own. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.rotate() RETURNS text
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -1502,36 +1643,61 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     howdah.prune())
 $$;
 -- howdah.rotate_history() -> text
--- Turns the ring of receipts, failures and results twice in each retention: what is truncated is then at least one
--- retention old. Returns what it did, or NULL. Internal to rotate.
--- Writes: ring. Locks: see truncate_slot.
+-- Turns the ring of history twice in the longest retention, and truncates a slot when that has passed since it was
+-- left: what goes is then at least one retention old, and at most one and a half. What is to be asked about before it
+-- goes (archive, hold, before_removal) keeps its slot until it is gone by rows; the failures of jobs that are not over
+-- move on with the ring. Returns what it did, or NULL. Internal to rotate.
+-- Writes: ring, history_slot, and see carry_history. Locks: see truncate_slot.
 CREATE OR REPLACE FUNCTION howdah.rotate_history() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_next smallint;
+  v_now     timestamptz := howdah.now();
+  v_longest interval := howdah.longest_retention();
+  v_groups  bigint := CASE WHEN howdah.must_ask() <> '{}' THEN howdah.pruned_groups() END;
+  v_slot    smallint;
+  v_since   timestamptz;
+  v_next    smallint;
 BEGIN
-  SELECT (r.slot + 1) % 4 INTO v_next FROM howdah.ring r, howdah.config c
-   WHERE r.name = 'history' AND r.since + c.history_retention / 2 < howdah.now() FOR UPDATE OF r SKIP LOCKED;
-  IF NOT FOUND OR NOT howdah.truncate_slot(ARRAY['receipt_' || v_next, 'failure_' || v_next, 'result_' || v_next]) THEN
+  SELECT r.slot, r.since, (r.slot + 1) % 4 INTO v_slot, v_since, v_next FROM howdah.ring r WHERE r.name = 'history' FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
     RETURN NULL;
   END IF;
-  UPDATE howdah.ring r SET slot = v_next, since = howdah.now() WHERE r.name = 'history';
+  FOR v_next IN SELECT h.slot FROM howdah.history_slot h
+                 WHERE h.slot <> v_slot AND h.left_at + v_longest < v_now AND (v_groups IS NULL OR h.clean_for = v_groups)
+                   AND NOT howdah.is_empty_slot(h.slot) ORDER BY h.left_at FOR UPDATE SKIP LOCKED LOOP
+    PERFORM howdah.carry_history(v_next, v_slot);
+    IF howdah.truncate_slot((SELECT array_agg(t || '_' || v_next) FROM unnest(howdah.history_tables()) t)) THEN
+      RETURN format('truncated history slot %s', v_next);
+    END IF;
+  END LOOP;
+  v_next := (v_slot + 1) % 4;
+  -- The ring never turns fast, not even if nothing is to be kept: a busy fleet would keep it turning.
+  IF v_since + greatest(v_longest / 2, interval '10 seconds') >= v_now OR howdah.is_empty_slot(v_slot) OR NOT howdah.is_empty_slot(v_next) THEN
+    RETURN NULL;
+  END IF;
+  UPDATE howdah.ring r SET slot = v_next, since = v_now WHERE r.name = 'history';
+  UPDATE howdah.history_slot h SET left_at = v_now WHERE h.slot = v_slot;
+  UPDATE howdah.history_slot h
+     SET since = v_now, left_at = NULL, page = NULL, pass_at = '-infinity', pass_for = NULL, remains = true, clean_for = NULL
+   WHERE h.slot = v_next;
   RETURN format('turned history to slot %s', v_next);
 END $$;
 -- howdah.rotate_jobs() -> text
--- Turns the ring of howdah.job: four times in each retention the id sequence moves on to the next partition,
--- if that is empty. A partition that was left is truncated one retention after its last job had ended. The few jobs
--- that live longer (scheduled far ahead, dead) are moved to job_kept first; while there are more than 10,000 of
--- them the partition waits. Returns what it did, or NULL. Internal to rotate.
+-- Turns the ring of howdah.job: four times in the longest retention the id sequence moves on to the next partition,
+-- if that is empty, but not within 15 minutes: there are a million turns in the sequence. A partition that was left is
+-- truncated one retention after its last job had ended. The few jobs that live longer (scheduled far ahead, dead) are
+-- moved to job_kept first; while there are more than 10,000 of them the partition waits, and so it does for jobs that
+-- are to be archived, held or called about. Returns what it did, or NULL. Internal to rotate.
 -- Writes: ring, block_seq, idle_job_slot, job_kept. Locks: see truncate_slot.
 CREATE OR REPLACE FUNCTION howdah.rotate_jobs() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_retention interval := (SELECT c.history_retention FROM howdah.config c);
+  v_retention interval := howdah.longest_retention();
   v_block     bigint := (SELECT s.last_value FROM howdah.block_seq s);
   v_current   integer := (v_block >> 26) & 7;
   v_since     timestamptz;
   v_idle      timestamptz;
+  v_look      timestamptz;
   v_live      bigint;
   v_slot      integer;
 BEGIN
@@ -1547,13 +1713,16 @@ BEGIN
     END IF;
     CONTINUE WHEN v_live > 10000;
     INSERT INTO howdah.idle_job_slot (slot, idle_since) VALUES (v_slot, howdah.now()) ON CONFLICT DO NOTHING;
-    SELECT i.idle_since INTO v_idle FROM howdah.idle_job_slot i WHERE i.slot = v_slot;
-    IF v_idle + v_retention < howdah.now() AND howdah.truncate_slot(ARRAY['job_' || v_slot], v_slot) THEN
+    SELECT i.idle_since, coalesce(i.look_at, '-infinity') INTO v_idle, v_look FROM howdah.idle_job_slot i WHERE i.slot = v_slot;
+    CONTINUE WHEN v_idle + v_retention >= howdah.now() OR v_look > howdah.now();
+    IF howdah.awaits_removal(v_slot) THEN
+      UPDATE howdah.idle_job_slot i SET look_at = howdah.now() + interval '5 minutes' WHERE i.slot = v_slot;
+    ELSIF howdah.truncate_slot(ARRAY['job_' || v_slot], v_slot) THEN
       DELETE FROM howdah.idle_job_slot i WHERE i.slot = v_slot;
       RETURN format('truncated job_%s', v_slot);
     END IF;
   END LOOP;
-  IF v_since + v_retention / 4 < howdah.now() AND pg_relation_size(format('howdah.job_%s', v_current)::regclass) > 0
+  IF v_since + greatest(v_retention / 4, interval '15 minutes') < howdah.now() AND pg_relation_size(format('howdah.job_%s', v_current)::regclass) > 0
      AND pg_relation_size(format('howdah.job_%s', (v_current + 1) & 7)::regclass) = 0 THEN
     PERFORM setval('howdah.block_seq', ((v_block >> 26) + 1) << 26);
     UPDATE howdah.ring r SET slot = (v_current + 1) & 7, since = howdah.now() WHERE r.name = 'job';
@@ -1628,7 +1797,8 @@ $$;
 -- held, and looks again under its own lock before it truncates. Truncating needs no vacuum and no horizon, so
 -- a long transaction elsewhere cannot keep the dead rows.
 --   tables    names of partitions in this schema
---   job_slot  NULL: the tables must be empty; else the partition of howdah.job, in which no job may be live
+--   job_slot  NULL: the tables must be empty, but for those of history; else the partition of howdah.job, in which no
+--             job may be live
 -- Returns whether it was done. Locks: access exclusive on the tables, taken only if free. Internal to rotate.
 CREATE OR REPLACE FUNCTION howdah.truncate_slot(tables text[], job_slot integer DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1644,7 +1814,7 @@ BEGIN
     RETURN false;
   END IF;
   FOREACH v_table IN ARRAY truncate_slot.tables LOOP
-    IF truncate_slot.job_slot IS NULL AND v_table !~ '^(receipt|failure|result)_' THEN
+    IF truncate_slot.job_slot IS NULL AND regexp_replace(v_table, '_[0-9]$', '') <> ALL (howdah.history_tables()) THEN
       EXECUTE format('SELECT EXISTS (SELECT FROM howdah.%I)', v_table) INTO v_live;
       IF v_live THEN
         RETURN false;
@@ -1745,6 +1915,45 @@ BEGIN
     pause_reason = pause_queue.reason WHERE q.name = pause_queue.queue;
   RETURN v_was IS NULL;
 END $$;
+-- howdah.purge(state, older_than, queue, most) -> integer
+-- Removes jobs that have ended before their retention is over, now: in the caller's transaction. What a queue wishes
+-- for removal holds here too: it archives, and its before_removal is called; only 'hold' does not hold it up.
+--   state       completed, cancelled, expired or dead
+--   older_than  how long ago they must have ended; '0' is all of them
+--   queue       NULL: any
+--   most        1 to 10000; jobs that were reported together go together, so there may be up to 499 more
+-- Returns how many were removed. Call it again until that is 0.
+-- Writes: receipt or dead, job, archive, and the history tables. Locks: rows of receipt and dead, skipping what others have.
+-- Errors: HD001 unknown queue, HD002 invalid argument, what before_removal raises.
+-- Cost: reads receipts until it has found `most`; dead jobs by an index.
+CREATE OR REPLACE FUNCTION howdah.purge(state text, older_than interval, queue text DEFAULT NULL, most integer DEFAULT 1000) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_outcome integer := array_position('{completed,cancelled,expired,dead}'::text[], purge.state);
+  v_removed integer := 0;
+  k         record;
+  p         record;
+BEGIN
+  IF v_outcome IS NULL THEN
+    RAISE EXCEPTION 'state must be completed, cancelled, expired or dead, not %', coalesce(quote_literal(left(purge.state, 100)), 'NULL')
+      USING ERRCODE = 'HD002', COLUMN = 'state', HINT = 'Cancel what has not ended.';
+  ELSIF purge.older_than IS NULL OR purge.older_than NOT BETWEEN '0' AND '1000 years' THEN
+    RAISE EXCEPTION 'older_than must be 0 to 1000 years, not %', coalesce(purge.older_than::text, 'NULL')
+      USING ERRCODE = 'HD002', COLUMN = 'older_than';
+  ELSIF purge.most IS NULL OR purge.most NOT BETWEEN 1 AND 10000 THEN
+    RAISE EXCEPTION 'most must be 1 to 10000, not %', coalesce(purge.most::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'most';
+  ELSIF purge.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = purge.queue) THEN
+    PERFORM howdah.unknown_queue(purge.queue);
+  END IF;
+  FOR k IN SELECT array_agg(q.id) AS queue_ids, array_agg(v_outcome::smallint) AS outcomes, array_agg(howdah.now() - purge.older_than) AS cuts
+             FROM howdah.queue q WHERE purge.queue IS NULL OR q.name = purge.queue HAVING count(*) > 0 LOOP
+    FOR p IN SELECT * FROM howdah.pick_ended(k.queue_ids, k.outcomes, k.cuts, purge.most) LOOP
+      v_removed := v_removed + howdah.remove_jobs(p.queue_id, p.slot, p.tids, p.dead_ids);
+    END LOOP;
+  END LOOP;
+  RETURN v_removed;
+END $$;
 -- howdah.resume_queue(queue) -> boolean
 -- Lets claims from a paused queue go on, and wakes its workers. Returns whether it was paused.
 -- Writes: queue. Errors: HD001 unknown queue.
@@ -1789,6 +1998,44 @@ BEGIN
     END IF;
   END IF;
   RETURN howdah.state(retry.job_id);
+END $$;
+-- howdah.set_config(settings) -> jsonb
+-- Changes settings of the whole installation, columns of howdah.config by their names, all or none:
+--   history_retention    how long what has ended is kept; 1 day
+--   completed_retention, cancelled_retention, expired_retention   by outcome; null: as history_retention
+--   dead_retention       how long dead jobs are kept; 30 days
+--   archive_retention    how long what was archived is kept; null: for ever
+-- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
+-- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.
+-- Writes: config. Locks: its row. Errors: HD002, naming the setting.
+CREATE OR REPLACE FUNCTION howdah.set_config(settings jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  s      record;
+  v_type text;
+BEGIN
+  IF set_config.settings IS NULL OR jsonb_typeof(set_config.settings) <> 'object' THEN
+    RAISE EXCEPTION 'settings must be a JSON object' USING ERRCODE = 'HD002', COLUMN = 'settings';
+  END IF;
+  FOR s IN SELECT key, value, value #>> '{}' AS text FROM jsonb_each(set_config.settings) LOOP
+    SELECT format_type(a.atttypid, a.atttypmod) INTO v_type FROM pg_attribute a
+     WHERE a.attrelid = 'howdah.config'::regclass AND a.attname = s.key AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'one';
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'there is no setting %', quote_literal(left(s.key, 100)) USING ERRCODE = 'HD002', COLUMN = left(s.key, 63),
+        HINT = (SELECT format('There are: %s.', string_agg(j.key, ', ' ORDER BY j.key)) FROM howdah.config c, jsonb_each(to_jsonb(c) - 'one') j);
+    END IF;
+    BEGIN
+      IF v_type = 'interval' AND jsonb_typeof(s.value) NOT IN ('string', 'null') THEN
+        RAISE invalid_datetime_format;
+      END IF;
+      EXECUTE format('UPDATE howdah.config SET %I = $1::%s', s.key, v_type) USING s.text;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+      RAISE EXCEPTION '% must be %, not %', s.key, CASE v_type WHEN 'interval' THEN 'a length of time from 0 to 1000 years' ELSE 'valid' END,
+        left(s.value::text, 100) USING ERRCODE = 'HD002', COLUMN = s.key, HINT = CASE v_type WHEN 'interval' THEN 'Like "7 days", "12 hours" or "0".' END;
+    END;
+  END LOOP;
+  RETURN (SELECT to_jsonb(c) - 'one' FROM howdah.config c);
 END $$;
 -- howdah.state(job_id) -> text
 -- Where a job is in its life: scheduled, ready, running, completed, cancelled, expired or dead. NULL: there is no
@@ -1891,6 +2138,494 @@ BEGIN
    WHERE i.id IS NOT NULL AND i.id <> ALL (v_over)
      AND NOT EXISTS (SELECT FROM howdah.waiter w WHERE w.job_id = i.id AND w.expires_at > v_now + v_ttl / 2) ORDER BY i.id
   ON CONFLICT (job_id) DO UPDATE SET expires_at = greatest(waiter.expires_at, excluded.expires_at);
+END $$;
+-- howdah.check_removal() -> trigger
+-- Refuses a before_removal that names no function, however the queue's row is written.
+-- Errors: HD002.
+CREATE OR REPLACE FUNCTION howdah.check_removal() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM howdah.removal_function(NEW.before_removal);
+  RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER check_removal BEFORE INSERT OR UPDATE OF before_removal ON howdah.queue
+  FOR EACH ROW WHEN (NEW.before_removal IS NOT NULL) EXECUTE FUNCTION howdah.check_removal();
+-- howdah.erase_jobs(job_ids) -> void
+-- Deletes the rows of jobs that are over, and all that is kept of their attempts, but for their receipts. Internal.
+-- Writes: job, job_kept, and the history tables. Cost: some index probes for each job and table.
+CREATE OR REPLACE FUNCTION howdah.erase_jobs(job_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_table text;
+  v_part  bigint;
+BEGIN
+  FOREACH v_table IN ARRAY howdah.history_tables() LOOP
+    IF v_table <> 'receipt' THEN
+      EXECUTE format('DELETE FROM howdah.%I h WHERE h.job_id = ANY ($1)', v_table) USING erase_jobs.job_ids;
+    END IF;
+  END LOOP;
+  FOR v_part IN SELECT DISTINCT (u.id >> 33) & 7 FROM unnest(erase_jobs.job_ids) u(id) LOOP
+    DELETE FROM howdah.job j WHERE ((j.id >> 33) & 7) = v_part AND j.id = ANY (erase_jobs.job_ids);
+  END LOOP;
+  DELETE FROM howdah.job_kept k WHERE k.id = ANY (erase_jobs.job_ids);
+END $$;
+-- howdah.failures_of(job_id) -> jsonb
+-- The failed attempts of a job that are still kept, as an array in their order; NULL if there are none. Internal.
+CREATE OR REPLACE FUNCTION howdah.failures_of(job_id bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+  RETURN (SELECT jsonb_agg(jsonb_build_object('attempt', f.attempt, 'at', f.at, 'error_kind', f.error_kind, 'message', f.message,
+                                              'run_ms', f.run_ms, 'worker_id', f.worker_id) ORDER BY f.attempt, f.at)
+            FROM howdah.failure f WHERE f.job_id = failures_of.job_id);
+END $$;
+-- howdah.history_tables() -> text[]
+-- The tables whose rows lie in the four slots of the history ring: howdah.receipt, and those that have a row or several
+-- for a job, by job_id. Whoever adds one adds its name here, and it is rotated, carried and pruned with the others.
+-- Internal.
+CREATE OR REPLACE FUNCTION howdah.history_tables() RETURNS text[]
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT '{receipt,failure,result}'::text[]
+$$;
+-- howdah.is_written(slot) -> boolean
+-- Whether a transaction that is open may have written to the receipts of a slot: what it has written would be seen by
+-- nobody yet. Internal to prune_history. Locks: the partition, shared, taken only if free.
+CREATE OR REPLACE FUNCTION howdah.is_written(slot integer) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  EXECUTE format('LOCK TABLE howdah.receipt_%s IN SHARE MODE NOWAIT', is_written.slot);
+  RETURN false;
+EXCEPTION WHEN lock_not_available THEN
+  RETURN true;
+END $$;
+-- howdah.leaving_jobs(slot, tids, dead_ids) -> setof archive
+-- What is known of jobs that are about to be removed: those of receipts in a slot, and dead ones. Internal.
+-- Cost: looks for each job and its failures by id.
+CREATE OR REPLACE FUNCTION howdah.leaving_jobs(slot integer, tids tid[], dead_ids bigint[]) RETURNS SETOF howdah.archive
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now timestamptz := howdah.now();
+BEGIN
+  RETURN QUERY
+    SELECT j.id, q.name::text, j.kind::text, e.state, e.attempt, j.max_attempts, j.priority, j.enqueued_at, e.claimed_at, e.ended_at,
+           e.run_ms, e.worker, e.reason, j.payload, j.options,
+           (SELECT s.result FROM howdah.result s WHERE s.job_id = j.id LIMIT 1), howdah.failures_of(j.id), v_now
+      FROM (
+        SELECT u.first_id + g AS id, CASE c.outcome WHEN 1 THEN 'completed' WHEN 2 THEN 'cancelled' ELSE 'expired' END AS state, u.attempt,
+               c.claimed_at, c.at AS ended_at, c.run_ms[(u.before + g + 1)::integer] AS run_ms, coalesce(w.name, c.worker_id::text) AS worker,
+               NULL::text AS reason
+          FROM howdah.receipt c
+          LEFT JOIN howdah.worker w ON w.id = c.worker_id
+          CROSS JOIN LATERAL (
+            SELECT v.first_id, v.jobs, v.attempt,
+                   coalesce(sum(v.jobs) OVER (ORDER BY v.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+              FROM unnest(c.first_ids, c.counts, c.attempts) WITH ORDINALITY v(first_id, jobs, attempt, n)) u
+          CROSS JOIN LATERAL generate_series(0, u.jobs - 1) g
+         WHERE c.slot = leaving_jobs.slot AND c.ctid = ANY (leaving_jobs.tids)
+        UNION ALL
+        SELECT d.job_id, 'dead', d.attempt, NULL, d.died_at, NULL, NULL, d.reason
+          FROM howdah.dead d WHERE d.job_id = ANY (leaving_jobs.dead_ids)) e
+      CROSS JOIN LATERAL howdah.find_job(e.id) j
+      JOIN howdah.queue q ON q.id = j.queue_id;
+END $$;
+-- howdah.longest_retention() -> interval
+-- After which partitions of history and of jobs are truncated: the longest of any queue and outcome. Dead jobs have a
+-- room of their own, and do not count. Internal.
+CREATE OR REPLACE FUNCTION howdah.longest_retention() RETURNS interval
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce((SELECT max(r.retention) FROM howdah.retentions() r WHERE r.outcome < 4), c.history_retention) FROM howdah.config c
+$$;
+-- howdah.may_remain(slot, first_page, next_page) -> boolean
+-- Whether there are receipts in some pages of a slot that are to go by rows, now or later. Internal to prune_history.
+CREATE OR REPLACE FUNCTION howdah.may_remain(slot integer, first_page bigint, next_page bigint) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_remains boolean;
+BEGIN
+  EXECUTE format('
+    SELECT EXISTS (SELECT FROM howdah.receipt_%s e JOIN howdah.retentions() k ON k.queue_id = e.queue_id AND k.outcome = e.outcome
+                    WHERE k.by_rows AND e.ctid >= $1 AND e.ctid < $2)', may_remain.slot) INTO v_remains
+    USING format('(%s,0)', may_remain.first_page)::tid, format('(%s,0)', may_remain.next_page)::tid;
+  RETURN v_remains;
+END $$;
+-- howdah.must_ask() -> integer[]
+-- The queues whose jobs never go by truncation: they are archived, held, or called about. Internal.
+CREATE OR REPLACE FUNCTION howdah.must_ask() RETURNS integer[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(array_agg(q.id), '{}') FROM howdah.queue q WHERE q.on_removal <> 'delete' OR q.before_removal IS NOT NULL
+$$;
+-- howdah.pick_ended(queue_ids, outcomes, cuts, most) -> (queue_id, slot, tids, dead_ids)
+-- Locks what ended before the cut of each queue and outcome (1 completed, 2 cancelled, 3 expired, 4 dead), wherever it
+-- is, until it is `most` jobs or more: receipts by slot and ctid, dead jobs by their ids. Internal.
+-- Locks: rows of receipt and dead, skipping what others have. Cost: reads receipts until it has found enough.
+CREATE OR REPLACE FUNCTION howdah.pick_ended(queue_ids integer[], outcomes smallint[], cuts timestamptz[], most integer)
+RETURNS TABLE (queue_id integer, slot integer, tids tid[], dead_ids bigint[]) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_left bigint := pick_ended.most;
+  v_jobs bigint;
+  k      record;
+  p      record;
+BEGIN
+  FOR slot IN SELECT h.slot FROM howdah.history_slot h ORDER BY h.since, h.slot LOOP
+    EXIT WHEN v_left <= 0;
+    FOR p IN SELECT * FROM howdah.pick_receipts(slot, 0, pg_relation_size(format('howdah.receipt_%s', slot)::regclass)
+                / current_setting('block_size')::bigint, pick_ended.queue_ids, pick_ended.outcomes, pick_ended.cuts, v_left::integer) LOOP
+      v_left := v_left - p.jobs;
+      queue_id := p.queue_id;
+      tids := p.tids;
+      dead_ids := '{}';
+      RETURN NEXT;
+    END LOOP;
+  END LOOP;
+  slot := NULL;
+  tids := '{}';
+  FOR k IN SELECT u.queue_id, u.cut FROM unnest(pick_ended.queue_ids, pick_ended.outcomes, pick_ended.cuts) u(queue_id, outcome, cut)
+            WHERE u.outcome = 4 LOOP
+    EXIT WHEN v_left <= 0;
+    queue_id := k.queue_id;
+    dead_ids := ARRAY(SELECT d.job_id FROM howdah.dead d WHERE d.queue_id = k.queue_id AND d.died_at < k.cut
+                       ORDER BY d.died_at LIMIT v_left FOR UPDATE SKIP LOCKED);
+    v_left := v_left - cardinality(dead_ids);
+    IF dead_ids <> '{}' THEN
+      RETURN NEXT;
+    END IF;
+  END LOOP;
+END $$;
+-- howdah.pick_receipts(slot, first_page, pages, queue_ids, outcomes, cuts, most) -> (queue_id, tids, jobs, last_page)
+-- Locks receipts in some pages of a slot, of the given queues and outcomes, that ended before the cut of each, until
+-- they stand for `most` jobs or more. A row for each queue. last_page: where the last one that was picked lies.
+-- A receipt goes as a whole, so these may be up to 499 jobs more. Internal.
+-- Locks: rows of receipt, skipping what others have. Cost: reads the pages in their order, nothing else.
+CREATE OR REPLACE FUNCTION howdah.pick_receipts(slot integer, first_page bigint, pages bigint, queue_ids integer[], outcomes smallint[],
+  cuts timestamptz[], most integer)
+RETURNS TABLE (queue_id integer, tids tid[], jobs bigint, last_page bigint) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  r         record;
+  v_tids    tid[] := '{}';
+  v_queues  integer[] := '{}';
+  v_counts  bigint[] := '{}';
+  v_jobs    bigint := 0;
+  v_last    bigint;
+BEGIN
+  FOR r IN EXECUTE format('
+    SELECT e.ctid AS tid, e.queue_id, (SELECT sum(c) FROM unnest(e.counts) c) AS jobs
+      FROM howdah.receipt_%s e JOIN unnest($1, $2, $3) k(queue_id, outcome, cut) ON k.queue_id = e.queue_id AND k.outcome = e.outcome
+     WHERE e.ctid >= $4 AND e.ctid < $5 AND e.at < k.cut FOR UPDATE OF e SKIP LOCKED', pick_receipts.slot)
+    USING pick_receipts.queue_ids, pick_receipts.outcomes, pick_receipts.cuts,
+          format('(%s,0)', pick_receipts.first_page)::tid, format('(%s,0)', pick_receipts.first_page + pick_receipts.pages)::tid
+  LOOP
+    v_tids := v_tids || r.tid;
+    v_queues := v_queues || r.queue_id;
+    v_counts := v_counts || r.jobs;
+    v_jobs := v_jobs + r.jobs;
+    IF v_jobs >= pick_receipts.most THEN
+      v_last := (r.tid::text::point)[0];
+      EXIT;
+    END IF;
+  END LOOP;
+  RETURN QUERY SELECT u.queue_id, array_agg(u.tid), sum(u.jobs)::bigint, v_last
+                 FROM unnest(v_queues, v_tids, v_counts) u(queue_id, tid, jobs) GROUP BY u.queue_id;
+END $$;
+-- howdah.prune_archive(most) -> text
+-- Deletes what was archived longer ago than config.archive_retention, at most `most` rows. Returns what it did, or NULL.
+-- Internal to prune. Writes: archive. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.prune_archive(most integer) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_cut  timestamptz := (SELECT howdah.now() - c.archive_retention FROM howdah.config c);
+  v_rows bigint;
+BEGIN
+  DELETE FROM howdah.archive a WHERE a.ctid = ANY (ARRAY(
+    SELECT o.ctid FROM howdah.archive o WHERE o.archived_at < v_cut ORDER BY o.archived_at LIMIT prune_archive.most FOR UPDATE SKIP LOCKED));
+  GET DIAGNOSTICS v_rows = ROW_COUNT;
+  RETURN CASE WHEN v_rows > 0 THEN format('pruned %s archived jobs', v_rows) END;
+END $$;
+-- howdah.prune_dead(most) -> (removed, failed)
+-- Removes dead jobs that have outlived their retention, at most `most`.
+--   failed  the queues whose jobs could not be removed
+-- Internal to prune. Writes: see try_removal. Locks: rows of dead, skipping what others have. Errors: none.
+-- Cost: one index probe for each queue, while there are dead jobs.
+CREATE OR REPLACE FUNCTION howdah.prune_dead(most integer, OUT removed integer, OUT failed text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now     timestamptz := howdah.now();
+  v_ids     bigint[];
+  v_removed integer;
+  q         record;
+BEGIN
+  removed := 0;
+  FOR q IN SELECT r.queue_id, v_now - r.retention AS cut FROM howdah.retentions() r
+            WHERE r.outcome = 4 AND NOT r.held AND EXISTS (SELECT FROM howdah.dead)
+              AND EXISTS (SELECT FROM howdah.dead d WHERE d.queue_id = r.queue_id AND d.died_at < v_now - r.retention)
+              AND NOT EXISTS (SELECT FROM howdah.removal_failure f WHERE f.queue_id = r.queue_id AND f.retry_at > v_now) LOOP
+    v_ids := ARRAY(SELECT d.job_id FROM howdah.dead d WHERE d.queue_id = q.queue_id AND d.died_at < q.cut
+                    ORDER BY d.died_at LIMIT prune_dead.most - removed FOR UPDATE SKIP LOCKED);
+    v_removed := howdah.try_removal(q.queue_id, NULL, '{}', v_ids);
+    removed := removed + coalesce(v_removed, 0);
+    IF v_removed IS NULL THEN
+      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', u.name, f.message) FROM howdah.removal_failure f, howdah.queue u
+                                          WHERE f.queue_id = q.queue_id AND u.id = q.queue_id));
+    END IF;
+    EXIT WHEN removed >= prune_dead.most;
+  END LOOP;
+END $$;
+-- howdah.prune_history(most) -> text
+-- Removes by rows what ended and is not kept for as long as its partition: about `most` jobs. Walks over the receipts
+-- of one slot after the other, some pages at a time, and remembers where it was. No index serves it, since every
+-- completion would pay for that; and when no retention is shorter than the longest, and no queue asks for more than
+-- deletion, it does nothing. A walk begins an eighth of the shortest retention after the last one began (10 seconds at
+-- least, 10 minutes at most), or when settings have changed; slots too young for anything to be over, and those that
+-- were left and found clean, are passed by.
+-- Returns what it did, or NULL; what begins with `could not` is for a person to see. Internal to prune.
+-- Writes: history_slot, and see try_removal. Locks: rows of history_slot, skipping what another has. Errors: none.
+-- Cost: reads at most 4,000 pages of receipts (32 MB, 170,000 receipts).
+CREATE OR REPLACE FUNCTION howdah.prune_history(most integer DEFAULT 1000) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_now      timestamptz := howdah.now();
+  -- What is held goes when an application says so: looking whether it has can wait.
+  v_shortest interval := (SELECT min(CASE WHEN r.held THEN greatest(r.retention, interval '1 day') ELSE r.retention END)
+                            FROM howdah.retentions() r WHERE r.by_rows AND r.outcome < 4);
+  v_groups   bigint := howdah.pruned_groups();
+  v_budget   integer := 4000;
+  v_pages    bigint;
+  v_removed  integer := 0;
+  v_failed   text;
+  s          howdah.history_slot;
+  p          record;
+BEGIN
+  FOR s IN SELECT * FROM howdah.history_slot h
+            WHERE v_shortest IS NOT NULL AND h.clean_for IS DISTINCT FROM v_groups AND h.since < v_now - v_shortest
+              AND (h.page IS NOT NULL OR h.pass_for IS DISTINCT FROM v_groups
+                OR h.pass_at <= v_now - greatest(least(v_shortest / 8, interval '10 minutes'), interval '10 seconds'))
+            ORDER BY h.page IS NULL, h.pass_at FOR UPDATE SKIP LOCKED LOOP
+    v_pages := pg_relation_size(format('howdah.receipt_%s', s.slot)::regclass) / current_setting('block_size')::bigint;
+    IF s.page IS NULL THEN
+      s.page := 0;
+      s.pass_at := v_now;
+      s.pass_for := v_groups;
+      s.remains := s.left_at IS NULL OR howdah.is_written(s.slot);
+    END IF;
+    WHILE s.page < v_pages AND v_budget > 0 AND v_removed = 0 AND v_failed IS NULL LOOP
+      SELECT * INTO p FROM howdah.prune_pages(s.slot, s.page, 250, prune_history.most);
+      IF NOT s.remains THEN
+        s.remains := howdah.may_remain(s.slot, s.page, p.next_page);
+      END IF;
+      s.page := p.next_page;
+      v_removed := p.removed;
+      v_failed := p.failed;
+      v_budget := v_budget - 250;
+    END LOOP;
+    IF s.page >= v_pages THEN
+      s.page := NULL;
+      s.clean_for := CASE WHEN NOT s.remains AND s.pass_for = v_groups THEN v_groups END;
+    END IF;
+    UPDATE howdah.history_slot h SET page = s.page, pass_at = s.pass_at, pass_for = s.pass_for, remains = s.remains, clean_for = s.clean_for
+     WHERE h.slot = s.slot;
+    EXIT WHEN v_budget <= 0 OR v_removed > 0 OR v_failed IS NOT NULL;
+  END LOOP;
+  IF v_failed IS NOT NULL THEN
+    RETURN format('could not remove jobs of %s', v_failed);
+  ELSIF v_removed > 0 THEN
+    RETURN format('pruned %s jobs', v_removed);
+  END IF;
+  RETURN NULL;
+END $$;
+-- howdah.prune_pages(slot, first_page, pages, most) -> (removed, next_page, failed)
+-- One step of the walk over the receipts of a slot: removes what is over in some pages, about `most` jobs.
+--   next_page  where to go on: after these pages, or among them if there may be more
+--   failed     the queues whose jobs could not be removed
+-- Internal to prune_history. Writes: see try_removal. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.prune_pages(slot integer, first_page bigint, pages bigint, most integer,
+  OUT removed integer, OUT next_page bigint, OUT failed text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_now      timestamptz := howdah.now();
+  v_queues   integer[];
+  v_outcomes smallint[];
+  v_cuts     timestamptz[];
+  v_removed  integer;
+  p          record;
+BEGIN
+  removed := 0;
+  next_page := prune_pages.first_page + prune_pages.pages;
+  -- Not in its first seconds: its worker, and who waits for it, may still look for how it ended.
+  SELECT array_agg(r.queue_id), array_agg(r.outcome), array_agg(v_now - greatest(r.retention, interval '10 seconds'))
+    INTO v_queues, v_outcomes, v_cuts
+    FROM howdah.retentions() r
+   WHERE r.by_rows AND NOT r.held AND r.outcome < 4
+     AND NOT EXISTS (SELECT FROM howdah.removal_failure f WHERE f.queue_id = r.queue_id AND f.retry_at > v_now);
+  FOR p IN SELECT * FROM howdah.pick_receipts(prune_pages.slot, prune_pages.first_page, prune_pages.pages, v_queues, v_outcomes, v_cuts,
+                                              prune_pages.most) LOOP
+    next_page := coalesce(p.last_page, next_page);
+    v_removed := howdah.try_removal(p.queue_id, prune_pages.slot, p.tids, '{}');
+    removed := removed + coalesce(v_removed, 0);
+    IF v_removed IS NULL THEN
+      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', q.name, f.message) FROM howdah.removal_failure f, howdah.queue q
+                                          WHERE f.queue_id = p.queue_id AND q.id = p.queue_id));
+    END IF;
+  END LOOP;
+END $$;
+-- howdah.pruned_groups() -> bigint
+-- A number that stands for the queues and outcomes that are removed by rows, and that is another one when settings or
+-- queues change; NULL if there are none. Internal.
+CREATE OR REPLACE FUNCTION howdah.pruned_groups() RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT hashtextextended(string_agg(concat_ws(':', r.queue_id, r.outcome, extract(epoch FROM r.retention), r.held), ' ' ORDER BY r.queue_id, r.outcome), 0)
+    FROM howdah.retentions() r WHERE r.by_rows AND r.outcome < 4
+$$;
+-- howdah.removal_function(name) -> text
+-- The function that a queue's before_removal names, as it is written in a statement: quoted, and with its schema.
+-- It takes one jsonb and is no aggregate, procedure or set. Internal.
+-- Errors: HD002 there is none.
+CREATE OR REPLACE FUNCTION howdah.removal_function(name text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_text text;
+BEGIN
+  BEGIN
+    IF cardinality(parse_ident(removal_function.name)) = 2 THEN
+      SELECT format('%I.%I', n.nspname, p.proname) INTO v_text
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+       WHERE p.oid = to_regprocedure(removal_function.name || '(jsonb)') AND p.prokind = 'f' AND NOT p.proretset;
+    END IF;
+  EXCEPTION WHEN syntax_error OR invalid_parameter_value OR invalid_name THEN
+    v_text := NULL;
+  END;
+  IF v_text IS NULL THEN
+    RAISE EXCEPTION 'before_removal must name a function of one jsonb, with its schema, not %', quote_literal(left(removal_function.name, 256))
+      USING ERRCODE = 'HD002', COLUMN = 'before_removal', HINT = 'CREATE FUNCTION app.on_removal(jobs jsonb) RETURNS void ..., and give ''app.on_removal''.';
+  END IF;
+  RETURN v_text;
+END $$;
+-- howdah.remove_held(most, queue) -> setof archive
+-- Removes what has reached the end of its retention in queues whose on_removal is 'hold', in the caller's transaction,
+-- and returns it: for an application that removes data of its own with its jobs, all or none. The queue's
+-- before_removal is called too.
+--   most   1 to 10000; jobs that were reported together go together, so there may be up to 499 more
+--   queue  NULL: any
+-- Call it again until it returns nothing. The keeper leaves these queues alone: nobody else removes their jobs, and
+-- the partitions that hold them grow while nobody calls.
+-- Writes: receipt, dead, job, and the history tables. Locks: rows of receipt and dead, skipping what others have.
+-- Errors: HD001 unknown queue, HD002 invalid argument, what before_removal raises. Cost: reads receipts until it has found `most`.
+CREATE OR REPLACE FUNCTION howdah.remove_held(most integer DEFAULT 1000, queue text DEFAULT NULL) RETURNS SETOF howdah.archive
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now   timestamptz := howdah.now();
+  v_left  integer := remove_held.most;
+  k       record;
+  p       record;
+BEGIN
+  IF v_left IS NULL OR v_left NOT BETWEEN 1 AND 10000 THEN
+    RAISE EXCEPTION 'most must be 1 to 10000, not %', coalesce(v_left::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'most';
+  END IF;
+  IF remove_held.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = remove_held.queue) THEN
+    PERFORM howdah.unknown_queue(remove_held.queue);
+  END IF;
+  FOR k IN SELECT array_agg(r.queue_id) AS queue_ids, array_agg(r.outcome) AS outcomes,
+                  array_agg(v_now - greatest(r.retention, interval '10 seconds')) AS cuts
+             FROM howdah.retentions() r JOIN howdah.queue q ON q.id = r.queue_id
+            WHERE r.held AND (remove_held.queue IS NULL OR q.name = remove_held.queue) HAVING count(*) > 0 LOOP
+    FOR p IN SELECT * FROM howdah.pick_ended(k.queue_ids, k.outcomes, k.cuts, v_left) LOOP
+      RETURN QUERY SELECT * FROM howdah.leaving_jobs(p.slot, p.tids, p.dead_ids);
+      PERFORM howdah.remove_jobs(p.queue_id, p.slot, p.tids, p.dead_ids);
+    END LOOP;
+  END LOOP;
+END $$;
+-- howdah.remove_jobs(queue_id, slot, tids, dead_ids) -> integer
+-- Removes jobs of one queue that have ended: those of receipts in a slot, and dead ones. The caller has locked the
+-- receipts and the dead rows. Before, in the same transaction, the queue's before_removal is called with them, some
+-- 16 MB of payload at a time, and they are written to howdah.archive, as the queue's settings say.
+-- The function gets a JSON array of objects with the columns of howdah.archive, and may raise to keep the jobs. It runs
+-- with the rights of whoever removes: the keeper's role, or the caller of purge or remove_held; so whoever may write
+-- howdah.queue decides what these run. Its search_path is pg_catalog, pg_temp, whoever calls, so that it means the same
+-- for all of them: it names its schemas, or has a SET search_path of its own. It should be quick: the keeper gives a
+-- batch of a thousand jobs 30 seconds.
+-- Returns how many jobs that were. Internal.
+-- Writes: receipt, dead, archive, and see erase_jobs. Errors: what before_removal raises.
+CREATE OR REPLACE FUNCTION howdah.remove_jobs(queue_id integer, slot integer, tids tid[], dead_ids bigint[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_queue howdah.queue;
+  v_call  text;
+  v_jobs  jsonb;
+  v_ids   bigint[];
+BEGIN
+  SELECT * INTO v_queue FROM howdah.queue q WHERE q.id = remove_jobs.queue_id;
+  IF v_queue.before_removal IS NOT NULL THEN
+    v_call := format('SELECT %s($1)', howdah.removal_function(v_queue.before_removal));
+    FOR v_jobs IN
+      SELECT jsonb_agg(to_jsonb(c) - 'part' - 'archived_at' ORDER BY c.id)
+        FROM (SELECT l.*, sum(pg_column_size(l.payload)) OVER (ORDER BY l.id) / 16777216 AS part
+                FROM howdah.leaving_jobs(remove_jobs.slot, remove_jobs.tids, remove_jobs.dead_ids) l) c
+       GROUP BY c.part ORDER BY c.part
+    LOOP
+      EXECUTE v_call USING v_jobs;
+    END LOOP;
+  END IF;
+  IF v_queue.on_removal = 'archive' THEN
+    INSERT INTO howdah.archive SELECT * FROM howdah.leaving_jobs(remove_jobs.slot, remove_jobs.tids, remove_jobs.dead_ids);
+  END IF;
+  SELECT array_agg(u.first_id + g) || remove_jobs.dead_ids INTO v_ids
+    FROM howdah.receipt r, unnest(r.first_ids, r.counts) u(first_id, jobs), generate_series(0, u.jobs - 1) g
+   WHERE r.slot = remove_jobs.slot AND r.ctid = ANY (remove_jobs.tids);
+  DELETE FROM howdah.receipt r WHERE r.slot = remove_jobs.slot AND r.ctid = ANY (remove_jobs.tids);
+  DELETE FROM howdah.dead d WHERE d.job_id = ANY (remove_jobs.dead_ids);
+  PERFORM howdah.erase_jobs(v_ids);
+  RETURN coalesce(cardinality(v_ids), 0);
+END $$;
+-- howdah.retentions() -> (queue_id, outcome, retention, by_rows, held)
+-- How long what has ended is kept: a row for each queue and outcome (1 completed, 2 cancelled, 3 expired, 4 dead).
+--   by_rows  whether it is removed by rows: dead jobs; what is archived, held or called about; and what is kept for
+--            shorter than the longest of outcomes 1 to 3 of all queues, after which partitions are truncated
+--   held     nothing goes until an application calls howdah.remove_held
+-- Internal; people look at the view howdah.retention. Cost: reads the settings of all queues.
+CREATE OR REPLACE FUNCTION howdah.retentions()
+RETURNS TABLE (queue_id integer, outcome smallint, retention interval, by_rows boolean, held boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT q.id, o.outcome, o.retention,
+         o.outcome = 4 OR q.on_removal <> 'delete' OR q.before_removal IS NOT NULL
+           OR o.retention < max(o.retention) FILTER (WHERE o.outcome < 4) OVER (),
+         q.on_removal = 'hold'
+    FROM howdah.queue q, howdah.config c, LATERAL (VALUES
+      (1::smallint, coalesce(q.completed_retention, c.completed_retention, c.history_retention)),
+      (2::smallint, coalesce(q.cancelled_retention, c.cancelled_retention, c.history_retention)),
+      (3::smallint, coalesce(q.expired_retention, c.expired_retention, c.history_retention)),
+      (4::smallint, coalesce(q.dead_retention, c.dead_retention))) o(outcome, retention)
+$$;
+-- howdah.try_removal(queue_id, slot, tids, dead_ids) -> integer
+-- As remove_jobs; but if that fails, nothing of it is done, the reason is kept in howdah.removal_failure, and the jobs
+-- of this queue are left alone for a while: half a minute at first, an hour at most. A statement's timeout counts
+-- as a failure too, or one queue's function could keep all others from being pruned.
+-- Returns how many jobs were removed; NULL if it failed. Internal to prune.
+-- Writes: removal_failure, and see remove_jobs. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.try_removal(queue_id integer, slot integer, tids tid[], dead_ids bigint[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_removed integer;
+  v_message text;
+BEGIN
+  BEGIN
+    v_removed := howdah.remove_jobs(try_removal.queue_id, try_removal.slot, try_removal.tids, try_removal.dead_ids);
+    DELETE FROM howdah.removal_failure f WHERE f.queue_id = try_removal.queue_id;
+    RETURN v_removed;
+  EXCEPTION WHEN query_canceled OR others THEN
+    v_message := format('%s (%s)', left(SQLERRM, 1000), SQLSTATE);
+  END;
+  INSERT INTO howdah.removal_failure AS f (queue_id, failures, failed_at, retry_at, message)
+    VALUES (try_removal.queue_id, 1, howdah.now(), howdah.now() + interval '30 seconds', v_message)
+    ON CONFLICT (queue_id) DO UPDATE SET failures = f.failures + 1, failed_at = excluded.failed_at, message = excluded.message,
+      retry_at = excluded.failed_at + least(interval '30 seconds' * power(2, least(f.failures, 10)), interval '1 hour');
+  RETURN NULL;
 END $$;
 -- howdah.bury(job_id, queue_id, kind, priority, attempt, reason) -> void
 -- Puts a job into the dead-letter room. Internal. Writes: dead, and see howdah.ended.
@@ -2024,8 +2759,8 @@ BEGIN
              complete_leases.run_ms[t.ends - t.jobs + 1 : t.ends]
         FROM gone g JOIN told t ON t.id = g.id, howdah.ring r WHERE r.name = 'history'),
     kept AS (
-      INSERT INTO howdah.result (slot, job_id, result)
-      SELECT r.slot, u.job_id, u.result
+      INSERT INTO howdah.result (slot, job_id, at, result)
+      SELECT r.slot, u.job_id, howdah.now(), u.result
         FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) u(lease_id, job_id, result)
         JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history'),
     hook AS (
@@ -2189,8 +2924,8 @@ BEGIN
     RAISE EXCEPTION 'a result may be 64 MiB' USING ERRCODE = 'HD002', COLUMN = 'results',
       HINT = 'Store large data elsewhere and return its key.';
   END IF;
-  INSERT INTO howdah.result (slot, job_id, result)
-  SELECT g.slot, u.job_id, u.result
+  INSERT INTO howdah.result (slot, job_id, at, result)
+  SELECT g.slot, u.job_id, howdah.now(), u.result
     FROM unnest(keep_results.job_ids, keep_results.results) u(job_id, result), howdah.ring g
    WHERE g.name = 'history' AND u.result IS NOT NULL AND u.job_id = ANY (keep_results.settled);
 END $$;
@@ -2523,6 +3258,16 @@ SELECT q.name AS queue, coalesce(t.ready, 0) AS ready, coalesce(l.running, 0) AS
   LEFT JOIN (SELECT e.queue_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.queue_id = q.id
   LEFT JOIN (SELECT queue_id, count(*) AS dead FROM howdah.dead GROUP BY 1) x ON x.queue_id = q.id;
+-- howdah.retention: how long what has ended in each queue is kept, what happens then, and what went wrong with that.
+CREATE OR REPLACE VIEW howdah.retention AS
+SELECT q.name AS queue,
+       max(r.retention) FILTER (WHERE r.outcome = 1) AS completed, max(r.retention) FILTER (WHERE r.outcome = 2) AS cancelled,
+       max(r.retention) FILTER (WHERE r.outcome = 3) AS expired, max(r.retention) FILTER (WHERE r.outcome = 4) AS dead,
+       bool_or(r.by_rows AND r.outcome < 4) AS by_rows, q.on_removal, q.before_removal,
+       f.failed_at, f.message AS failure, f.failures, f.retry_at
+  FROM howdah.retentions() r JOIN howdah.queue q ON q.id = r.queue_id
+  LEFT JOIN howdah.removal_failure f ON f.queue_id = q.id
+ GROUP BY q.id, f.queue_id;
 -- howdah.workers: every worker process with what it holds and when it was last heard of.
 CREATE OR REPLACE VIEW howdah.workers AS
 SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS running, w.started_at, w.heartbeat_at,
@@ -2533,5 +3278,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('1cab7f9ca2866a06', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('9e85c56ee18a2874', '0.1.0');
 COMMIT;

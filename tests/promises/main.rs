@@ -9,6 +9,8 @@ mod plain_sql;
 mod plans;
 mod readme;
 mod refusals;
+mod removal;
+mod retention;
 mod retrying;
 mod rotation;
 mod running;

@@ -18,6 +18,7 @@ mod link;
 mod listener;
 mod policy;
 mod queue;
+mod rotation;
 mod runner;
 mod shared;
 mod sleep;
