@@ -2175,7 +2175,7 @@ CREATE OR REPLACE FUNCTION howdah.failures_of(job_id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
   RETURN (SELECT jsonb_agg(jsonb_build_object('attempt', f.attempt, 'at', f.at, 'error_kind', f.error_kind, 'message', f.message,
-                                              'run_ms', f.run_ms, 'worker_id', f.worker_id) ORDER BY f.attempt, f.at)
+                                              'causes', f.causes, 'run_ms', f.run_ms, 'worker_id', f.worker_id) ORDER BY f.attempt, f.at)
             FROM howdah.failure f WHERE f.job_id = failures_of.job_id);
 END $$;
 -- howdah.history_tables() -> text[]
@@ -3278,5 +3278,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('9e85c56ee18a2874', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('7d0c393418e46ade', '0.1.0');
 COMMIT;

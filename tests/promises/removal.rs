@@ -97,12 +97,12 @@ async fn what_is_archived_is_all_that_was_known() -> Result<()> {
         ))
         .await?;
     db.run(&format!("SELECT f.* FROM howdah.claim({worker}, 'mail') c, LATERAL howdah.fail(c.lease_id, ARRAY[c.id], '{{retry}}', '{{broke}}', '{{no luck}}', '{{0}}') f;
-                     SELECT howdah.promote(); SELECT e.* FROM howdah.claim({worker}, 'mail') c, LATERAL howdah.complete(c.lease_id, ARRAY[c.id], '{{42}}') e")).await?;
+                     SELECT howdah.promote(); SELECT e.* FROM howdah.claim({worker}, 'mail') c, LATERAL howdah.complete(c.lease_id, ARRAY[c.id], '{{42}}', ARRAY[c.id], ARRAY['\"sent\"'::jsonb]) e")).await?;
     let seen =
-        db.text(&format!("SELECT to_jsonb(j) - 'worker_id' - 'due_at' FROM howdah.jobs j WHERE id = {id}")).await?;
+        db.text(&format!("SELECT to_jsonb(j) - 'worker_id' - 'due_at' - 'attributes' - 'expires_at' FROM howdah.jobs j WHERE id = {id}")).await?;
     db.travel("25 hours").await?;
     rotate(&db).await?;
-    let archived = "SELECT to_jsonb(a) - 'worker' - 'failures' - 'result' - 'archived_at' FROM howdah.archive a";
+    let archived = "SELECT to_jsonb(a) - 'worker' - 'failures' - 'archived_at' FROM howdah.archive a";
     assert_eq!(db.text(archived).await?, seen);
     let more = "SELECT concat_ws(' ', worker, failures->0->>'message', archived_at > ended_at + interval '1 day') FROM howdah.archive";
     assert_eq!(db.text(more).await?, "w no luck t");
