@@ -1,17 +1,20 @@
 -- howdah.prune(most) -> text
 -- Deletes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of
 -- jobs that are over, wishes to cancel what runs no more. At most `most` rows of each.
--- Returns what it did, or NULL. Writes: dead, job_kept, cancel_request. Errors: none.
+-- Returns what it did, or NULL. Writes: dead and their progress, job_kept, cancel_request. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.prune(most integer DEFAULT 1000) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_dead bigint;
+  v_gone bigint[];
   v_kept bigint;
 BEGIN
-  DELETE FROM howdah.dead d WHERE d.ctid = ANY (ARRAY(
-    SELECT e.ctid FROM howdah.dead e, howdah.config c WHERE e.died_at < howdah.now() - c.dead_retention
-     ORDER BY e.died_at LIMIT prune.most FOR UPDATE OF e SKIP LOCKED));
-  GET DIAGNOSTICS v_dead = ROW_COUNT;
+  WITH gone AS (
+    DELETE FROM howdah.dead d WHERE d.ctid = ANY (ARRAY(
+      SELECT e.ctid FROM howdah.dead e, howdah.config c WHERE e.died_at < howdah.now() - c.dead_retention
+       ORDER BY e.died_at LIMIT prune.most FOR UPDATE OF e SKIP LOCKED)) RETURNING d.job_id)
+  SELECT array_agg(g.job_id ORDER BY g.job_id), count(*) INTO v_gone, v_dead FROM gone g;
+  DELETE FROM howdah.progress p WHERE p.job_id = ANY (v_gone);
   DELETE FROM howdah.job_kept k WHERE k.id = ANY (ARRAY(
     SELECT j.id FROM howdah.job_kept j
      WHERE pg_relation_size(format('howdah.job_%s', (j.id >> 33) & 7)::regclass) = 0
