@@ -3,8 +3,11 @@
 
 mod crashing;
 mod leaving;
+mod logs;
+mod observing;
 mod plain_sql;
 mod plans;
+mod progress;
 mod readme;
 mod refusals;
 mod rotation;

@@ -15,6 +15,7 @@ use super::payload::Encoded;
 use super::target::{On, Target};
 use crate::error::Result;
 use crate::job::JobId;
+use crate::metrics;
 
 /// How many jobs, and how many bytes of them, go in one round trip.
 const ROUND_TRIP_JOBS: usize = 5_000;
@@ -104,6 +105,7 @@ impl<'e> EnqueueMany<'e> {
             self.send(&mut tx, now, &mut ids).await?;
         }
         tx.commit().await?;
+        metrics::enqueued(&self.one.queue, &self.one.kind, ids.len());
         Ok(ids)
     }
 
@@ -111,16 +113,16 @@ impl<'e> EnqueueMany<'e> {
         let one = &self.one;
         let sql = "SELECT first_id, jobs FROM howdah.enqueue_many($1, $2, $3, $4,
                      howdah.at_micros($5), howdah.span_micros($6), $7)";
-        let runs: Vec<(i64, i32)> = sqlx::query_as(one.howdah.names().sql(sql))
+        let query = sqlx::query_as(one.howdah.names().sql(sql))
             .bind(one.kind.as_ref())
             .bind(payloads.iter().map(|p| Json(p.as_ref())).collect::<Vec<_>>())
             .bind(one.queue.as_ref())
             .bind(i32::from(one.priority))
             .bind(one.run_at.and_then(micros))
             .bind(one.delay.map(delay_micros))
-            .bind(one.max_attempts.map(i32::from))
-            .fetch_all(connection)
-            .await?;
+            .bind(one.max_attempts.map(i32::from));
+        let runs: Vec<(i64, i32)> =
+            one.howdah.watch_rows("enqueue_many", Vec::len, query.fetch_all(connection)).await?;
         ids.runs.extend(runs);
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::link::{Link, PATIENCE, Rows};
 use super::shared::Shared;
 use crate::client::Howdah;
 use crate::error::Result;
+use crate::metrics;
 
 /// What `howdah.keep` says when another keeper was elected.
 const TERM_IS_OVER: &str = "HD011";
@@ -162,6 +163,7 @@ impl Chores {
         let sql = shared.howdah.names().sql("SELECT howdah.elect_keeper($1, $2)");
         let (term,): (Option<i64>,) = self.link.row(sqlx::query_as(sql).bind(worker).bind(TERM_MS)).await?;
         if let Some(term) = term {
+            metrics::elected();
             tracing::info!(worker, term, "this worker is the keeper now");
             let now = Instant::now();
             self.office = Some(Office { term, tick_at: now, sweep_at: now, rotate_at: now, promoted: None });

@@ -14,6 +14,7 @@ use super::ledger::{Finished, Ledger, Page};
 use super::link::{Link, Rows};
 use super::shared::Shared;
 use crate::handler::JobError;
+use crate::metrics;
 
 /// A job, or a lease.
 type Id = (i64,);
@@ -234,6 +235,7 @@ impl Flusher {
             }
         }
         for id in lost {
+            metrics::lease_lost("told");
             tracing::warn!(
                 job = id,
                 "the result was refused: the lease was lost, another worker has this job or it has ended"
