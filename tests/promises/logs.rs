@@ -117,7 +117,9 @@ async fn logs_go_with_the_history() -> Result<()> {
     db.stop_clock("0").await?;
     // As if the ring had just turned.
     db.run("UPDATE howdah.ring SET since = howdah.now() WHERE name = 'history'").await?;
-    db.run(r#"SELECT howdah.write_logs('{7}', '{1}', ARRAY['[{"message": "kept"}]'::jsonb])"#).await?;
+    db.run(r#"SELECT howdah.write_logs('{7}', '{1}', ARRAY['[{"message": "kept", "age_us": 90000000}]'::jsonb])"#)
+        .await?;
+    assert_eq!(db.text("SELECT howdah.now() - at FROM howdah.logs").await?, "00:01:30");
     for (hours, kept) in [(13, 1), (26, 1), (39, 1), (52, 0)] {
         db.stop_clock(&format!("{hours} hours")).await?;
         assert_eq!(db.text("SELECT howdah.rotate_history() IS NULL").await?, "false", "after {hours} hours");

@@ -145,8 +145,8 @@ async fn a_result_that_is_refused_is_counted() -> Result<()> {
     let _recording = metrics::set_default_local_recorder(&recorder);
     let (mut seen, held) = (Seen::new(&recorder), Arc::new(Notify::new()));
     db.howdah.enqueue(job("finish when taken")).await?;
-    let worker = Worker::new(&db.howdah).state(Arc::clone(&held)).handle(ends);
-    // No heartbeat that would tell it.
+    // Nobody tells it before: neither a heartbeat nor a claim, for which it has no hand free.
+    let worker = Worker::new(&db.howdah).state(Arc::clone(&held)).handle(ends).concurrency(1);
     let worker = start(worker.lease(Duration::from_secs(600)).heartbeat(Duration::from_secs(300)).keeper(false));
     held.notified().await;
     db.run("SELECT howdah.rescue_worker(id, 'test', 'taken away') FROM howdah.worker").await?;

@@ -133,8 +133,9 @@ async fn a_handler_that_lost_its_job_can_say_nothing_of_it_and_hears_so() -> Res
     let (taken, (told, mut refused)) = (Arc::new(Notify::new()), mpsc::unbounded_channel());
     let id = db.howdah.enqueue(Import {}).max_attempts(1).await?;
     let worker = Worker::new(&db.howdah).state((Arc::clone(&taken), told)).handle(import);
-    // No heartbeat that would tell it, and no keeper.
-    let worker = start(worker.lease(Duration::from_secs(600)).heartbeat(Duration::from_secs(300)).keeper(false));
+    // Nobody else tells it: neither a heartbeat, nor a keeper, nor a claim, for which it has no hand free.
+    let worker =
+        start(worker.concurrency(1).lease(Duration::from_secs(600)).heartbeat(Duration::from_secs(300)).keeper(false));
     db.wait_for("SELECT count(*) FROM howdah.progress", "1").await?;
     db.run("SELECT howdah.rescue_worker(id, 'test', 'taken away') FROM howdah.worker").await?;
     taken.notify_one();
@@ -197,6 +198,23 @@ async fn noting_progress_waits_for_nobody() -> Result<()> {
     assert_eq!(worker.text(&note).await?, "0:false 1:false");
     holder.run("COMMIT").await?;
     assert_eq!(worker.text(&note).await?, "0:true");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_cannot_end_while_its_progress_is_written() -> Result<()> {
+    let db = Db::new().await?;
+    let (lease, job, _) = two_held(&db).await?;
+    let (mut writer, mut settler) = (db.session().await?, db.session().await?);
+    writer.run("BEGIN").await?;
+    writer.run(&format!("SELECT howdah.note_progress('{{{lease}}}', '{{{job}}}', '{{1}}', '{{a}}')")).await?;
+    let pid = settler.number("SELECT pg_backend_pid()").await?;
+    let complete =
+        tokio::spawn(async move { settler.list(&format!("SELECT howdah.complete({lease}, '{{{job}}}')")).await });
+    // Else it would look for progress to forget before there is any.
+    db.wait_for(&format!("SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}"), "Lock").await?;
+    writer.run("COMMIT").await?;
+    assert_eq!(in_time("the completion", complete).await???, [job.to_string()]);
     Ok(())
 }
 
@@ -275,5 +293,8 @@ async fn what_no_progress_may_be_is_refused_by_its_name() -> Result<()> {
         ))
         .await?;
     assert_eq!(session.text("SELECT length(message) FROM howdah.progress").await?, "1000");
+    session.run(&format!("SELECT howdah.report_progress({lease}, {job}, 7)")).await?;
+    let kept = "SELECT percent || ' ' || length(message) || ' ' || length(checkpoint::text) FROM howdah.progress";
+    assert_eq!(session.text(kept).await?, "7 1000 65536", "NULL leaves what was said before");
     Ok(())
 }

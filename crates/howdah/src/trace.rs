@@ -34,8 +34,8 @@ mod imp {
     }
 
     pub(crate) fn attempt_span(call: &Call, kind: &str, _: bool) -> tracing::Span {
-        tracing::info_span!(target: "howdah::job", parent: None, "job", id = call.id.0, kind, queue = &*call.queue,
-            attempt = call.attempt)
+        tracing::info_span!(target: "howdah::job", parent: None, "job", id = call.id.0, kind = %kind,
+            queue = %call.queue, attempt = call.attempt)
     }
 
     #[inline(always)]
@@ -65,7 +65,7 @@ mod imp {
 
     pub(crate) fn attempt_span(call: &Call, kind: &str, continue_trace: bool) -> Span {
         let (id, queue) = (call.id.0, &*call.queue);
-        let span = tracing::info_span!(target: "howdah::job", parent: None, "job", id, kind, queue,
+        let span = tracing::info_span!(target: "howdah::job", parent: None, "job", id, kind = %kind, queue = %queue,
             attempt = call.attempt,
             otel.name = %format_args!("process {queue}"), otel.kind = "consumer",
             messaging.system = "howdah", messaging.operation.name = "process", messaging.operation.type = "process",

@@ -68,7 +68,7 @@ const LIST: [Column; 8] = [
     Column("ended_at", Show::Time),
 ];
 
-const ONE: [Column; 19] = [
+const ONE: [Column; 20] = [
     Column("id", Show::Number),
     Column("kind", Show::Text),
     Column("queue", Show::Text),
@@ -87,6 +87,7 @@ const ONE: [Column; 19] = [
     Column("percent", Show::Number),
     Column("progress", Show::Text),
     Column("progress_at", Show::Time),
+    Column("progress_attempt", Show::Number),
     Column("checkpoint", Show::Text),
 ];
 
@@ -159,7 +160,7 @@ async fn ls(howdah: &Howdah, out: Output, which: &Ls) -> Result<Answer> {
 
 async fn show(howdah: &Howdah, out: Output, id: i64, logs: bool) -> Result<Answer> {
     let statement = "SELECT to_json(x)::text FROM (
-        SELECT j.*, p.percent, p.message AS progress, p.at AS progress_at, p.checkpoint,
+        SELECT j.*, p.percent, p.message AS progress, p.at AS progress_at, p.attempt AS progress_attempt, p.checkpoint,
                CASE WHEN $2 THEN (SELECT coalesce(json_agg(l ORDER BY l.at, l.line), '[]')
                                     FROM (SELECT attempt, at, line, level, target, message
                                             FROM howdah.logs WHERE job_id = $1) l) END AS logs,

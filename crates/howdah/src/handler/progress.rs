@@ -2,8 +2,8 @@
 //!
 //! Invariant: only the attempt that holds the job is heard, see `howdah.report_progress`. Of progress, the last
 //! value is written at most twice a second for each job, however often it is said, and is not lost while the job
-//! runs on; a checkpoint is written before the call returns. Limit: progress that was said less than half a second
-//! before the attempt ends may not be kept; what must be is a checkpoint.
+//! runs on; a checkpoint is written before the call returns. Limit: progress that was said shortly before the attempt
+//! ends may not be kept; what must be is a checkpoint.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +20,11 @@ use crate::client::has_nul;
 use crate::error::{Error, Result};
 use crate::worker::Note;
 
-/// How often the progress of one job is written at most.
+/// How often the progress of one job is written at most: twice a second, and as it goes on a hundred times in the time
+/// that it has run, until that is every five seconds. A row that is written over and over rots while somebody holds
+/// an old snapshot.
 const SELDOM: Duration = Duration::from_millis(500);
+const MOST_SELDOM: Duration = Duration::from_secs(5);
 /// What the database keeps of a message.
 const MOST_CHARS: usize = 1000;
 
@@ -53,9 +56,10 @@ impl Said {
         !std::mem::replace(&mut latest.queued, true)
     }
 
-    /// When it may be written.
-    pub(crate) fn due(&self, now: Instant) -> Instant {
-        self.latest().written.map_or(now, |at| at + SELDOM)
+    /// When it may be written, of an attempt that has run since then.
+    pub(crate) fn due(&self, now: Instant, started: Instant) -> Instant {
+        let pause = (now.duration_since(started) / 100).clamp(SELDOM, MOST_SELDOM);
+        self.latest().written.map_or(now, |at| at + pause)
     }
 
     /// What is to be written now. What is said from now on is news.
@@ -77,7 +81,8 @@ impl Said {
 impl<T> Ctx<T> {
     /// Says how far the job is, 0 to 100 (what is outside is cut off, NaN leaves what was), and what it does, for
     /// people: `howdah jobs show` has it, and `howdah.get_progress`. Costs nothing to call often: the last value is
-    /// written at most twice a second. A message is cut at 1000 characters.
+    /// written at most twice a second, and every five seconds once it has run for minutes. A message is cut at 1000
+    /// characters.
     ///
     /// It is gone when the job has ended well, and kept with a dead one. The SQL function behind it is
     /// `howdah.note_progress`. If that finds that the job is not this attempt's any more,
@@ -170,10 +175,12 @@ mod tests {
         let (said, now) = (Said::default(), Instant::now());
         assert!(said.say(Some(1.0), "a".to_owned()));
         assert!(!said.say(None, "b".to_owned()), "the writer knows");
-        assert_eq!(said.due(now), now);
+        assert_eq!(said.due(now, now), now);
         assert_eq!(said.take(now), (Some(1.0), Some("b".to_owned())));
         assert!(said.say(Some(2.0), "c".to_owned()));
-        assert_eq!(said.due(now), now + SELDOM);
+        assert_eq!(said.due(now, now), now + SELDOM);
+        let later = now + Duration::from_secs(3600);
+        assert_eq!(said.due(later, now), now + MOST_SELDOM);
     }
 
     #[test]

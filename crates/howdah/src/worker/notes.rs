@@ -26,6 +26,9 @@ use crate::logs::AttemptLog;
 const MOST_WAITING: usize = 16 << 20;
 #[cfg(feature = "logs")]
 const ROUND_TRIP_BYTES: usize = 1 << 20;
+/// How long a worker that leaves tries to reach a database that does not answer.
+#[cfg(feature = "logs")]
+const LAST_TRIES: Duration = Duration::from_secs(10);
 /// Somebody had the row.
 const AGAIN: Duration = Duration::from_millis(50);
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -121,7 +124,7 @@ impl Scribe {
             self.take_in(std::iter::once(note));
         }
         #[cfg(feature = "logs")]
-        self.write_logs().await;
+        let _ = tokio::time::timeout(LAST_TRIES, self.write_logs()).await;
         self.link.close().await;
     }
 
@@ -129,7 +132,7 @@ impl Scribe {
         let now = Instant::now();
         for note in notes {
             match note {
-                Note::Progress(call) => self.waiting.push((call.said.due(now), call)),
+                Note::Progress(call) => self.waiting.push((call.said.due(now, call.started), call)),
                 #[cfg(feature = "logs")]
                 Note::Logs(log) => self.logs.push(log),
             }
