@@ -265,13 +265,186 @@ CREATE TABLE howdah.idle_job_slot (
 ANALYZE howdah.job, howdah.job_kept, howdah.ticket, howdah.lease, howdah.settled, howdah.receipt, howdah.failure,
         howdah.deferred, howdah.dead, howdah.worker, howdah.sleeper;
 INSERT INTO howdah.migration (version, name) VALUES (1, 'queue');
+-- 0002 options: what few jobs have, and what of it must be kept beside the job.
+--
+-- The rarely used settings of a job are in howdah.job.options, so that jobs without any pay nothing. Every table
+-- here is empty until somebody uses its feature, and is asked by the bounds of a run, so that jobs that do not use
+-- it cost one probe of an empty index for each run.
+--
+-- Locks: takes howdah.queue and howdah.failure for a moment. Safe while an application runs.
+
+ALTER TABLE howdah.queue
+  ADD COLUMN retry_policy   text   NOT NULL DEFAULT 'exponential' CHECK (retry_policy IN ('constant', 'linear', 'exponential')),
+  ADD COLUMN retry_floor_ms bigint NOT NULL DEFAULT 0             CHECK (retry_floor_ms >= 0),
+  ADD COLUMN on_expiry      text   NOT NULL DEFAULT 'expired'     CHECK (on_expiry IN ('expired', 'dead'));
+
+-- The causes of an error, outermost first: a JSON array of strings, or NULL if there is only the message.
+ALTER TABLE howdah.failure ADD COLUMN causes jsonb;
+
+-- Settings of a kind, where they differ from those of its queue. NULL: as the queue says.
+CREATE TABLE howdah.kind (
+  name           text COLLATE "C" PRIMARY KEY,
+  lease_ms       integer CHECK (lease_ms BETWEEN 100 AND 86400000),
+  timeout_ms     bigint  CHECK (timeout_ms >= 1),
+  retry_policy   text    CHECK (retry_policy IN ('constant', 'linear', 'exponential')),
+  retry_base_ms  integer CHECK (retry_base_ms >= 1),
+  retry_factor   real    CHECK (retry_factor BETWEEN 1 AND 100),
+  retry_floor_ms bigint  CHECK (retry_floor_ms >= 0),
+  retry_cap_ms   bigint  CHECK (retry_cap_ms >= 1),
+  retry_jitter   real    CHECK (retry_jitter BETWEEN 0 AND 1)
+);
+
+-- Who has a unique key. scope: live (until its job has ended), period (until expires_at), forever.
+CREATE TABLE howdah.unique_key (
+  kind       text COLLATE "C" NOT NULL,
+  key        text COLLATE "C" NOT NULL CHECK (octet_length(key) BETWEEN 1 AND 512),
+  job_id     bigint NOT NULL,
+  scope      text   NOT NULL CHECK (scope IN ('live', 'period', 'forever')),
+  expires_at timestamptz CHECK ((expires_at IS NOT NULL) = (scope = 'period')),
+  PRIMARY KEY (kind, key)
+);
+-- ended: the keys of a run.
+CREATE INDEX unique_key_job ON howdah.unique_key (job_id);
+-- prune: periods that are over.
+CREATE INDEX unique_key_expires ON howdah.unique_key (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Jobs that somebody waits for. Who waits renews the row; who ends the job deletes it and notifies.
+CREATE TABLE howdah.waiter (
+  job_id     bigint PRIMARY KEY,
+  expires_at timestamptz NOT NULL
+) WITH (fillfactor = 70);
+
+-- What handlers returned. A ring with the history.
+CREATE TABLE howdah.result (
+  slot   smallint    NOT NULL,
+  job_id bigint      NOT NULL,
+  at     timestamptz NOT NULL,
+  result jsonb       NOT NULL
+) PARTITION BY LIST (slot);
+CREATE TABLE howdah.result_0 PARTITION OF howdah.result FOR VALUES IN (0);
+CREATE TABLE howdah.result_1 PARTITION OF howdah.result FOR VALUES IN (1);
+CREATE TABLE howdah.result_2 PARTITION OF howdah.result FOR VALUES IN (2);
+CREATE TABLE howdah.result_3 PARTITION OF howdah.result FOR VALUES IN (3);
+-- jobs, wait_for: the result of a job.
+CREATE INDEX result_job ON howdah.result (job_id);
+
+-- Jobs that must not start after a time. The keeper ends those that still wait then; a claim looks for itself.
+CREATE TABLE howdah.expiry (
+  job_id     bigint PRIMARY KEY,
+  expires_at timestamptz NOT NULL
+);
+-- expire: what is due, and when the next one is.
+CREATE INDEX expiry_due ON howdah.expiry (expires_at, job_id);
+
+ANALYZE howdah.kind, howdah.unique_key, howdah.waiter, howdah.result, howdah.expiry;
+
+-- These have other arguments now.
+DROP FUNCTION IF EXISTS howdah.fail(bigint, bigint[], text[], text[], text[], bigint[], integer[]);
+DROP FUNCTION IF EXISTS howdah.complete(bigint, bigint[], integer[]);
+DROP FUNCTION IF EXISTS howdah.complete_in(bigint, bigint, integer);
+DROP FUNCTION IF EXISTS howdah.complete_leases(bigint[], integer[], integer[]);
+DROP FUNCTION IF EXISTS howdah.retry_delay(integer, integer);
+INSERT INTO howdah.migration (version, name) VALUES (2, 'options');
+-- 0005 retention: how long what has ended is kept, by outcome and by queue, and what happens when that is over.
+--
+-- Locks: access exclusive on config and queue, for a moment: enqueuers wait for the commit of this migration.
+
+-- Settings of the installation: NULL is as history_retention says. '0' is until the next chance. There is a greatest
+-- length because a time that is so far back must still be a time.
+UPDATE howdah.config SET history_retention = least(history_retention, '1000 years'), dead_retention = least(dead_retention, '1000 years');
+ALTER TABLE howdah.config
+  DROP CONSTRAINT config_history_retention_check,
+  DROP CONSTRAINT config_dead_retention_check,
+  ADD CONSTRAINT config_history_retention_check CHECK (history_retention BETWEEN '0' AND '1000 years'),
+  ADD CONSTRAINT config_dead_retention_check CHECK (dead_retention BETWEEN '0' AND '1000 years'),
+  ADD COLUMN completed_retention interval CHECK (completed_retention BETWEEN '0' AND '1000 years'),
+  ADD COLUMN cancelled_retention interval CHECK (cancelled_retention BETWEEN '0' AND '1000 years'),
+  ADD COLUMN expired_retention   interval CHECK (expired_retention   BETWEEN '0' AND '1000 years'),
+  -- NULL: for ever.
+  ADD COLUMN archive_retention   interval CHECK (archive_retention   BETWEEN '0' AND '1000 years');
+
+-- Settings of a queue: NULL is as the installation's say.
+--   on_removal      delete; archive: into howdah.archive first; hold: nothing goes until an application calls
+--                   howdah.remove_held
+--   before_removal  a function of one jsonb that is called with the jobs, in the transaction that removes them: if it
+--                   raises, they stay, and it is tried again later; see howdah.remove_jobs
+ALTER TABLE howdah.queue
+  ADD COLUMN completed_retention interval CHECK (completed_retention BETWEEN '0' AND '1000 years'),
+  ADD COLUMN cancelled_retention interval CHECK (cancelled_retention BETWEEN '0' AND '1000 years'),
+  ADD COLUMN expired_retention   interval CHECK (expired_retention   BETWEEN '0' AND '1000 years'),
+  ADD COLUMN dead_retention      interval CHECK (dead_retention      BETWEEN '0' AND '1000 years'),
+  ADD COLUMN on_removal          text NOT NULL DEFAULT 'delete' CHECK (on_removal IN ('delete', 'archive', 'hold')),
+  ADD COLUMN before_removal      text CHECK (octet_length(before_removal) BETWEEN 1 AND 256);
+
+-- What was removed from queues that archive. No key and no constraint but of columns: whatever comes again, by whatever
+-- mistake, there is nothing that it could collide with.
+CREATE TABLE howdah.archive (
+  id           bigint      NOT NULL,
+  queue        text        NOT NULL,
+  kind         text        NOT NULL,
+  state        text        NOT NULL,
+  attempt      smallint    NOT NULL,
+  max_attempts smallint    NOT NULL,
+  priority     smallint    NOT NULL,
+  enqueued_at  timestamptz NOT NULL,
+  claimed_at   timestamptz,
+  ended_at     timestamptz NOT NULL,
+  run_ms       integer,
+  worker       text,
+  reason       text,
+  payload      jsonb       NOT NULL,
+  options      jsonb,
+  result       jsonb,
+  failures     jsonb,
+  archived_at  timestamptz NOT NULL
+);
+-- people: a job by its id.
+CREATE INDEX archive_id ON howdah.archive (id);
+-- prune_archive: the oldest.
+CREATE INDEX archive_archived_at ON howdah.archive (archived_at);
+
+-- Queues whose jobs could not be removed: what went wrong last, and when it is tried again.
+CREATE TABLE howdah.removal_failure (
+  queue_id  integer PRIMARY KEY,
+  failures  integer     NOT NULL,
+  failed_at timestamptz NOT NULL,
+  retry_at  timestamptz NOT NULL,
+  message   text        NOT NULL
+);
+
+-- The four slots of the history ring. `since`: nothing that is in the slot ended before. What is removed by rows is
+-- found by walking over the pages of howdah.receipt_N, some at each tick: `page` is where the walk goes on (NULL: it is
+-- not under way), `pass_at` when it last began, `pass_for` for which queues and outcomes. `remains`: it has passed by rows that go by themselves.
+-- `clean_for`: a walk after the slot was left found that none are left, of these queues and outcomes.
+CREATE TABLE howdah.history_slot (
+  slot      smallint    PRIMARY KEY,
+  since     timestamptz NOT NULL,
+  left_at   timestamptz,
+  page      bigint,
+  pass_at   timestamptz NOT NULL DEFAULT '-infinity',
+  pass_for  bigint,
+  remains   boolean     NOT NULL DEFAULT true,
+  clean_for bigint
+) WITH (fillfactor = 20);
+INSERT INTO howdah.history_slot (slot, since, left_at)
+SELECT s, '-infinity', CASE WHEN s <> r.slot THEN clock_timestamp() END FROM generate_series(0, 3) s, howdah.ring r WHERE r.name = 'history';
+
+-- When to look again at a partition of jobs that waits for some of them to be archived.
+ALTER TABLE howdah.idle_job_slot ADD COLUMN look_at timestamptz;
+
+-- prune_dead: the oldest of a queue.
+CREATE INDEX dead_queue_died_at ON howdah.dead (queue_id, died_at);
+DROP INDEX howdah.dead_died_at;
+
+ANALYZE howdah.archive, howdah.history_slot, howdah.removal_failure;
+INSERT INTO howdah.migration (version, name) VALUES (5, 'retention');
 SET LOCAL check_function_bodies = off;
 -- howdah.claim(worker_id, queue, jobs, kinds, fronts) -> lease_id, id, kind, payload, attempt, ...
 -- Takes up to `jobs` jobs off the front of a queue, in order of priority and then of enqueueing, under one
 -- lease. Whoever holds the lease id may settle them, until the worker's heartbeat is overdue.
 --   worker_id  from howdah.start_worker
 --   queue      its name; a queue that does not exist yet or is paused has no jobs
---   jobs       1 to 500
+--   jobs       1 to 500. Fewer come back if some of them have expired, which is then noted.
 --   kinds      only these; NULL: any
 --   fronts     ten ids, one for each priority 0 to 9: where the caller saw the live front of the queue.
 --              What was enqueued before it is not looked at, so that dead tickets are not walked over;
@@ -295,6 +468,8 @@ DECLARE
   v_take     integer;
   v_slot     smallint;
   v_part     bigint;
+  v_rows     bigint;
+  v_now      timestamptz := howdah.now();
   v_lease    bigint;
   v_fronts   bigint[] := coalesce(claim.fronts, '{0,0,0,0,0,0,0,0,0,0}');
   -- New tickets and those that came back: two scans, merged by priority and id. One row of each is looked
@@ -371,7 +546,7 @@ BEGIN
   SELECT r.slot INTO v_slot FROM howdah.ring r WHERE r.name = 'lease';
   v_lease := nextval('howdah.lease_seq') << 2 | v_slot;
   INSERT INTO howdah.lease (id, worker_id, queue_id, claimed_at, first_ids, counts, attempts)
-    VALUES (v_lease, claim.worker_id, v_queue, howdah.now(), v_firsts, v_counts, v_attempts);
+    VALUES (v_lease, claim.worker_id, v_queue, v_now, v_firsts, v_counts, v_attempts);
   -- Usually all of them are in one partition of howdah.job. Named by a variable it is the only one that is opened,
   -- which is half of the cost of a small claim. Else, and if any have outlived their partition: one by one.
   v_part := (v_firsts[1] >> 33) & 7;
@@ -381,13 +556,38 @@ BEGIN
         FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), LATERAL (
           SELECT * FROM howdah.job
            WHERE ((job.id >> 33) & 7) = v_part AND job.id >= r.first_id AND job.id < r.first_id + r.jobs
-           ORDER BY job.id) j;
+           ORDER BY job.id) j
+       WHERE j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > v_now;
   ELSE
     RETURN QUERY
       SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options
         FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g,
-             LATERAL howdah.find_job(r.first_id + g) j;
+             LATERAL howdah.find_job(r.first_id + g) j
+       WHERE j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > v_now;
   END IF;
+  GET DIAGNOSTICS v_rows = ROW_COUNT;
+  IF v_rows < claim.jobs - v_left THEN
+    PERFORM howdah.expire_claimed(v_lease);
+  END IF;
+END $$;
+-- howdah.expire_claimed(lease_id) -> void
+-- Ends the jobs of a lease that have expired before they could start. Internal to howdah.claim, which does not return
+-- them. Writes: lease; and see expire_jobs.
+CREATE OR REPLACE FUNCTION howdah.expire_claimed(lease_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_ids      bigint[];
+  v_attempts smallint[];
+BEGIN
+  SELECT array_agg(j.id) INTO v_ids
+    FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g,
+         LATERAL howdah.find_job(r.first_id + g) j
+   WHERE (l.id & 3) = (expire_claimed.lease_id & 3) AND l.id = expire_claimed.lease_id
+     AND (j.options ->> 'expires_at')::timestamptz <= howdah.now();
+  SELECT array_agg(t.job_id), array_agg((t.attempt - 1)::smallint) INTO v_ids, v_attempts
+    FROM howdah.take_from_lease(expire_claimed.lease_id, v_ids) t WHERE v_ids IS NOT NULL;
+  PERFORM howdah.expire_jobs(v_ids, v_attempts);
 END $$;
 -- howdah.unknown_worker(worker_id) -> never returns
 -- Says that a worker is not registered, or no longer. Errors: HD004.
@@ -398,18 +598,81 @@ BEGIN
     USING ERRCODE = 'HD004', COLUMN = 'worker_id',
       HINT = 'Its heartbeat was overdue and its jobs were given to others. Register again: SELECT howdah.start_worker(''name'')';
 END $$;
+-- howdah.as_time(field, value) -> timestamptz
+-- A point in time that was given as a JSON string, or as a number of milliseconds since 1970. Errors: HD002 (invalid argument) with COLUMN field. Internal.
+CREATE OR REPLACE FUNCTION howdah.as_time(field text, value jsonb) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_at timestamptz;
+BEGIN
+  IF jsonb_typeof(as_time.value) = 'string' THEN
+    BEGIN
+      v_at := (as_time.value #>> '{}')::timestamptz;
+    EXCEPTION WHEN data_exception THEN
+      NULL;
+    END;
+  END IF;
+  IF jsonb_typeof(as_time.value) = 'number' THEN
+    IF (as_time.value #>> '{}')::numeric BETWEEN 0 AND 253370764800000 THEN
+      v_at := to_timestamp((as_time.value #>> '{}')::float8 / 1000);
+    END IF;
+  END IF;
+  IF v_at IS NULL OR NOT isfinite(v_at) OR v_at > timestamptz '9999-01-01' THEN
+    PERFORM howdah.option_refused(as_time.field, 'must be a point in time before the year 9999, such as "2030-01-31T12:00:00Z"');
+  END IF;
+  RETURN v_at;
+END $$;
 -- howdah.at_micros(micros) -> timestamptz
--- Microseconds since 1970 as a point in time: how clients without a library of dates give one. NULL for NULL.
+-- Microseconds since 1970 as a point in time: how clients without a library of dates give one. NULL for NULL; the
+-- largest bigint is infinity.
 CREATE OR REPLACE FUNCTION howdah.at_micros(micros bigint) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN '1970-01-01 00:00:00+00'::pg_catalog.timestamptz
-       OPERATOR(pg_catalog.+) ('1 microsecond'::pg_catalog.interval OPERATOR(pg_catalog.*) micros::pg_catalog.float8);
+RETURN CASE WHEN micros OPERATOR(pg_catalog.=) 9223372036854775807 THEN 'infinity'::pg_catalog.timestamptz
+       ELSE '1970-01-01 00:00:00+00'::pg_catalog.timestamptz
+            OPERATOR(pg_catalog.+) ('1 microsecond'::pg_catalog.interval OPERATOR(pg_catalog.*) micros::pg_catalog.float8) END;
+-- howdah.canonical(value) -> jsonb
+-- JSON whose numbers have no zeros at the end of their decimals, so that what is equal is written alike. Internal.
+CREATE OR REPLACE FUNCTION howdah.canonical(value jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN CASE jsonb_typeof(canonical.value)
+    WHEN 'number' THEN to_jsonb(trim_scale((canonical.value #>> '{}')::numeric))
+    WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(e.key, howdah.canonical(e.value)), '{}') FROM jsonb_each(canonical.value) e)
+    WHEN 'array' THEN (SELECT coalesce(jsonb_agg(howdah.canonical(e.value) ORDER BY e.n), '[]')
+                         FROM jsonb_array_elements(canonical.value) WITH ORDINALITY e(value, n))
+    ELSE canonical.value END;
+END $$;
+-- howdah.check_attributes(attributes) -> void
+-- Refuses attributes that could not be filtered by. Errors: HD002 (invalid argument) with COLUMN attributes. Internal.
+CREATE OR REPLACE FUNCTION howdah.check_attributes(attributes jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_name  text;
+  v_value jsonb;
+BEGIN
+  IF jsonb_typeof(check_attributes.attributes) <> 'object' THEN
+    PERFORM howdah.option_refused('attributes', 'must be a JSON object, not ' || jsonb_typeof(check_attributes.attributes));
+  END IF;
+  IF pg_column_size(check_attributes.attributes) > 8192 THEN
+    PERFORM howdah.option_refused('attributes', format('are %s bytes, and may be 8192: what is only for the handler belongs into the payload',
+      pg_column_size(check_attributes.attributes)));
+  END IF;
+  FOR v_name, v_value IN SELECT * FROM jsonb_each(check_attributes.attributes) LOOP
+    IF octet_length(v_name) NOT BETWEEN 1 AND 128 THEN
+      PERFORM howdah.option_refused('attributes', 'must have names of 1 to 128 bytes');
+    END IF;
+    IF jsonb_typeof(v_value) = 'object' OR (jsonb_typeof(v_value) = 'array'
+       AND EXISTS (SELECT FROM jsonb_array_elements(v_value) e WHERE jsonb_typeof(e) IN ('object', 'array'))) THEN
+      PERFORM howdah.option_refused('attributes', format('must be scalars or arrays of scalars, and %s is not', quote_literal(v_name)));
+    END IF;
+  END LOOP;
+END $$;
 -- howdah.check_job(kind, priority, run_at, delay, max_attempts, options) -> void
 -- Refuses what no job may have. Shared by every way to enqueue.
 -- Errors: HD002 (invalid argument), naming the field in COLUMN and the rule in the message.
 CREATE OR REPLACE FUNCTION howdah.check_job(kind text, priority integer, run_at timestamptz, delay interval, max_attempts integer,
   options jsonb)
-RETURNS void LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS void LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF check_job.kind IS NULL OR octet_length(check_job.kind) NOT BETWEEN 1 AND 128 OR check_job.kind ~ '[[:cntrl:]]' THEN
     RAISE EXCEPTION 'kind must be 1 to 128 bytes without control characters, not % bytes',
@@ -424,9 +687,8 @@ BEGIN
     RAISE EXCEPTION 'max_attempts must be 1 to 1000, not %', check_job.max_attempts
       USING ERRCODE = 'HD002', COLUMN = 'max_attempts', HINT = '1 means that the job is never retried.';
   END IF;
-  IF jsonb_typeof(check_job.options) <> 'object' THEN
-    RAISE EXCEPTION 'options must be a JSON object, not %', jsonb_typeof(check_job.options)
-      USING ERRCODE = 'HD002', COLUMN = 'options', HINT = 'Leave options out, unless you were told what to put there.';
+  IF check_job.options IS NOT NULL THEN
+    PERFORM howdah.check_options(check_job.options);
   END IF;
   IF check_job.delay IS NOT NULL THEN
     IF check_job.run_at IS NOT NULL THEN
@@ -438,9 +700,134 @@ BEGIN
         USING ERRCODE = 'HD002', COLUMN = 'delay', HINT = 'For a job that runs at once, leave delay out.';
     END IF;
   END IF;
-  IF check_job.run_at IS NOT NULL AND (NOT isfinite(check_job.run_at) OR check_job.run_at > timestamptz '9999-01-01') THEN
-    RAISE EXCEPTION 'run_at must be a point in time before the year 9999, not %', check_job.run_at
-      USING ERRCODE = 'HD002', COLUMN = 'run_at', HINT = 'For a job that runs at once, leave run_at out.';
+  IF check_job.run_at < 'infinity' AND (check_job.run_at = '-infinity' OR check_job.run_at > timestamptz '9999-01-01') THEN
+    RAISE EXCEPTION 'run_at must be a point in time before the year 9999 or infinity, not %', check_job.run_at
+      USING ERRCODE = 'HD002', COLUMN = 'run_at', HINT = 'For a job that runs at once, leave run_at out; one at infinity waits until it is retried.';
+  END IF;
+END $$;
+-- howdah.check_number(field, value, low, high, whole) -> void
+-- Refuses what is no number in a range. Errors: HD002 (invalid argument) with COLUMN field. Internal.
+CREATE OR REPLACE FUNCTION howdah.check_number(field text, value jsonb, low numeric, high numeric, whole boolean DEFAULT true) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF jsonb_typeof(check_number.value) = 'number' THEN
+    IF (check_number.value #>> '{}')::numeric BETWEEN check_number.low AND check_number.high
+       AND (NOT check_number.whole OR (check_number.value #>> '{}')::numeric % 1 = 0) THEN
+      RETURN;
+    END IF;
+  END IF;
+  PERFORM howdah.option_refused(check_number.field, format('must be a%s number from %s to %s, not %s',
+    CASE WHEN check_number.whole THEN ' whole' ELSE '' END, check_number.low, check_number.high, left(check_number.value::text, 100)));
+END $$;
+-- howdah.check_options(options) -> void
+-- Refuses options that do not exist or make no sense. The options of a job, each of which may be left out:
+--   attributes  an object whose values are scalars or arrays of scalars, to find and to filter jobs by; at most 8 KiB
+--   expires_at  a point in time, or ttl_ms a number of milliseconds from now: the job does not start after it
+--   timeout_ms  how long one attempt may take; 1 to a year
+--   retry       {policy: constant, linear or exponential, base_ms, factor, floor_ms, cap_ms, jitter}: what is left
+--               out is as the kind or the queue says
+--   version     of the payload's type, for the handler; 1 to 32767
+--   traceparent the W3C trace context of whoever enqueues
+--   id          an id from howdah.reserve_id, for one job
+--   unique      written by howdah.enqueue_unique
+-- Errors: HD002 (invalid argument), naming the option in COLUMN. Shared by every way to enqueue.
+CREATE OR REPLACE FUNCTION howdah.check_options(options jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_key   text;
+  v_value jsonb;
+BEGIN
+  IF jsonb_typeof(check_options.options) <> 'object' THEN
+    PERFORM howdah.option_refused('options', 'must be a JSON object, not ' || jsonb_typeof(check_options.options));
+  END IF;
+  FOR v_key, v_value IN SELECT * FROM jsonb_each(check_options.options) LOOP
+    CASE v_key
+      WHEN 'attributes' THEN
+        PERFORM howdah.check_attributes(v_value);
+      WHEN 'expires_at' THEN
+        IF check_options.options ? 'ttl_ms' THEN
+          PERFORM howdah.option_refused('ttl_ms', 'and expires_at: give one of them, not both');
+        END IF;
+        PERFORM howdah.as_time(v_key, v_value);
+      WHEN 'ttl_ms' THEN
+        PERFORM howdah.check_number(v_key, v_value, 0, 3155760000000);
+      WHEN 'timeout_ms' THEN
+        PERFORM howdah.check_number(v_key, v_value, 1, 31557600000);
+      WHEN 'retry' THEN
+        PERFORM howdah.check_retry(v_value);
+      WHEN 'version' THEN
+        PERFORM howdah.check_number(v_key, v_value, 1, 32767);
+      WHEN 'traceparent' THEN
+        IF jsonb_typeof(v_value) <> 'string' OR v_value #>> '{}' !~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+          PERFORM howdah.option_refused(v_key, 'must be a W3C traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01');
+        END IF;
+      WHEN 'id' THEN
+        PERFORM howdah.check_number(v_key, v_value, 128, 9007199254740991);
+      WHEN 'unique' THEN
+        NULL;
+      ELSE
+        PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))
+          || ': they are attributes, expires_at, ttl_ms, timeout_ms, retry, version, traceparent and id');
+    END CASE;
+  END LOOP;
+END $$;
+-- howdah.check_retry(retry) -> void
+-- Refuses a retry policy that makes no sense. Errors: HD002 (invalid argument) with COLUMN retry. Internal.
+CREATE OR REPLACE FUNCTION howdah.check_retry(retry jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_key   text;
+  v_value jsonb;
+BEGIN
+  IF jsonb_typeof(check_retry.retry) <> 'object' THEN
+    PERFORM howdah.option_refused('retry', 'must be a JSON object, not ' || jsonb_typeof(check_retry.retry));
+  END IF;
+  FOR v_key, v_value IN SELECT * FROM jsonb_each(check_retry.retry) LOOP
+    CASE v_key
+      WHEN 'policy' THEN
+        IF v_value NOT IN ('"constant"', '"linear"', '"exponential"') THEN
+          PERFORM howdah.option_refused('retry', 'policy must be constant, linear or exponential, not ' || left(v_value::text, 100));
+        END IF;
+      WHEN 'base_ms' THEN
+        PERFORM howdah.check_number('retry', v_value, 1, 2147483647);
+      WHEN 'factor' THEN
+        PERFORM howdah.check_number('retry', v_value, 1, 100, false);
+      WHEN 'floor_ms' THEN
+        PERFORM howdah.check_number('retry', v_value, 0, 3155760000000);
+      WHEN 'cap_ms' THEN
+        PERFORM howdah.check_number('retry', v_value, 1, 3155760000000);
+      WHEN 'jitter' THEN
+        PERFORM howdah.check_number('retry', v_value, 0, 1, false);
+      ELSE
+        PERFORM howdah.option_refused('retry', 'has no ' || quote_literal(left(v_key, 100))
+          || ': it has policy, base_ms, factor, floor_ms, cap_ms and jitter');
+    END CASE;
+  END LOOP;
+  IF (check_retry.retry ->> 'floor_ms')::numeric > (check_retry.retry ->> 'cap_ms')::numeric THEN
+    PERFORM howdah.option_refused('retry', 'floor_ms must not be above cap_ms');
+  END IF;
+END $$;
+-- howdah.check_unique(key, scope, period, on_hit) -> void
+-- Refuses what howdah.enqueue_unique cannot do. Internal.
+-- Errors: HD002 (invalid argument), naming the field in COLUMN.
+CREATE OR REPLACE FUNCTION howdah.check_unique(key text, scope text, period interval, on_hit text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF check_unique.key IS NULL OR octet_length(check_unique.key) NOT BETWEEN 1 AND 512 THEN
+    PERFORM howdah.option_refused('key', format('must be 1 to 512 bytes, not %s', coalesce(octet_length(check_unique.key)::text, 'NULL')));
+  END IF;
+  IF check_unique.scope IS NULL OR check_unique.scope NOT IN ('live', 'period', 'forever') THEN
+    PERFORM howdah.option_refused('scope', 'must be live, period or forever, not ' || coalesce(quote_literal(left(check_unique.scope, 100)), 'NULL'));
+  END IF;
+  IF (check_unique.scope = 'period') <> (check_unique.period IS NOT NULL) THEN
+    PERFORM howdah.option_refused('period', 'belongs to the scope period, and the scope is ' || check_unique.scope);
+  END IF;
+  IF check_unique.period <= interval '0' OR check_unique.period > interval '100 years' THEN
+    PERFORM howdah.option_refused('period', 'must be more than zero and at most 100 years, not ' || check_unique.period);
+  END IF;
+  IF check_unique.on_hit IS NULL OR check_unique.on_hit NOT IN ('keep', 'replace', 'replace_payload', 'replace_time', 'error') THEN
+    PERFORM howdah.option_refused('on_hit', 'must be keep, replace, replace_payload, replace_time or error, not '
+      || coalesce(quote_literal(left(check_unique.on_hit, 100)), 'NULL'));
   END IF;
 END $$;
 -- howdah.defer(due_at, first_id, jobs, queue_id, kind, priority, attempt) -> void
@@ -460,16 +847,18 @@ END $$;
 --   payload       any JSON; at most the queue's max_payload_bytes
 --   queue         must exist
 --   priority      0 (first) to 9 (last)
---   run_at, delay when it is due, by the server's clock; at most one of them; the past means at once
+--   run_at, delay when it is due, by the server's clock; at most one of them; the past means at once, infinity
+--                 that it is parked: it waits until howdah.retry
 --   max_attempts  how often it is tried before it is dead; NULL: as the queue says
---   options       rarely used settings; NULL or an object
+--   options       what few jobs have: attributes, expires_at or ttl_ms, timeout_ms, retry, version, traceparent, id;
+--                 see howdah.check_options
 -- Returns the job's id.
 -- Writes: job and ticket, or job and deferred. Notifies at commit only if a worker of the queue sleeps.
 -- Locks: row-exclusive on those tables; no row or key that another enqueuer needs.
 -- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field).
 -- Cost: two inserts with one index entry each; about 380 bytes of WAL.
 -- Written for speed: a statement or an expression more is felt here, so one lookup decides whether all is
--- well and common, and whatever is not goes to howdah.enqueue_slowly.
+-- well and common, and whatever is not (options, a delay) goes to howdah.enqueue_slowly.
 CREATE OR REPLACE FUNCTION howdah.enqueue(
   kind text, payload jsonb DEFAULT '{}', queue text DEFAULT 'default', priority integer DEFAULT 5,
   run_at timestamptz DEFAULT NULL, delay interval DEFAULT NULL, max_attempts integer DEFAULT NULL,
@@ -490,13 +879,13 @@ BEGIN
    WHERE q.name = enqueue.queue AND enqueue.priority BETWEEN 0 AND 9 AND enqueue.run_at IS NULL AND enqueue.delay IS NULL
      AND octet_length(enqueue.kind) BETWEEN 1 AND 128 AND enqueue.kind !~ '[[:cntrl:]]'
      AND pg_column_size(enqueue.payload) <= q.max_payload_bytes AND coalesce(enqueue.max_attempts, 1) BETWEEN 1 AND 1000
-     AND (enqueue.options IS NULL OR jsonb_typeof(enqueue.options) = 'object');
+     AND enqueue.options IS NULL;
   IF v_id IS NULL THEN
     RETURN howdah.enqueue_slowly(enqueue.kind, enqueue.payload, enqueue.queue, enqueue.priority, enqueue.run_at, enqueue.delay,
       enqueue.max_attempts, enqueue.options);
   END IF;
   INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload, options)
-    VALUES (v_id, howdah.now(), v_queue, enqueue.priority, v_attempts, enqueue.kind, enqueue.payload, enqueue.options);
+    VALUES (v_id, howdah.now(), v_queue, enqueue.priority, v_attempts, enqueue.kind, enqueue.payload, NULL);
   INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
     VALUES (v_id, v_queue, v_slot, enqueue.priority, 1, 0, enqueue.kind);
   IF v_asleep THEN
@@ -508,7 +897,7 @@ END $$;
 -- Enqueues any number of jobs that differ only in their payloads, in the caller's transaction, in order.
 -- Arguments as for howdah.enqueue; payloads: a thousand to ten thousand per call is best, 100,000 the most.
 -- Returns the ids as runs of consecutive ids, in order: first_id, first_id + 1, ... jobs of them.
--- Writes: job, and one ticket (or deferred row) for each 128 jobs. Locks: as howdah.enqueue.
+-- Writes: job, one ticket (or deferred row) for each 128 jobs, and expiry for jobs that have one. Locks: as howdah.enqueue.
 -- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field). All jobs or none.
 -- Cost: one index entry a job.
 CREATE OR REPLACE FUNCTION howdah.enqueue_many(
@@ -524,6 +913,7 @@ DECLARE
   v_size   integer;
   v_now    timestamptz := howdah.now();
   v_due    timestamptz;
+  v_options jsonb := enqueue_many.options;
 BEGIN
   PERFORM howdah.check_job(enqueue_many.kind, enqueue_many.priority, enqueue_many.run_at, enqueue_many.delay, enqueue_many.max_attempts,
     enqueue_many.options);
@@ -542,11 +932,18 @@ BEGIN
   IF array_position(enqueue_many.payloads, NULL) IS NOT NULL THEN
     PERFORM howdah.payload_refused(enqueue_many.queue, NULL, NULL);
   END IF;
-  SELECT array_agg(nextval('howdah.block_seq') << 7) INTO v_blocks FROM generate_series(1, (v_count + 127) / 128);
+  IF v_options IS NOT NULL THEN
+    v_options := howdah.stored_options(v_options, v_now);
+  END IF;
+  IF enqueue_many.options ? 'id' THEN
+    v_blocks := ARRAY[howdah.reserved_id((enqueue_many.options ->> 'id')::bigint, v_count)];
+  ELSE
+    SELECT array_agg(nextval('howdah.block_seq') << 7) INTO v_blocks FROM generate_series(1, (v_count + 127) / 128);
+  END IF;
   WITH inserted AS (
     INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload, options)
     SELECT v_blocks[((u.n - 1) >> 7) + 1] + ((u.n - 1) & 127), v_now, v_queue.id, enqueue_many.priority,
-           coalesce(enqueue_many.max_attempts, v_queue.max_attempts), enqueue_many.kind, u.payload, enqueue_many.options
+           coalesce(enqueue_many.max_attempts, v_queue.max_attempts), enqueue_many.kind, u.payload, v_options
       FROM unnest(enqueue_many.payloads) WITH ORDINALITY u(payload, n)
     RETURNING pg_column_size(payload) AS bytes)
   SELECT max(bytes) INTO v_size FROM inserted;
@@ -562,6 +959,9 @@ BEGIN
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
     PERFORM howdah.wake(v_queue.id);
   END IF;
+  IF v_options ? 'expires_at' THEN
+    PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, v_blocks, v_count);
+  END IF;
   RETURN QUERY SELECT b.first_id, least(128, v_count - (b.n - 1)::integer * 128)
     FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
 END $$;
@@ -574,6 +974,113 @@ RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN (SELECT m.first_id FROM howdah.enqueue_many(enqueue_slowly.kind, ARRAY[enqueue_slowly.payload], enqueue_slowly.queue,
     enqueue_slowly.priority, enqueue_slowly.run_at, enqueue_slowly.delay, enqueue_slowly.max_attempts, enqueue_slowly.options) m);
+END $$;
+-- howdah.enqueue_unique(kind, payload, key, scope, period, on_hit, queue, ...) -> (id, hit)
+-- Enqueues a job unless one of its kind has the same key.
+--   key      1 to 512 bytes; NULL: made of the payload, so that equal arguments are the same job
+--   scope    live: until the job has ended (completed, cancelled, expired or dead)
+--            period: for `period` after it was enqueued, whatever becomes of it        forever: for good
+--   on_hit   keep: nothing is written, and the id of the job that has the key is returned
+--            replace: that job, if it still waits, gets what is given here: payload, due time, priority, options; its
+--            attempts start over. replace_payload, replace_time: only that
+--            error: HD003
+--   the rest as for howdah.enqueue
+-- A job that runs is not changed: with the three kinds of replace a new job is enqueued then, which takes the key over.
+-- One that has ended and keeps its key (period, forever) is kept.
+-- Returns the job's id, and whether it was there before.
+-- Writes: unique_key, and see howdah.enqueue; on a hit: ticket or deferred, job.
+-- Locks: another transaction that uses the same key waits for the end of this one.
+-- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field), HD003 another job has the key.
+CREATE OR REPLACE FUNCTION howdah.enqueue_unique(
+  kind text, payload jsonb DEFAULT '{}', key text DEFAULT NULL, scope text DEFAULT 'live', period interval DEFAULT NULL,
+  on_hit text DEFAULT 'keep', queue text DEFAULT 'default', priority integer DEFAULT 5, run_at timestamptz DEFAULT NULL,
+  delay interval DEFAULT NULL, max_attempts integer DEFAULT NULL, options jsonb DEFAULT NULL)
+RETURNS TABLE (id bigint, hit boolean) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_now     timestamptz := howdah.now();
+  v_key     text := coalesce(enqueue_unique.key, howdah.payload_key(enqueue_unique.payload));
+  v_id      bigint;
+  v_options jsonb;
+  v_until   timestamptz;
+  v_holder  bigint;
+BEGIN
+  IF enqueue_unique.payload IS NULL THEN
+    PERFORM howdah.payload_refused(enqueue_unique.queue, NULL, NULL);
+  END IF;
+  PERFORM howdah.check_unique(v_key, enqueue_unique.scope, enqueue_unique.period, enqueue_unique.on_hit);
+  PERFORM howdah.check_job(enqueue_unique.kind, enqueue_unique.priority, enqueue_unique.run_at, enqueue_unique.delay,
+    enqueue_unique.max_attempts, enqueue_unique.options);
+  v_id := coalesce((enqueue_unique.options ->> 'id')::bigint, howdah.reserve_id());
+  v_until := v_now + enqueue_unique.period;
+  v_options := coalesce(enqueue_unique.options, '{}') || jsonb_build_object('id', v_id, 'unique', jsonb_build_object('key', v_key, 'scope', enqueue_unique.scope));
+  v_holder := howdah.take_key(enqueue_unique.kind, v_key, v_id, enqueue_unique.scope, v_until);
+  IF v_holder IS NULL THEN
+    RETURN QUERY SELECT m.first_id, false FROM howdah.enqueue_many(enqueue_unique.kind, ARRAY[enqueue_unique.payload], enqueue_unique.queue,
+      enqueue_unique.priority, enqueue_unique.run_at, enqueue_unique.delay, enqueue_unique.max_attempts, v_options) m;
+    RETURN;
+  END IF;
+  IF enqueue_unique.on_hit = 'error' THEN
+    PERFORM howdah.key_held(enqueue_unique.kind, v_holder);
+  END IF;
+  IF enqueue_unique.on_hit LIKE 'replace%' THEN
+    IF howdah.replace_job(v_holder, enqueue_unique.on_hit, enqueue_unique.payload, enqueue_unique.queue, enqueue_unique.priority,
+         coalesce(enqueue_unique.run_at, v_now + enqueue_unique.delay), enqueue_unique.max_attempts, v_options) THEN
+      RETURN QUERY SELECT v_holder, true;
+      RETURN;
+    ELSIF howdah.state(v_holder) = 'running' THEN
+      UPDATE howdah.unique_key u SET job_id = v_id, scope = enqueue_unique.scope, expires_at = v_until
+       WHERE u.kind = enqueue_unique.kind AND u.key = v_key;
+      RETURN QUERY SELECT m.first_id, false FROM howdah.enqueue_many(enqueue_unique.kind, ARRAY[enqueue_unique.payload], enqueue_unique.queue,
+        enqueue_unique.priority, enqueue_unique.run_at, enqueue_unique.delay, enqueue_unique.max_attempts, v_options) m;
+      RETURN;
+    END IF;
+  END IF;
+  RETURN QUERY SELECT v_holder, true;
+END $$;
+-- howdah.expire_at(expires_at, first_ids, jobs) -> void
+-- Notes when jobs expire, and tells the keeper if it means to sleep longer. Internal to enqueue_many: `jobs` jobs in
+-- runs of 128, the last one shorter.
+-- Writes: expiry. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.expire_at(expires_at timestamptz, first_ids bigint[], jobs integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  INSERT INTO howdah.expiry (job_id, expires_at)
+  SELECT b.first_id + g, expire_at.expires_at
+    FROM unnest(expire_at.first_ids) WITH ORDINALITY b(first_id, n), generate_series(0, least(128, expire_at.jobs - (b.n - 1)::integer * 128) - 1) g;
+  PERFORM pg_notify('howdah.due', '') FROM howdah.keeper k WHERE k.wakes_at > expire_at.expires_at;
+END $$;
+-- howdah.key_held(kind, job_id) -> never returns
+-- Says which job has a unique key. Errors: HD003. Internal.
+CREATE OR REPLACE FUNCTION howdah.key_held(kind text, job_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION 'job % of kind % has this unique key', coalesce(key_held.job_id::text, '?'), quote_literal(key_held.kind)
+    USING ERRCODE = 'HD003', COLUMN = 'key', DETAIL = coalesce(key_held.job_id::text, ''),
+      HINT = 'Wait until it has ended, cancel it, or enqueue with on_hit => ''keep'' to be given its id instead of an error.';
+END $$;
+-- howdah.option_refused(field, rule) -> never returns
+-- Says which option is wrong, and what is right. Errors: HD002 (invalid argument) with COLUMN field. Internal.
+CREATE OR REPLACE FUNCTION howdah.option_refused(field text, rule text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION '% %', option_refused.field, option_refused.rule USING ERRCODE = 'HD002', COLUMN = option_refused.field;
+END $$;
+-- howdah.payload_key(payload) -> text
+-- A unique key made of a payload: equal for JSON that is equal, whatever the order of its names, its white space, or how
+-- its numbers are written (1, 1.0 and 1.00 are one number). Errors: none.
+-- Cost: one SHA-256. A payload with a number that ends in a decimal zero is rewritten first.
+CREATE OR REPLACE FUNCTION howdah.payload_key(payload jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_text text := payload_key.payload::text;
+BEGIN
+  -- jsonb has sorted the names and dropped the white space; numbers keep the zeros that they were written with.
+  IF v_text ~ '\.[0-9]*0($|[^0-9])' THEN
+    v_text := howdah.canonical(payload_key.payload)::text;
+  END IF;
+  RETURN 'payload:' || encode(sha256(convert_to(v_text, 'UTF8')), 'hex');
 END $$;
 -- howdah.payload_refused(queue, bytes, max_bytes) -> never returns
 -- Says that a payload is missing or too large, and what to do about it.
@@ -589,11 +1096,155 @@ BEGIN
     USING ERRCODE = 'HD002', COLUMN = 'payload',
       HINT = 'Store large data elsewhere and enqueue its key, or raise max_payload_bytes of the queue.';
 END $$;
+-- howdah.replace_job(job_id, what, payload, queue, priority, due_at, max_attempts, options) -> boolean
+-- Gives a job that waits another payload (what: replace_payload), another time (replace_time), or all of what is given
+-- (replace), which also makes its attempts start over. Returns whether it waited. Internal to howdah.enqueue_unique.
+-- Writes: job, ticket or deferred, expiry. Locks: the row that it
+-- waits in; waits for a claim of it that is under way. Errors: HD001, HD002.
+CREATE OR REPLACE FUNCTION howdah.replace_job(job_id bigint, what text, payload jsonb, queue text, priority integer, due_at timestamptz,
+  max_attempts integer, options jsonb)
+RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_now     timestamptz := howdah.now();
+  v_queue   howdah.queue;
+  v_options jsonb := howdah.stored_options(replace_job.options, v_now);
+  v_due     timestamptz := replace_job.due_at;
+  v_attempt integer := 0;
+  v_size    integer;
+  j         howdah.job;
+BEGIN
+  IF replace_job.what = 'replace_payload' THEN
+    v_due := (SELECT d.due_at FROM howdah.deferred d WHERE d.first_id BETWEEN (replace_job.job_id >> 7 << 7) AND replace_job.job_id
+                 AND replace_job.job_id < d.first_id + d.jobs);
+  END IF;
+  SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(replace_job.job_id) t;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  SELECT * INTO v_queue FROM howdah.queue q WHERE q.name = replace_job.queue;
+  IF NOT FOUND THEN
+    PERFORM howdah.unknown_queue(replace_job.queue);
+  END IF;
+  -- Out of an array, where it has its full size, however a table of the caller's has compressed it.
+  v_size := (SELECT pg_column_size(u) FROM unnest(ARRAY[replace_job.payload]) u);
+  IF v_size > v_queue.max_payload_bytes THEN
+    PERFORM howdah.payload_refused(replace_job.queue, v_size, v_queue.max_payload_bytes);
+  END IF;
+  SELECT * INTO j FROM howdah.find_job(replace_job.job_id);
+  IF replace_job.what <> 'replace_time' THEN
+    j.payload := replace_job.payload;
+  END IF;
+  IF replace_job.what = 'replace' THEN
+    j.queue_id := v_queue.id;
+    j.priority := replace_job.priority;
+    j.max_attempts := coalesce(replace_job.max_attempts, v_queue.max_attempts);
+    j.options := v_options;
+    v_attempt := 0;
+    DELETE FROM howdah.expiry e WHERE e.job_id = j.id;
+    IF v_options ? 'expires_at' THEN
+      PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, ARRAY[j.id], 1);
+    END IF;
+  END IF;
+  PERFORM howdah.rewrite_job(j);
+  IF v_due > v_now THEN
+    PERFORM howdah.defer(v_due, j.id, 1, j.queue_id, j.kind, j.priority, v_attempt);
+  ELSE
+    PERFORM howdah.put_back(ARRAY[j.id], ARRAY[v_attempt]::smallint[]);
+  END IF;
+  RETURN true;
+END $$;
+-- howdah.reserve_id() -> bigint
+-- An id for a job that is enqueued later, with options => '{"id": ...}': for who must know it before the job exists.
+-- Costs a number of the sequence, and is never given again. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.reserve_id() RETURNS bigint
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$ SELECT nextval('howdah.block_seq') << 7 $$;
+-- howdah.reserved_id(id, jobs) -> bigint
+-- Checks an id that a caller brings: it must come from howdah.reserve_id, be for one job, and not be in use.
+-- Two enqueues of one id at the same time: the second one fails with a unique violation. Internal.
+-- Errors: HD002 (invalid argument) with COLUMN id.
+CREATE OR REPLACE FUNCTION howdah.reserved_id(id bigint, jobs integer) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF reserved_id.jobs <> 1 THEN
+    PERFORM howdah.option_refused('id', 'is for one job, and there are ' || reserved_id.jobs);
+  END IF;
+  IF reserved_id.id & 127 <> 0 OR reserved_id.id >> 7 > (SELECT s.last_value FROM howdah.block_seq s) THEN
+    PERFORM howdah.option_refused('id', 'must come from howdah.reserve_id(), and this does not');
+  END IF;
+  IF EXISTS (SELECT FROM howdah.find_job(reserved_id.id)) THEN
+    PERFORM howdah.option_refused('id', format('%s belongs to a job already', reserved_id.id));
+  END IF;
+  RETURN reserved_id.id;
+END $$;
+-- howdah.rewrite_job(job) -> void
+-- Writes a job's row again: the one exception from its being written once, for jobs that somebody changes while they
+-- wait. The caller has taken it out of the room where it waits, and puts it back. Internal.
+-- Writes: job or job_kept. Locks: its row.
+CREATE OR REPLACE FUNCTION howdah.rewrite_job(job howdah.job) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  n howdah.job := rewrite_job.job;
+BEGIN
+  UPDATE howdah.job j SET queue_id = n.queue_id, priority = n.priority, max_attempts = n.max_attempts, payload = n.payload, options = n.options
+   WHERE ((j.id >> 33) & 7) = ((n.id >> 33) & 7) AND j.id = n.id;
+  IF NOT FOUND THEN
+    UPDATE howdah.job_kept j SET queue_id = n.queue_id, priority = n.priority, max_attempts = n.max_attempts, payload = n.payload, options = n.options
+     WHERE j.id = n.id;
+  END IF;
+END $$;
 -- howdah.span_micros(micros) -> interval
 -- Microseconds as an interval: how clients without a library of dates give one. NULL for NULL.
 CREATE OR REPLACE FUNCTION howdah.span_micros(micros bigint) RETURNS interval
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN '1 microsecond'::pg_catalog.interval OPERATOR(pg_catalog.*) micros::pg_catalog.float8;
+-- howdah.stored_options(options, now) -> jsonb
+-- Options as they are kept with a job: a ttl has become a point in time, and what is not for the job is left out.
+-- NULL if nothing is left. Internal to enqueueing. Errors: none, they are checked before.
+CREATE OR REPLACE FUNCTION howdah.stored_options(options jsonb, now timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_options jsonb := stored_options.options - 'id' - 'ttl_ms';
+  v_at      timestamptz;
+BEGIN
+  IF stored_options.options ? 'ttl_ms' THEN
+    v_at := stored_options.now + make_interval(secs => (stored_options.options ->> 'ttl_ms')::float8 / 1000);
+  ELSIF stored_options.options ? 'expires_at' THEN
+    v_at := howdah.as_time('expires_at', stored_options.options -> 'expires_at');
+  END IF;
+  IF v_at IS NOT NULL THEN
+    v_options := v_options || jsonb_build_object('expires_at', v_at);
+  END IF;
+  RETURN nullif(v_options, '{}');
+END $$;
+-- howdah.take_key(kind, key, job_id, scope, expires_at) -> bigint
+-- Takes a unique key for a job that is about to be enqueued. Returns NULL if it is taken now, or the job that has it.
+-- A key whose period is over is free, and so is one whose job has ended although the key lasts only as long as it:
+-- whatever has gone wrong, a key is never lost for good. Internal to howdah.enqueue_unique.
+-- Writes: unique_key. Locks: the key's row; waits for a transaction that has it.
+CREATE OR REPLACE FUNCTION howdah.take_key(kind text, key text, job_id bigint, scope text, expires_at timestamptz) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  u howdah.unique_key;
+BEGIN
+  LOOP
+    INSERT INTO howdah.unique_key (kind, key, job_id, scope, expires_at)
+      VALUES (take_key.kind, take_key.key, take_key.job_id, take_key.scope, take_key.expires_at) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+      RETURN NULL;
+    END IF;
+    SELECT * INTO u FROM howdah.unique_key k WHERE k.kind = take_key.kind AND k.key = take_key.key FOR UPDATE;
+    -- Gone since: try again.
+    CONTINUE WHEN NOT FOUND;
+    IF u.expires_at <= howdah.now()
+       OR (u.scope = 'live' AND coalesce(howdah.state(u.job_id), 'gone') NOT IN ('scheduled', 'blocked', 'ready', 'running')) THEN
+      UPDATE howdah.unique_key k SET job_id = take_key.job_id, scope = take_key.scope, expires_at = take_key.expires_at
+       WHERE k.kind = take_key.kind AND k.key = take_key.key;
+      RETURN NULL;
+    END IF;
+    RETURN u.job_id;
+  END LOOP;
+END $$;
 -- howdah.unknown_queue(name) -> never returns
 -- Says that a queue does not exist and how to make it. One place, so that every function says it alike.
 -- Errors: HD001 (unknown queue).
@@ -614,6 +1265,44 @@ BEGIN
   IF EXISTS (SELECT FROM howdah.sleeper s WHERE s.queue_id = wake.queue_id) THEN
     PERFORM pg_notify('howdah.wake', wake.queue_id::text);
   END IF;
+END $$;
+-- howdah.awaits_removal(slot) -> boolean
+-- Whether jobs in a partition of howdah.job have ended that are to be archived, held or called about, and are not yet
+-- gone. Internal to rotate_jobs. Cost: reads receipts, unless no queue asks for that.
+CREATE OR REPLACE FUNCTION howdah.awaits_removal(slot integer) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_queues integer[] := howdah.must_ask();
+BEGIN
+  RETURN v_queues <> '{}' AND EXISTS (
+    SELECT FROM howdah.receipt r
+     WHERE r.queue_id = ANY (v_queues) AND EXISTS (SELECT FROM unnest(r.first_ids) f WHERE ((f >> 33) & 7) = awaits_removal.slot));
+END $$;
+-- howdah.carry_history(slot, into_slot) -> void
+-- Moves what is kept of the attempts of jobs that are not over, or dead, from a slot that is to be truncated to the one
+-- that is written: the failures of a dead job are there for as long as it is. The newest 10,000 rows of each table; more
+-- than that are lost, which is the price of never waiting. Internal to rotate_history.
+-- Writes: the history tables but receipt. Cost: reads all tickets, deferred, leases and dead.
+CREATE OR REPLACE FUNCTION howdah.carry_history(slot integer, into_slot integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_table text;
+BEGIN
+  FOREACH v_table IN ARRAY howdah.history_tables() LOOP
+    CONTINUE WHEN v_table = 'receipt' OR pg_relation_size(format('howdah.%I', v_table || '_' || carry_history.slot)::regclass) = 0;
+    EXECUTE format('
+      UPDATE howdah.%I h SET slot = $1 WHERE h.slot = $2 AND h.ctid = ANY (ARRAY(
+        SELECT f.ctid FROM howdah.%I f WHERE f.job_id IN (
+          SELECT d.job_id FROM howdah.dead d
+          UNION ALL
+          SELECT t.first_id + g FROM howdah.ticket t, generate_series(0, t.jobs - 1) g WHERE t.attempt > 0
+          UNION ALL
+          SELECT d.first_id + g FROM howdah.deferred d, generate_series(0, d.jobs - 1) g WHERE d.attempt > 0
+          UNION ALL
+          SELECT r.first_id + g FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g)
+         ORDER BY f.at DESC LIMIT 10000))', v_table, v_table || '_' || carry_history.slot)
+      USING carry_history.into_slot, carry_history.slot;
+  END LOOP;
 END $$;
 -- howdah.elect_keeper(worker_id, term_ms) -> bigint
 -- Takes the keeper's office if it is vacant, or keeps it. Returns the term, or NULL if another worker has it.
@@ -636,17 +1325,95 @@ BEGIN
   RETURNING k.term INTO v_term;
   RETURN v_term;
 END $$;
+-- howdah.expire(most, since) -> (expired, next_ms)
+-- Ends jobs that wait and have not started in time, at most `most` of them. What runs is let run; what fails after
+-- it has expired is ended by the next claim. Jobs that somebody has locked are looked at again the next time.
+--   since    as in howdah.promote: nothing that expired before is looked at
+--   expired  how many were looked at: if it is `most`, call again
+--   next_ms  milliseconds until the next one expires; NULL if there is none
+-- Writes: expiry, ticket or deferred, receipt or dead. Locks: those rows, skipping what others have. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.expire(most integer DEFAULT 1000, since timestamptz DEFAULT '-infinity', OUT expired integer, OUT next_ms bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+DECLARE
+  v_now     timestamptz := howdah.now();
+  v_id      bigint;
+  v_attempt smallint;
+BEGIN
+  expired := 0;
+  FOR v_id IN SELECT e.job_id FROM howdah.expiry e WHERE e.expires_at >= expire.since AND e.expires_at <= v_now
+               ORDER BY e.expires_at, e.job_id LIMIT expire.most FOR UPDATE SKIP LOCKED LOOP
+    expired := expired + 1;
+    CONTINUE WHEN howdah.is_locked(v_id);
+    DELETE FROM howdah.expiry e WHERE e.job_id = v_id;
+    SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(v_id) t;
+    IF FOUND THEN
+      PERFORM howdah.expire_jobs(ARRAY[v_id], ARRAY[v_attempt]);
+    END IF;
+  END LOOP;
+  SELECT greatest(1, ceil(extract(epoch FROM e.expires_at - v_now) * 1000)) INTO next_ms
+    FROM howdah.expiry e WHERE e.expires_at > v_now ORDER BY e.expires_at LIMIT 1;
+END $$;
+-- howdah.expire_jobs(job_ids, attempts) -> void
+-- Ends jobs that were not started in time: as expired, or as dead if their queue says so. The caller has taken them out
+-- of the room that they were in. Internal.
+-- Writes: receipt or dead; and see howdah.ended.
+CREATE OR REPLACE FUNCTION howdah.expire_jobs(job_ids bigint[], attempts smallint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  x record;
+BEGIN
+  FOR x IN SELECT j.id, j.queue_id, j.kind, j.priority, u.attempt, q.on_expiry, j.options ->> 'expires_at' AS expires_at
+             FROM unnest(expire_jobs.job_ids, expire_jobs.attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j
+             JOIN howdah.queue q ON q.id = j.queue_id ORDER BY j.id LOOP
+    IF x.on_expiry = 'dead' THEN
+      PERFORM howdah.bury(x.id, x.queue_id, x.kind, x.priority, x.attempt, 'expired: it was not started before ' || x.expires_at);
+    ELSE
+      PERFORM howdah.write_receipt(3, x.queue_id, NULL, NULL, ARRAY[x.id], ARRAY[x.attempt]);
+    END IF;
+  END LOOP;
+END $$;
+-- howdah.is_empty_slot(slot) -> boolean
+-- Whether nothing was written to any table of history in a slot since it was truncated. Internal to rotate_history.
+CREATE OR REPLACE FUNCTION howdah.is_empty_slot(slot integer) RETURNS boolean
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT bool_and(pg_relation_size(format('howdah.%I', t || '_' || is_empty_slot.slot)::regclass) = 0) FROM unnest(howdah.history_tables()) t
+$$;
+-- howdah.is_locked(job_id) -> boolean
+-- Whether somebody else has the row locked that a job waits in: for chores that must not wait. Internal.
+-- Locks: that row, if nobody else has. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.is_locked(job_id bigint) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_block bigint := is_locked.job_id >> 7 << 7;
+  j       record;
+BEGIN
+  SELECT f.queue_id, f.priority INTO j FROM howdah.find_job(is_locked.job_id) f;
+  IF EXISTS (SELECT FROM howdah.ticket k WHERE k.queue_id = j.queue_id AND k.priority = j.priority
+              AND k.first_id BETWEEN v_block AND is_locked.job_id AND is_locked.job_id < k.first_id + k.jobs) THEN
+    PERFORM FROM howdah.ticket k WHERE k.queue_id = j.queue_id AND k.priority = j.priority
+       AND k.first_id BETWEEN v_block AND is_locked.job_id AND is_locked.job_id < k.first_id + k.jobs FOR UPDATE SKIP LOCKED;
+    RETURN NOT FOUND;
+  END IF;
+  IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN v_block AND is_locked.job_id AND is_locked.job_id < d.first_id + d.jobs) THEN
+    PERFORM FROM howdah.deferred d
+      WHERE d.first_id BETWEEN v_block AND is_locked.job_id AND is_locked.job_id < d.first_id + d.jobs FOR UPDATE SKIP LOCKED;
+    RETURN NOT FOUND;
+  END IF;
+  RETURN false;
+END $$;
 -- howdah.keep(worker_id, term, sweep, awake, tick_ms) -> (promoted, next_ms, rescued)
--- One tick of the keeper, in one statement: keeps the office, rescues, promotes.
+-- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires.
 --   term       the term that elect_keeper gave
 --   sweep      true: look at everything that is due, false: at what became due in the last five seconds, so
 --              that dead rows are not walked over again and again
 --   awake      true: the keeper looks every few milliseconds, and nobody needs to notify it of due times
 --   tick_ms    when it will look again by itself
 --   promoted   how many runs of jobs became ready; 1000: there may be more
---   next_ms    milliseconds until the next job is due; NULL if there is none
+--   next_ms    milliseconds until the next job is due or expires; NULL if there is none
 --   rescued    a line for each worker that was given up
--- Writes: keeper, and see rescue and promote. Errors: HD011 another keeper was elected: nothing was done.
+-- Writes: keeper, and see rescue, promote and expire. Errors: HD011 another keeper was elected: nothing was done.
 CREATE OR REPLACE FUNCTION howdah.keep(worker_id bigint, term bigint, sweep boolean, awake boolean, tick_ms integer,
   OUT promoted integer, OUT next_ms bigint, OUT rescued text[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -654,6 +1421,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_now    timestamptz := howdah.now();
   v_office howdah.keeper;
+  v_expire record;
 BEGIN
   SELECT * INTO v_office FROM howdah.keeper k
    WHERE k.term = keep.term AND k.worker_id = keep.worker_id AND k.expires_at >= v_now FOR NO KEY UPDATE;
@@ -671,6 +1439,8 @@ BEGIN
   END IF;
   SELECT p.promoted, p.next_ms INTO promoted, next_ms
     FROM howdah.promote(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END) p;
+  SELECT * INTO v_expire FROM howdah.expire(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END);
+  next_ms := least(next_ms, v_expire.next_ms);
 END $$;
 -- howdah.keeper_vacant() -> boolean
 -- Whether the keeper's office can be taken: nobody has it, its term has run out, or its holder has missed a
@@ -725,22 +1495,22 @@ BEGIN
   SELECT coalesce(sum(b.n), 0), count(howdah.wake(b.queue_id)) INTO promoted, v_woken
     FROM (SELECT queue_id, count(*) AS n FROM back GROUP BY queue_id) b;
   SELECT greatest(0, ceil(extract(epoch FROM d.due_at - howdah.now()) * 1000)) INTO next_ms
-    FROM howdah.deferred d WHERE d.due_at >= promote.since ORDER BY d.due_at LIMIT 1;
+    FROM howdah.deferred d WHERE d.due_at >= promote.since AND d.due_at < 'infinity' ORDER BY d.due_at LIMIT 1;
 END $$;
 -- howdah.prune(most) -> text
--- Deletes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of
--- jobs that are over, wishes to cancel what runs no more. At most `most` rows of each.
--- Returns what it did, or NULL. Writes: dead, job_kept, cancel_request. Errors: none.
+-- Removes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of jobs that
+-- are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone; and then what
+-- goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
+-- Returns what it did, or NULL; what begins with `could not` is for a person to see.
+-- Writes: dead, job_kept, cancel_request, unique_key, waiter, and see prune_history and prune_archive. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.prune(most integer DEFAULT 1000) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_dead bigint;
   v_kept bigint;
+  v_failed text;
 BEGIN
-  DELETE FROM howdah.dead d WHERE d.ctid = ANY (ARRAY(
-    SELECT e.ctid FROM howdah.dead e, howdah.config c WHERE e.died_at < howdah.now() - c.dead_retention
-     ORDER BY e.died_at LIMIT prune.most FOR UPDATE OF e SKIP LOCKED));
-  GET DIAGNOSTICS v_dead = ROW_COUNT;
+  SELECT p.removed, p.failed INTO v_dead, v_failed FROM howdah.prune_dead(prune.most) p;
   DELETE FROM howdah.job_kept k WHERE k.id = ANY (ARRAY(
     SELECT j.id FROM howdah.job_kept j
      WHERE pg_relation_size(format('howdah.job_%s', (j.id >> 33) & 7)::regclass) = 0
@@ -754,10 +1524,16 @@ BEGIN
   GET DIAGNOSTICS v_kept = ROW_COUNT;
   DELETE FROM howdah.cancel_request c WHERE NOT EXISTS (
     SELECT FROM howdah.lease l WHERE (l.id & 3) = (c.lease_id & 3) AND l.id = c.lease_id);
-  IF v_dead + v_kept > 0 THEN
+  DELETE FROM howdah.unique_key u WHERE u.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM howdah.unique_key k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
+  DELETE FROM howdah.waiter w WHERE w.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM howdah.waiter k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
+  IF v_failed IS NOT NULL THEN
+    RETURN format('could not remove dead jobs of %s', v_failed);
+  ELSIF v_dead + v_kept > 0 THEN
     RETURN format('pruned %s dead and %s kept jobs', v_dead, v_kept);
   END IF;
-  RETURN NULL;
+  RETURN coalesce(howdah.prune_history(prune.most), howdah.prune_archive(prune.most));
 END $$;
 -- howdah.rescue() -> (worker, jobs)
 -- Finds dead workers and gives their jobs to others. A worker is dead when its heartbeat is overdue by its
@@ -853,7 +1629,8 @@ BEGIN
 END $$;
 -- howdah.rotate() -> text
 -- The keeper's slow chore: turns one ring, or truncates one partition, or prunes one batch, so that nothing
--- grows without bound. Returns what it did; NULL when there is nothing to do. Never waits for a lock.
+-- grows without bound. Returns what it did, or `could not ...`, which is for a person to see; NULL when there is nothing
+-- to do. Never waits for a lock of its own; but a queue's before_removal may take its time.
 -- Call it until it returns NULL, each time in a transaction of its own. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.rotate() RETURNS text
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -866,36 +1643,61 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     howdah.prune())
 $$;
 -- howdah.rotate_history() -> text
--- Turns the ring of receipts and failures twice in each retention: what is truncated is then at least one
--- retention old. Returns what it did, or NULL. Internal to rotate.
--- Writes: ring. Locks: see truncate_slot.
+-- Turns the ring of history twice in the longest retention, and truncates a slot when that has passed since it was
+-- left: what goes is then at least one retention old, and at most one and a half. What is to be asked about before it
+-- goes (archive, hold, before_removal) keeps its slot until it is gone by rows; the failures of jobs that are not over
+-- move on with the ring. Returns what it did, or NULL. Internal to rotate.
+-- Writes: ring, history_slot, and see carry_history. Locks: see truncate_slot.
 CREATE OR REPLACE FUNCTION howdah.rotate_history() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_next smallint;
+  v_now     timestamptz := howdah.now();
+  v_longest interval := howdah.longest_retention();
+  v_groups  bigint := CASE WHEN howdah.must_ask() <> '{}' THEN howdah.pruned_groups() END;
+  v_slot    smallint;
+  v_since   timestamptz;
+  v_next    smallint;
 BEGIN
-  SELECT (r.slot + 1) % 4 INTO v_next FROM howdah.ring r, howdah.config c
-   WHERE r.name = 'history' AND r.since + c.history_retention / 2 < howdah.now() FOR UPDATE OF r SKIP LOCKED;
-  IF NOT FOUND OR NOT howdah.truncate_slot(ARRAY['receipt_' || v_next, 'failure_' || v_next]) THEN
+  SELECT r.slot, r.since, (r.slot + 1) % 4 INTO v_slot, v_since, v_next FROM howdah.ring r WHERE r.name = 'history' FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
     RETURN NULL;
   END IF;
-  UPDATE howdah.ring r SET slot = v_next, since = howdah.now() WHERE r.name = 'history';
+  FOR v_next IN SELECT h.slot FROM howdah.history_slot h
+                 WHERE h.slot <> v_slot AND h.left_at + v_longest < v_now AND (v_groups IS NULL OR h.clean_for = v_groups)
+                   AND NOT howdah.is_empty_slot(h.slot) ORDER BY h.left_at FOR UPDATE SKIP LOCKED LOOP
+    PERFORM howdah.carry_history(v_next, v_slot);
+    IF howdah.truncate_slot((SELECT array_agg(t || '_' || v_next) FROM unnest(howdah.history_tables()) t)) THEN
+      RETURN format('truncated history slot %s', v_next);
+    END IF;
+  END LOOP;
+  v_next := (v_slot + 1) % 4;
+  -- The ring never turns fast, not even if nothing is to be kept: a busy fleet would keep it turning.
+  IF v_since + greatest(v_longest / 2, interval '10 seconds') >= v_now OR howdah.is_empty_slot(v_slot) OR NOT howdah.is_empty_slot(v_next) THEN
+    RETURN NULL;
+  END IF;
+  UPDATE howdah.ring r SET slot = v_next, since = v_now WHERE r.name = 'history';
+  UPDATE howdah.history_slot h SET left_at = v_now WHERE h.slot = v_slot;
+  UPDATE howdah.history_slot h
+     SET since = v_now, left_at = NULL, page = NULL, pass_at = '-infinity', pass_for = NULL, remains = true, clean_for = NULL
+   WHERE h.slot = v_next;
   RETURN format('turned history to slot %s', v_next);
 END $$;
 -- howdah.rotate_jobs() -> text
--- Turns the ring of howdah.job: four times in each retention the id sequence moves on to the next partition,
--- if that is empty. A partition that was left is truncated one retention after its last job had ended. The few jobs
--- that live longer (scheduled far ahead, dead) are moved to job_kept first; while there are more than 10,000 of
--- them the partition waits. Returns what it did, or NULL. Internal to rotate.
+-- Turns the ring of howdah.job: four times in the longest retention the id sequence moves on to the next partition,
+-- if that is empty, but not within 15 minutes: there are a million turns in the sequence. A partition that was left is
+-- truncated one retention after its last job had ended. The few jobs that live longer (scheduled far ahead, dead) are
+-- moved to job_kept first; while there are more than 10,000 of them the partition waits, and so it does for jobs that
+-- are to be archived, held or called about. Returns what it did, or NULL. Internal to rotate.
 -- Writes: ring, block_seq, idle_job_slot, job_kept. Locks: see truncate_slot.
 CREATE OR REPLACE FUNCTION howdah.rotate_jobs() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_retention interval := (SELECT c.history_retention FROM howdah.config c);
+  v_retention interval := howdah.longest_retention();
   v_block     bigint := (SELECT s.last_value FROM howdah.block_seq s);
   v_current   integer := (v_block >> 26) & 7;
   v_since     timestamptz;
   v_idle      timestamptz;
+  v_look      timestamptz;
   v_live      bigint;
   v_slot      integer;
 BEGIN
@@ -911,13 +1713,16 @@ BEGIN
     END IF;
     CONTINUE WHEN v_live > 10000;
     INSERT INTO howdah.idle_job_slot (slot, idle_since) VALUES (v_slot, howdah.now()) ON CONFLICT DO NOTHING;
-    SELECT i.idle_since INTO v_idle FROM howdah.idle_job_slot i WHERE i.slot = v_slot;
-    IF v_idle + v_retention < howdah.now() AND howdah.truncate_slot(ARRAY['job_' || v_slot], v_slot) THEN
+    SELECT i.idle_since, coalesce(i.look_at, '-infinity') INTO v_idle, v_look FROM howdah.idle_job_slot i WHERE i.slot = v_slot;
+    CONTINUE WHEN v_idle + v_retention >= howdah.now() OR v_look > howdah.now();
+    IF howdah.awaits_removal(v_slot) THEN
+      UPDATE howdah.idle_job_slot i SET look_at = howdah.now() + interval '5 minutes' WHERE i.slot = v_slot;
+    ELSIF howdah.truncate_slot(ARRAY['job_' || v_slot], v_slot) THEN
       DELETE FROM howdah.idle_job_slot i WHERE i.slot = v_slot;
       RETURN format('truncated job_%s', v_slot);
     END IF;
   END LOOP;
-  IF v_since + v_retention / 4 < howdah.now() AND pg_relation_size(format('howdah.job_%s', v_current)::regclass) > 0
+  IF v_since + greatest(v_retention / 4, interval '15 minutes') < howdah.now() AND pg_relation_size(format('howdah.job_%s', v_current)::regclass) > 0
      AND pg_relation_size(format('howdah.job_%s', (v_current + 1) & 7)::regclass) = 0 THEN
     PERFORM setval('howdah.block_seq', ((v_block >> 26) + 1) << 26);
     UPDATE howdah.ring r SET slot = (v_current + 1) & 7, since = howdah.now() WHERE r.name = 'job';
@@ -992,7 +1797,8 @@ $$;
 -- held, and looks again under its own lock before it truncates. Truncating needs no vacuum and no horizon, so
 -- a long transaction elsewhere cannot keep the dead rows.
 --   tables    names of partitions in this schema
---   job_slot  NULL: the tables must be empty; else the partition of howdah.job, in which no job may be live
+--   job_slot  NULL: the tables must be empty, but for those of history; else the partition of howdah.job, in which no
+--             job may be live
 -- Returns whether it was done. Locks: access exclusive on the tables, taken only if free. Internal to rotate.
 CREATE OR REPLACE FUNCTION howdah.truncate_slot(tables text[], job_slot integer DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1008,7 +1814,7 @@ BEGIN
     RETURN false;
   END IF;
   FOREACH v_table IN ARRAY truncate_slot.tables LOOP
-    IF truncate_slot.job_slot IS NULL AND v_table !~ '^(receipt|failure)_' THEN
+    IF truncate_slot.job_slot IS NULL AND regexp_replace(v_table, '_[0-9]$', '') <> ALL (howdah.history_tables()) THEN
       EXECUTE format('SELECT EXISTS (SELECT FROM howdah.%I)', v_table) INTO v_live;
       IF v_live THEN
         RETURN false;
@@ -1109,6 +1915,45 @@ BEGIN
     pause_reason = pause_queue.reason WHERE q.name = pause_queue.queue;
   RETURN v_was IS NULL;
 END $$;
+-- howdah.purge(state, older_than, queue, most) -> integer
+-- Removes jobs that have ended before their retention is over, now: in the caller's transaction. What a queue wishes
+-- for removal holds here too: it archives, and its before_removal is called; only 'hold' does not hold it up.
+--   state       completed, cancelled, expired or dead
+--   older_than  how long ago they must have ended; '0' is all of them
+--   queue       NULL: any
+--   most        1 to 10000; jobs that were reported together go together, so there may be up to 499 more
+-- Returns how many were removed. Call it again until that is 0.
+-- Writes: receipt or dead, job, archive, and the history tables. Locks: rows of receipt and dead, skipping what others have.
+-- Errors: HD001 unknown queue, HD002 invalid argument, what before_removal raises.
+-- Cost: reads receipts until it has found `most`; dead jobs by an index.
+CREATE OR REPLACE FUNCTION howdah.purge(state text, older_than interval, queue text DEFAULT NULL, most integer DEFAULT 1000) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_outcome integer := array_position('{completed,cancelled,expired,dead}'::text[], purge.state);
+  v_removed integer := 0;
+  k         record;
+  p         record;
+BEGIN
+  IF v_outcome IS NULL THEN
+    RAISE EXCEPTION 'state must be completed, cancelled, expired or dead, not %', coalesce(quote_literal(left(purge.state, 100)), 'NULL')
+      USING ERRCODE = 'HD002', COLUMN = 'state', HINT = 'Cancel what has not ended.';
+  ELSIF purge.older_than IS NULL OR purge.older_than NOT BETWEEN '0' AND '1000 years' THEN
+    RAISE EXCEPTION 'older_than must be 0 to 1000 years, not %', coalesce(purge.older_than::text, 'NULL')
+      USING ERRCODE = 'HD002', COLUMN = 'older_than';
+  ELSIF purge.most IS NULL OR purge.most NOT BETWEEN 1 AND 10000 THEN
+    RAISE EXCEPTION 'most must be 1 to 10000, not %', coalesce(purge.most::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'most';
+  ELSIF purge.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = purge.queue) THEN
+    PERFORM howdah.unknown_queue(purge.queue);
+  END IF;
+  FOR k IN SELECT array_agg(q.id) AS queue_ids, array_agg(v_outcome::smallint) AS outcomes, array_agg(howdah.now() - purge.older_than) AS cuts
+             FROM howdah.queue q WHERE purge.queue IS NULL OR q.name = purge.queue HAVING count(*) > 0 LOOP
+    FOR p IN SELECT * FROM howdah.pick_ended(k.queue_ids, k.outcomes, k.cuts, purge.most) LOOP
+      v_removed := v_removed + howdah.remove_jobs(p.queue_id, p.slot, p.tids, p.dead_ids);
+    END LOOP;
+  END LOOP;
+  RETURN v_removed;
+END $$;
 -- howdah.resume_queue(queue) -> boolean
 -- Lets claims from a paused queue go on, and wakes its workers. Returns whether it was paused.
 -- Writes: queue. Errors: HD001 unknown queue.
@@ -1130,7 +1975,8 @@ END $$;
 -- Runs a job again, or sooner. A dead one starts over with all its attempts; one that is scheduled (a retry
 -- too) is due at once. Returns 'ready'; or the state that it is in, if nothing was changed; or NULL, if
 -- there is no such job.
--- Writes: dead or deferred, and ticket. Errors: none.
+-- A dead job that had a unique key as long as it lived takes it again.
+-- Writes: dead or deferred, and ticket; unique_key. Errors: HD003 another job has the unique key now.
 CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -1139,6 +1985,7 @@ DECLARE
 BEGIN
   DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id;
   IF FOUND THEN
+    PERFORM howdah.take_key_again(retry.job_id);
     PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[0]::smallint[]);
     RETURN 'ready';
   END IF;
@@ -1152,6 +1999,44 @@ BEGIN
   END IF;
   RETURN howdah.state(retry.job_id);
 END $$;
+-- howdah.set_config(settings) -> jsonb
+-- Changes settings of the whole installation, columns of howdah.config by their names, all or none:
+--   history_retention    how long what has ended is kept; 1 day
+--   completed_retention, cancelled_retention, expired_retention   by outcome; null: as history_retention
+--   dead_retention       how long dead jobs are kept; 30 days
+--   archive_retention    how long what was archived is kept; null: for ever
+-- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
+-- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.
+-- Writes: config. Locks: its row. Errors: HD002, naming the setting.
+CREATE OR REPLACE FUNCTION howdah.set_config(settings jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  s      record;
+  v_type text;
+BEGIN
+  IF set_config.settings IS NULL OR jsonb_typeof(set_config.settings) <> 'object' THEN
+    RAISE EXCEPTION 'settings must be a JSON object' USING ERRCODE = 'HD002', COLUMN = 'settings';
+  END IF;
+  FOR s IN SELECT key, value, value #>> '{}' AS text FROM jsonb_each(set_config.settings) LOOP
+    SELECT format_type(a.atttypid, a.atttypmod) INTO v_type FROM pg_attribute a
+     WHERE a.attrelid = 'howdah.config'::regclass AND a.attname = s.key AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'one';
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'there is no setting %', quote_literal(left(s.key, 100)) USING ERRCODE = 'HD002', COLUMN = left(s.key, 63),
+        HINT = (SELECT format('There are: %s.', string_agg(j.key, ', ' ORDER BY j.key)) FROM howdah.config c, jsonb_each(to_jsonb(c) - 'one') j);
+    END IF;
+    BEGIN
+      IF v_type = 'interval' AND jsonb_typeof(s.value) NOT IN ('string', 'null') THEN
+        RAISE invalid_datetime_format;
+      END IF;
+      EXECUTE format('UPDATE howdah.config SET %I = $1::%s', s.key, v_type) USING s.text;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+      RAISE EXCEPTION '% must be %, not %', s.key, CASE v_type WHEN 'interval' THEN 'a length of time from 0 to 1000 years' ELSE 'valid' END,
+        left(s.value::text, 100) USING ERRCODE = 'HD002', COLUMN = s.key, HINT = CASE v_type WHEN 'interval' THEN 'Like "7 days", "12 hours" or "0".' END;
+    END;
+  END LOOP;
+  RETURN (SELECT to_jsonb(c) - 'one' FROM howdah.config c);
+END $$;
 -- howdah.state(job_id) -> text
 -- Where a job is in its life: scheduled, ready, running, completed, cancelled, expired or dead. NULL: there is no
 -- such job, or it ended longer ago than history is kept. Reads: howdah.jobs. Errors: none.
@@ -1159,6 +2044,26 @@ CREATE OR REPLACE FUNCTION howdah.state(job_id bigint) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
   RETURN (SELECT j.state FROM howdah.jobs j WHERE j.id = state.job_id);
+END $$;
+-- howdah.take_key_again(job_id) -> void
+-- Gives a dead job that is to run again the unique key that it had while it lived, if it had one. Internal.
+-- Writes: unique_key. Locks: waits for another transaction that takes the same key. Errors: HD003 another job has it.
+CREATE OR REPLACE FUNCTION howdah.take_key_again(job_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  j        howdah.job;
+  v_holder bigint;
+BEGIN
+  SELECT * INTO j FROM howdah.find_job(take_key_again.job_id);
+  IF j.options -> 'unique' ->> 'scope' IS DISTINCT FROM 'live' THEN
+    RETURN;
+  END IF;
+  INSERT INTO howdah.unique_key (kind, key, job_id, scope) VALUES (j.kind, j.options -> 'unique' ->> 'key', j.id, 'live') ON CONFLICT DO NOTHING;
+  SELECT u.job_id INTO v_holder FROM howdah.unique_key u WHERE u.kind = j.kind AND u.key = j.options -> 'unique' ->> 'key';
+  IF v_holder <> j.id THEN
+    PERFORM howdah.key_held(j.kind, v_holder);
+  END IF;
 END $$;
 -- howdah.take_waiting(job_id) -> (queue_id, priority, kind, attempt)
 -- Takes one job out of the ticket or deferred row that it waits in; the rest of the run stays. No row: it
@@ -1195,13 +2100,541 @@ BEGIN
   END IF;
   RETURN QUERY SELECT t.queue_id, t.priority, t.kind, t.attempt;
 END $$;
+-- howdah.wait_for(job_ids, ttl_ms) -> (job_id, state, result, reason)
+-- Says that somebody waits for jobs, and which of them have ended: completed with its result, cancelled, expired, or dead
+-- with its reason. A job that does not exist (any more) is returned with the state NULL.
+-- How to wait: LISTEN on the channel howdah.ended, whose messages are lists of ids; call this outside of a transaction;
+-- then again at each message and every second, since a job that ends in the same moment may not see the caller.
+--   ttl_ms  for how long the caller is believed to wait if it does not call again; 1000 to 3600000
+-- Writes: waiter, for jobs that have not ended. Errors: HD002 invalid argument.
+-- Cost: one row for each job that is waited for. Nothing for the others.
+CREATE OR REPLACE FUNCTION howdah.wait_for(job_ids bigint[], ttl_ms integer DEFAULT 30000)
+RETURNS TABLE (job_id bigint, state text, result jsonb, reason text) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now  timestamptz := howdah.now();
+  v_ttl  interval := make_interval(secs => wait_for.ttl_ms / 1000.0);
+  v_over bigint[] := '{}';
+BEGIN
+  IF wait_for.job_ids IS NULL OR cardinality(wait_for.job_ids) > 100000 THEN
+    PERFORM howdah.option_refused('job_ids', 'must be at most 100000 ids');
+  END IF;
+  IF wait_for.ttl_ms IS NULL OR wait_for.ttl_ms NOT BETWEEN 1000 AND 3600000 THEN
+    PERFORM howdah.option_refused('ttl_ms', 'must be 1000 to 3600000, not ' || coalesce(wait_for.ttl_ms::text, 'NULL'));
+  END IF;
+  FOR job_id, state, result, reason IN
+    SELECT i.id, j.state, j.result, j.reason
+      FROM (SELECT DISTINCT u.id FROM unnest(wait_for.job_ids) u(id) WHERE u.id IS NOT NULL) i LEFT JOIN LATERAL (
+        SELECT v.state, v.result, v.reason FROM howdah.jobs v WHERE v.id = i.id) j ON true
+     WHERE j.state IS NULL OR j.state NOT IN ('scheduled', 'blocked', 'ready', 'running')
+  LOOP
+    v_over := v_over || job_id;
+    RETURN NEXT;
+  END LOOP;
+  DELETE FROM howdah.waiter w WHERE w.job_id = ANY (v_over);
+  INSERT INTO howdah.waiter (job_id, expires_at)
+  SELECT i.id, v_now + v_ttl FROM (SELECT DISTINCT u.id FROM unnest(wait_for.job_ids) u(id)) i
+   WHERE i.id IS NOT NULL AND i.id <> ALL (v_over)
+     AND NOT EXISTS (SELECT FROM howdah.waiter w WHERE w.job_id = i.id AND w.expires_at > v_now + v_ttl / 2) ORDER BY i.id
+  ON CONFLICT (job_id) DO UPDATE SET expires_at = greatest(waiter.expires_at, excluded.expires_at);
+END $$;
+-- howdah.check_removal() -> trigger
+-- Refuses a before_removal that names no function, however the queue's row is written.
+-- Errors: HD002.
+CREATE OR REPLACE FUNCTION howdah.check_removal() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM howdah.removal_function(NEW.before_removal);
+  RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER check_removal BEFORE INSERT OR UPDATE OF before_removal ON howdah.queue
+  FOR EACH ROW WHEN (NEW.before_removal IS NOT NULL) EXECUTE FUNCTION howdah.check_removal();
+-- howdah.erase_jobs(job_ids) -> void
+-- Deletes the rows of jobs that are over, and all that is kept of their attempts, but for their receipts. Internal.
+-- Writes: job, job_kept, and the history tables. Cost: some index probes for each job and table.
+CREATE OR REPLACE FUNCTION howdah.erase_jobs(job_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_table text;
+  v_part  bigint;
+BEGIN
+  FOREACH v_table IN ARRAY howdah.history_tables() LOOP
+    IF v_table <> 'receipt' THEN
+      EXECUTE format('DELETE FROM howdah.%I h WHERE h.job_id = ANY ($1)', v_table) USING erase_jobs.job_ids;
+    END IF;
+  END LOOP;
+  FOR v_part IN SELECT DISTINCT (u.id >> 33) & 7 FROM unnest(erase_jobs.job_ids) u(id) LOOP
+    DELETE FROM howdah.job j WHERE ((j.id >> 33) & 7) = v_part AND j.id = ANY (erase_jobs.job_ids);
+  END LOOP;
+  DELETE FROM howdah.job_kept k WHERE k.id = ANY (erase_jobs.job_ids);
+END $$;
+-- howdah.failures_of(job_id) -> jsonb
+-- The failed attempts of a job that are still kept, as an array in their order; NULL if there are none. Internal.
+CREATE OR REPLACE FUNCTION howdah.failures_of(job_id bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+  RETURN (SELECT jsonb_agg(jsonb_build_object('attempt', f.attempt, 'at', f.at, 'error_kind', f.error_kind, 'message', f.message,
+                                              'causes', f.causes, 'run_ms', f.run_ms, 'worker_id', f.worker_id) ORDER BY f.attempt, f.at)
+            FROM howdah.failure f WHERE f.job_id = failures_of.job_id);
+END $$;
+-- howdah.history_tables() -> text[]
+-- The tables whose rows lie in the four slots of the history ring: howdah.receipt, and those that have a row or several
+-- for a job, by job_id. Whoever adds one adds its name here, and it is rotated, carried and pruned with the others.
+-- Internal.
+CREATE OR REPLACE FUNCTION howdah.history_tables() RETURNS text[]
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT '{receipt,failure,result}'::text[]
+$$;
+-- howdah.is_written(slot) -> boolean
+-- Whether a transaction that is open may have written to the receipts of a slot: what it has written would be seen by
+-- nobody yet. Internal to prune_history. Locks: the partition, shared, taken only if free.
+CREATE OR REPLACE FUNCTION howdah.is_written(slot integer) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  EXECUTE format('LOCK TABLE howdah.receipt_%s IN SHARE MODE NOWAIT', is_written.slot);
+  RETURN false;
+EXCEPTION WHEN lock_not_available THEN
+  RETURN true;
+END $$;
+-- howdah.leaving_jobs(slot, tids, dead_ids) -> setof archive
+-- What is known of jobs that are about to be removed: those of receipts in a slot, and dead ones. Internal.
+-- Cost: looks for each job and its failures by id.
+CREATE OR REPLACE FUNCTION howdah.leaving_jobs(slot integer, tids tid[], dead_ids bigint[]) RETURNS SETOF howdah.archive
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now timestamptz := howdah.now();
+BEGIN
+  RETURN QUERY
+    SELECT j.id, q.name::text, j.kind::text, e.state, e.attempt, j.max_attempts, j.priority, j.enqueued_at, e.claimed_at, e.ended_at,
+           e.run_ms, e.worker, e.reason, j.payload, j.options,
+           (SELECT s.result FROM howdah.result s WHERE s.job_id = j.id LIMIT 1), howdah.failures_of(j.id), v_now
+      FROM (
+        SELECT u.first_id + g AS id, CASE c.outcome WHEN 1 THEN 'completed' WHEN 2 THEN 'cancelled' ELSE 'expired' END AS state, u.attempt,
+               c.claimed_at, c.at AS ended_at, c.run_ms[(u.before + g + 1)::integer] AS run_ms, coalesce(w.name, c.worker_id::text) AS worker,
+               NULL::text AS reason
+          FROM howdah.receipt c
+          LEFT JOIN howdah.worker w ON w.id = c.worker_id
+          CROSS JOIN LATERAL (
+            SELECT v.first_id, v.jobs, v.attempt,
+                   coalesce(sum(v.jobs) OVER (ORDER BY v.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+              FROM unnest(c.first_ids, c.counts, c.attempts) WITH ORDINALITY v(first_id, jobs, attempt, n)) u
+          CROSS JOIN LATERAL generate_series(0, u.jobs - 1) g
+         WHERE c.slot = leaving_jobs.slot AND c.ctid = ANY (leaving_jobs.tids)
+        UNION ALL
+        SELECT d.job_id, 'dead', d.attempt, NULL, d.died_at, NULL, NULL, d.reason
+          FROM howdah.dead d WHERE d.job_id = ANY (leaving_jobs.dead_ids)) e
+      CROSS JOIN LATERAL howdah.find_job(e.id) j
+      JOIN howdah.queue q ON q.id = j.queue_id;
+END $$;
+-- howdah.longest_retention() -> interval
+-- After which partitions of history and of jobs are truncated: the longest of any queue and outcome. Dead jobs have a
+-- room of their own, and do not count. Internal.
+CREATE OR REPLACE FUNCTION howdah.longest_retention() RETURNS interval
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce((SELECT max(r.retention) FROM howdah.retentions() r WHERE r.outcome < 4), c.history_retention) FROM howdah.config c
+$$;
+-- howdah.may_remain(slot, first_page, next_page) -> boolean
+-- Whether there are receipts in some pages of a slot that are to go by rows, now or later. Internal to prune_history.
+CREATE OR REPLACE FUNCTION howdah.may_remain(slot integer, first_page bigint, next_page bigint) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_remains boolean;
+BEGIN
+  EXECUTE format('
+    SELECT EXISTS (SELECT FROM howdah.receipt_%s e JOIN howdah.retentions() k ON k.queue_id = e.queue_id AND k.outcome = e.outcome
+                    WHERE k.by_rows AND e.ctid >= $1 AND e.ctid < $2)', may_remain.slot) INTO v_remains
+    USING format('(%s,0)', may_remain.first_page)::tid, format('(%s,0)', may_remain.next_page)::tid;
+  RETURN v_remains;
+END $$;
+-- howdah.must_ask() -> integer[]
+-- The queues whose jobs never go by truncation: they are archived, held, or called about. Internal.
+CREATE OR REPLACE FUNCTION howdah.must_ask() RETURNS integer[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(array_agg(q.id), '{}') FROM howdah.queue q WHERE q.on_removal <> 'delete' OR q.before_removal IS NOT NULL
+$$;
+-- howdah.pick_ended(queue_ids, outcomes, cuts, most) -> (queue_id, slot, tids, dead_ids)
+-- Locks what ended before the cut of each queue and outcome (1 completed, 2 cancelled, 3 expired, 4 dead), wherever it
+-- is, until it is `most` jobs or more: receipts by slot and ctid, dead jobs by their ids. Internal.
+-- Locks: rows of receipt and dead, skipping what others have. Cost: reads receipts until it has found enough.
+CREATE OR REPLACE FUNCTION howdah.pick_ended(queue_ids integer[], outcomes smallint[], cuts timestamptz[], most integer)
+RETURNS TABLE (queue_id integer, slot integer, tids tid[], dead_ids bigint[]) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_left bigint := pick_ended.most;
+  v_jobs bigint;
+  k      record;
+  p      record;
+BEGIN
+  FOR slot IN SELECT h.slot FROM howdah.history_slot h ORDER BY h.since, h.slot LOOP
+    EXIT WHEN v_left <= 0;
+    FOR p IN SELECT * FROM howdah.pick_receipts(slot, 0, pg_relation_size(format('howdah.receipt_%s', slot)::regclass)
+                / current_setting('block_size')::bigint, pick_ended.queue_ids, pick_ended.outcomes, pick_ended.cuts, v_left::integer) LOOP
+      v_left := v_left - p.jobs;
+      queue_id := p.queue_id;
+      tids := p.tids;
+      dead_ids := '{}';
+      RETURN NEXT;
+    END LOOP;
+  END LOOP;
+  slot := NULL;
+  tids := '{}';
+  FOR k IN SELECT u.queue_id, u.cut FROM unnest(pick_ended.queue_ids, pick_ended.outcomes, pick_ended.cuts) u(queue_id, outcome, cut)
+            WHERE u.outcome = 4 LOOP
+    EXIT WHEN v_left <= 0;
+    queue_id := k.queue_id;
+    dead_ids := ARRAY(SELECT d.job_id FROM howdah.dead d WHERE d.queue_id = k.queue_id AND d.died_at < k.cut
+                       ORDER BY d.died_at LIMIT v_left FOR UPDATE SKIP LOCKED);
+    v_left := v_left - cardinality(dead_ids);
+    IF dead_ids <> '{}' THEN
+      RETURN NEXT;
+    END IF;
+  END LOOP;
+END $$;
+-- howdah.pick_receipts(slot, first_page, pages, queue_ids, outcomes, cuts, most) -> (queue_id, tids, jobs, last_page)
+-- Locks receipts in some pages of a slot, of the given queues and outcomes, that ended before the cut of each, until
+-- they stand for `most` jobs or more. A row for each queue. last_page: where the last one that was picked lies.
+-- A receipt goes as a whole, so these may be up to 499 jobs more. Internal.
+-- Locks: rows of receipt, skipping what others have. Cost: reads the pages in their order, nothing else.
+CREATE OR REPLACE FUNCTION howdah.pick_receipts(slot integer, first_page bigint, pages bigint, queue_ids integer[], outcomes smallint[],
+  cuts timestamptz[], most integer)
+RETURNS TABLE (queue_id integer, tids tid[], jobs bigint, last_page bigint) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  r         record;
+  v_tids    tid[] := '{}';
+  v_queues  integer[] := '{}';
+  v_counts  bigint[] := '{}';
+  v_jobs    bigint := 0;
+  v_last    bigint;
+BEGIN
+  FOR r IN EXECUTE format('
+    SELECT e.ctid AS tid, e.queue_id, (SELECT sum(c) FROM unnest(e.counts) c) AS jobs
+      FROM howdah.receipt_%s e JOIN unnest($1, $2, $3) k(queue_id, outcome, cut) ON k.queue_id = e.queue_id AND k.outcome = e.outcome
+     WHERE e.ctid >= $4 AND e.ctid < $5 AND e.at < k.cut FOR UPDATE OF e SKIP LOCKED', pick_receipts.slot)
+    USING pick_receipts.queue_ids, pick_receipts.outcomes, pick_receipts.cuts,
+          format('(%s,0)', pick_receipts.first_page)::tid, format('(%s,0)', pick_receipts.first_page + pick_receipts.pages)::tid
+  LOOP
+    v_tids := v_tids || r.tid;
+    v_queues := v_queues || r.queue_id;
+    v_counts := v_counts || r.jobs;
+    v_jobs := v_jobs + r.jobs;
+    IF v_jobs >= pick_receipts.most THEN
+      v_last := (r.tid::text::point)[0];
+      EXIT;
+    END IF;
+  END LOOP;
+  RETURN QUERY SELECT u.queue_id, array_agg(u.tid), sum(u.jobs)::bigint, v_last
+                 FROM unnest(v_queues, v_tids, v_counts) u(queue_id, tid, jobs) GROUP BY u.queue_id;
+END $$;
+-- howdah.prune_archive(most) -> text
+-- Deletes what was archived longer ago than config.archive_retention, at most `most` rows. Returns what it did, or NULL.
+-- Internal to prune. Writes: archive. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.prune_archive(most integer) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_cut  timestamptz := (SELECT howdah.now() - c.archive_retention FROM howdah.config c);
+  v_rows bigint;
+BEGIN
+  DELETE FROM howdah.archive a WHERE a.ctid = ANY (ARRAY(
+    SELECT o.ctid FROM howdah.archive o WHERE o.archived_at < v_cut ORDER BY o.archived_at LIMIT prune_archive.most FOR UPDATE SKIP LOCKED));
+  GET DIAGNOSTICS v_rows = ROW_COUNT;
+  RETURN CASE WHEN v_rows > 0 THEN format('pruned %s archived jobs', v_rows) END;
+END $$;
+-- howdah.prune_dead(most) -> (removed, failed)
+-- Removes dead jobs that have outlived their retention, at most `most`.
+--   failed  the queues whose jobs could not be removed
+-- Internal to prune. Writes: see try_removal. Locks: rows of dead, skipping what others have. Errors: none.
+-- Cost: one index probe for each queue, while there are dead jobs.
+CREATE OR REPLACE FUNCTION howdah.prune_dead(most integer, OUT removed integer, OUT failed text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now     timestamptz := howdah.now();
+  v_ids     bigint[];
+  v_removed integer;
+  q         record;
+BEGIN
+  removed := 0;
+  FOR q IN SELECT r.queue_id, v_now - r.retention AS cut FROM howdah.retentions() r
+            WHERE r.outcome = 4 AND NOT r.held AND EXISTS (SELECT FROM howdah.dead)
+              AND EXISTS (SELECT FROM howdah.dead d WHERE d.queue_id = r.queue_id AND d.died_at < v_now - r.retention)
+              AND NOT EXISTS (SELECT FROM howdah.removal_failure f WHERE f.queue_id = r.queue_id AND f.retry_at > v_now) LOOP
+    v_ids := ARRAY(SELECT d.job_id FROM howdah.dead d WHERE d.queue_id = q.queue_id AND d.died_at < q.cut
+                    ORDER BY d.died_at LIMIT prune_dead.most - removed FOR UPDATE SKIP LOCKED);
+    v_removed := howdah.try_removal(q.queue_id, NULL, '{}', v_ids);
+    removed := removed + coalesce(v_removed, 0);
+    IF v_removed IS NULL THEN
+      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', u.name, f.message) FROM howdah.removal_failure f, howdah.queue u
+                                          WHERE f.queue_id = q.queue_id AND u.id = q.queue_id));
+    END IF;
+    EXIT WHEN removed >= prune_dead.most;
+  END LOOP;
+END $$;
+-- howdah.prune_history(most) -> text
+-- Removes by rows what ended and is not kept for as long as its partition: about `most` jobs. Walks over the receipts
+-- of one slot after the other, some pages at a time, and remembers where it was. No index serves it, since every
+-- completion would pay for that; and when no retention is shorter than the longest, and no queue asks for more than
+-- deletion, it does nothing. A walk begins an eighth of the shortest retention after the last one began (10 seconds at
+-- least, 10 minutes at most), or when settings have changed; slots too young for anything to be over, and those that
+-- were left and found clean, are passed by.
+-- Returns what it did, or NULL; what begins with `could not` is for a person to see. Internal to prune.
+-- Writes: history_slot, and see try_removal. Locks: rows of history_slot, skipping what another has. Errors: none.
+-- Cost: reads at most 4,000 pages of receipts (32 MB, 170,000 receipts).
+CREATE OR REPLACE FUNCTION howdah.prune_history(most integer DEFAULT 1000) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_now      timestamptz := howdah.now();
+  -- What is held goes when an application says so: looking whether it has can wait.
+  v_shortest interval := (SELECT min(CASE WHEN r.held THEN greatest(r.retention, interval '1 day') ELSE r.retention END)
+                            FROM howdah.retentions() r WHERE r.by_rows AND r.outcome < 4);
+  v_groups   bigint := howdah.pruned_groups();
+  v_budget   integer := 4000;
+  v_pages    bigint;
+  v_removed  integer := 0;
+  v_failed   text;
+  s          howdah.history_slot;
+  p          record;
+BEGIN
+  FOR s IN SELECT * FROM howdah.history_slot h
+            WHERE v_shortest IS NOT NULL AND h.clean_for IS DISTINCT FROM v_groups AND h.since < v_now - v_shortest
+              AND (h.page IS NOT NULL OR h.pass_for IS DISTINCT FROM v_groups
+                OR h.pass_at <= v_now - greatest(least(v_shortest / 8, interval '10 minutes'), interval '10 seconds'))
+            ORDER BY h.page IS NULL, h.pass_at FOR UPDATE SKIP LOCKED LOOP
+    v_pages := pg_relation_size(format('howdah.receipt_%s', s.slot)::regclass) / current_setting('block_size')::bigint;
+    IF s.page IS NULL THEN
+      s.page := 0;
+      s.pass_at := v_now;
+      s.pass_for := v_groups;
+      s.remains := s.left_at IS NULL OR howdah.is_written(s.slot);
+    END IF;
+    WHILE s.page < v_pages AND v_budget > 0 AND v_removed = 0 AND v_failed IS NULL LOOP
+      SELECT * INTO p FROM howdah.prune_pages(s.slot, s.page, 250, prune_history.most);
+      IF NOT s.remains THEN
+        s.remains := howdah.may_remain(s.slot, s.page, p.next_page);
+      END IF;
+      s.page := p.next_page;
+      v_removed := p.removed;
+      v_failed := p.failed;
+      v_budget := v_budget - 250;
+    END LOOP;
+    IF s.page >= v_pages THEN
+      s.page := NULL;
+      s.clean_for := CASE WHEN NOT s.remains AND s.pass_for = v_groups THEN v_groups END;
+    END IF;
+    UPDATE howdah.history_slot h SET page = s.page, pass_at = s.pass_at, pass_for = s.pass_for, remains = s.remains, clean_for = s.clean_for
+     WHERE h.slot = s.slot;
+    EXIT WHEN v_budget <= 0 OR v_removed > 0 OR v_failed IS NOT NULL;
+  END LOOP;
+  IF v_failed IS NOT NULL THEN
+    RETURN format('could not remove jobs of %s', v_failed);
+  ELSIF v_removed > 0 THEN
+    RETURN format('pruned %s jobs', v_removed);
+  END IF;
+  RETURN NULL;
+END $$;
+-- howdah.prune_pages(slot, first_page, pages, most) -> (removed, next_page, failed)
+-- One step of the walk over the receipts of a slot: removes what is over in some pages, about `most` jobs.
+--   next_page  where to go on: after these pages, or among them if there may be more
+--   failed     the queues whose jobs could not be removed
+-- Internal to prune_history. Writes: see try_removal. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.prune_pages(slot integer, first_page bigint, pages bigint, most integer,
+  OUT removed integer, OUT next_page bigint, OUT failed text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_now      timestamptz := howdah.now();
+  v_queues   integer[];
+  v_outcomes smallint[];
+  v_cuts     timestamptz[];
+  v_removed  integer;
+  p          record;
+BEGIN
+  removed := 0;
+  next_page := prune_pages.first_page + prune_pages.pages;
+  -- Not in its first seconds: its worker, and who waits for it, may still look for how it ended.
+  SELECT array_agg(r.queue_id), array_agg(r.outcome), array_agg(v_now - greatest(r.retention, interval '10 seconds'))
+    INTO v_queues, v_outcomes, v_cuts
+    FROM howdah.retentions() r
+   WHERE r.by_rows AND NOT r.held AND r.outcome < 4
+     AND NOT EXISTS (SELECT FROM howdah.removal_failure f WHERE f.queue_id = r.queue_id AND f.retry_at > v_now);
+  FOR p IN SELECT * FROM howdah.pick_receipts(prune_pages.slot, prune_pages.first_page, prune_pages.pages, v_queues, v_outcomes, v_cuts,
+                                              prune_pages.most) LOOP
+    next_page := coalesce(p.last_page, next_page);
+    v_removed := howdah.try_removal(p.queue_id, prune_pages.slot, p.tids, '{}');
+    removed := removed + coalesce(v_removed, 0);
+    IF v_removed IS NULL THEN
+      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', q.name, f.message) FROM howdah.removal_failure f, howdah.queue q
+                                          WHERE f.queue_id = p.queue_id AND q.id = p.queue_id));
+    END IF;
+  END LOOP;
+END $$;
+-- howdah.pruned_groups() -> bigint
+-- A number that stands for the queues and outcomes that are removed by rows, and that is another one when settings or
+-- queues change; NULL if there are none. Internal.
+CREATE OR REPLACE FUNCTION howdah.pruned_groups() RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT hashtextextended(string_agg(concat_ws(':', r.queue_id, r.outcome, extract(epoch FROM r.retention), r.held), ' ' ORDER BY r.queue_id, r.outcome), 0)
+    FROM howdah.retentions() r WHERE r.by_rows AND r.outcome < 4
+$$;
+-- howdah.removal_function(name) -> text
+-- The function that a queue's before_removal names, as it is written in a statement: quoted, and with its schema.
+-- It takes one jsonb and is no aggregate, procedure or set. Internal.
+-- Errors: HD002 there is none.
+CREATE OR REPLACE FUNCTION howdah.removal_function(name text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_text text;
+BEGIN
+  BEGIN
+    IF cardinality(parse_ident(removal_function.name)) = 2 THEN
+      SELECT format('%I.%I', n.nspname, p.proname) INTO v_text
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+       WHERE p.oid = to_regprocedure(removal_function.name || '(jsonb)') AND p.prokind = 'f' AND NOT p.proretset;
+    END IF;
+  EXCEPTION WHEN syntax_error OR invalid_parameter_value OR invalid_name THEN
+    v_text := NULL;
+  END;
+  IF v_text IS NULL THEN
+    RAISE EXCEPTION 'before_removal must name a function of one jsonb, with its schema, not %', quote_literal(left(removal_function.name, 256))
+      USING ERRCODE = 'HD002', COLUMN = 'before_removal', HINT = 'CREATE FUNCTION app.on_removal(jobs jsonb) RETURNS void ..., and give ''app.on_removal''.';
+  END IF;
+  RETURN v_text;
+END $$;
+-- howdah.remove_held(most, queue) -> setof archive
+-- Removes what has reached the end of its retention in queues whose on_removal is 'hold', in the caller's transaction,
+-- and returns it: for an application that removes data of its own with its jobs, all or none. The queue's
+-- before_removal is called too.
+--   most   1 to 10000; jobs that were reported together go together, so there may be up to 499 more
+--   queue  NULL: any
+-- Call it again until it returns nothing. The keeper leaves these queues alone: nobody else removes their jobs, and
+-- the partitions that hold them grow while nobody calls.
+-- Writes: receipt, dead, job, and the history tables. Locks: rows of receipt and dead, skipping what others have.
+-- Errors: HD001 unknown queue, HD002 invalid argument, what before_removal raises. Cost: reads receipts until it has found `most`.
+CREATE OR REPLACE FUNCTION howdah.remove_held(most integer DEFAULT 1000, queue text DEFAULT NULL) RETURNS SETOF howdah.archive
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now   timestamptz := howdah.now();
+  v_left  integer := remove_held.most;
+  k       record;
+  p       record;
+BEGIN
+  IF v_left IS NULL OR v_left NOT BETWEEN 1 AND 10000 THEN
+    RAISE EXCEPTION 'most must be 1 to 10000, not %', coalesce(v_left::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'most';
+  END IF;
+  IF remove_held.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = remove_held.queue) THEN
+    PERFORM howdah.unknown_queue(remove_held.queue);
+  END IF;
+  FOR k IN SELECT array_agg(r.queue_id) AS queue_ids, array_agg(r.outcome) AS outcomes,
+                  array_agg(v_now - greatest(r.retention, interval '10 seconds')) AS cuts
+             FROM howdah.retentions() r JOIN howdah.queue q ON q.id = r.queue_id
+            WHERE r.held AND (remove_held.queue IS NULL OR q.name = remove_held.queue) HAVING count(*) > 0 LOOP
+    FOR p IN SELECT * FROM howdah.pick_ended(k.queue_ids, k.outcomes, k.cuts, v_left) LOOP
+      RETURN QUERY SELECT * FROM howdah.leaving_jobs(p.slot, p.tids, p.dead_ids);
+      PERFORM howdah.remove_jobs(p.queue_id, p.slot, p.tids, p.dead_ids);
+    END LOOP;
+  END LOOP;
+END $$;
+-- howdah.remove_jobs(queue_id, slot, tids, dead_ids) -> integer
+-- Removes jobs of one queue that have ended: those of receipts in a slot, and dead ones. The caller has locked the
+-- receipts and the dead rows. Before, in the same transaction, the queue's before_removal is called with them, some
+-- 16 MB of payload at a time, and they are written to howdah.archive, as the queue's settings say.
+-- The function gets a JSON array of objects with the columns of howdah.archive, and may raise to keep the jobs. It runs
+-- with the rights of whoever removes: the keeper's role, or the caller of purge or remove_held; so whoever may write
+-- howdah.queue decides what these run. Its search_path is pg_catalog, pg_temp, whoever calls, so that it means the same
+-- for all of them: it names its schemas, or has a SET search_path of its own. It should be quick: the keeper gives a
+-- batch of a thousand jobs 30 seconds.
+-- Returns how many jobs that were. Internal.
+-- Writes: receipt, dead, archive, and see erase_jobs. Errors: what before_removal raises.
+CREATE OR REPLACE FUNCTION howdah.remove_jobs(queue_id integer, slot integer, tids tid[], dead_ids bigint[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_queue howdah.queue;
+  v_call  text;
+  v_jobs  jsonb;
+  v_ids   bigint[];
+BEGIN
+  SELECT * INTO v_queue FROM howdah.queue q WHERE q.id = remove_jobs.queue_id;
+  IF v_queue.before_removal IS NOT NULL THEN
+    v_call := format('SELECT %s($1)', howdah.removal_function(v_queue.before_removal));
+    FOR v_jobs IN
+      SELECT jsonb_agg(to_jsonb(c) - 'part' - 'archived_at' ORDER BY c.id)
+        FROM (SELECT l.*, sum(pg_column_size(l.payload)) OVER (ORDER BY l.id) / 16777216 AS part
+                FROM howdah.leaving_jobs(remove_jobs.slot, remove_jobs.tids, remove_jobs.dead_ids) l) c
+       GROUP BY c.part ORDER BY c.part
+    LOOP
+      EXECUTE v_call USING v_jobs;
+    END LOOP;
+  END IF;
+  IF v_queue.on_removal = 'archive' THEN
+    INSERT INTO howdah.archive SELECT * FROM howdah.leaving_jobs(remove_jobs.slot, remove_jobs.tids, remove_jobs.dead_ids);
+  END IF;
+  SELECT array_agg(u.first_id + g) || remove_jobs.dead_ids INTO v_ids
+    FROM howdah.receipt r, unnest(r.first_ids, r.counts) u(first_id, jobs), generate_series(0, u.jobs - 1) g
+   WHERE r.slot = remove_jobs.slot AND r.ctid = ANY (remove_jobs.tids);
+  DELETE FROM howdah.receipt r WHERE r.slot = remove_jobs.slot AND r.ctid = ANY (remove_jobs.tids);
+  DELETE FROM howdah.dead d WHERE d.job_id = ANY (remove_jobs.dead_ids);
+  PERFORM howdah.erase_jobs(v_ids);
+  RETURN coalesce(cardinality(v_ids), 0);
+END $$;
+-- howdah.retentions() -> (queue_id, outcome, retention, by_rows, held)
+-- How long what has ended is kept: a row for each queue and outcome (1 completed, 2 cancelled, 3 expired, 4 dead).
+--   by_rows  whether it is removed by rows: dead jobs; what is archived, held or called about; and what is kept for
+--            shorter than the longest of outcomes 1 to 3 of all queues, after which partitions are truncated
+--   held     nothing goes until an application calls howdah.remove_held
+-- Internal; people look at the view howdah.retention. Cost: reads the settings of all queues.
+CREATE OR REPLACE FUNCTION howdah.retentions()
+RETURNS TABLE (queue_id integer, outcome smallint, retention interval, by_rows boolean, held boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT q.id, o.outcome, o.retention,
+         o.outcome = 4 OR q.on_removal <> 'delete' OR q.before_removal IS NOT NULL
+           OR o.retention < max(o.retention) FILTER (WHERE o.outcome < 4) OVER (),
+         q.on_removal = 'hold'
+    FROM howdah.queue q, howdah.config c, LATERAL (VALUES
+      (1::smallint, coalesce(q.completed_retention, c.completed_retention, c.history_retention)),
+      (2::smallint, coalesce(q.cancelled_retention, c.cancelled_retention, c.history_retention)),
+      (3::smallint, coalesce(q.expired_retention, c.expired_retention, c.history_retention)),
+      (4::smallint, coalesce(q.dead_retention, c.dead_retention))) o(outcome, retention)
+$$;
+-- howdah.try_removal(queue_id, slot, tids, dead_ids) -> integer
+-- As remove_jobs; but if that fails, nothing of it is done, the reason is kept in howdah.removal_failure, and the jobs
+-- of this queue are left alone for a while: half a minute at first, an hour at most. A statement's timeout counts
+-- as a failure too, or one queue's function could keep all others from being pruned.
+-- Returns how many jobs were removed; NULL if it failed. Internal to prune.
+-- Writes: removal_failure, and see remove_jobs. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.try_removal(queue_id integer, slot integer, tids tid[], dead_ids bigint[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_removed integer;
+  v_message text;
+BEGIN
+  BEGIN
+    v_removed := howdah.remove_jobs(try_removal.queue_id, try_removal.slot, try_removal.tids, try_removal.dead_ids);
+    DELETE FROM howdah.removal_failure f WHERE f.queue_id = try_removal.queue_id;
+    RETURN v_removed;
+  EXCEPTION WHEN query_canceled OR others THEN
+    v_message := format('%s (%s)', left(SQLERRM, 1000), SQLSTATE);
+  END;
+  INSERT INTO howdah.removal_failure AS f (queue_id, failures, failed_at, retry_at, message)
+    VALUES (try_removal.queue_id, 1, howdah.now(), howdah.now() + interval '30 seconds', v_message)
+    ON CONFLICT (queue_id) DO UPDATE SET failures = f.failures + 1, failed_at = excluded.failed_at, message = excluded.message,
+      retry_at = excluded.failed_at + least(interval '30 seconds' * power(2, least(f.failures, 10)), interval '1 hour');
+  RETURN NULL;
+END $$;
 -- howdah.bury(job_id, queue_id, kind, priority, attempt, reason) -> void
--- Puts a job into the dead-letter room. Internal. Writes: dead.
+-- Puts a job into the dead-letter room. Internal. Writes: dead, and see howdah.ended.
 CREATE OR REPLACE FUNCTION howdah.bury(job_id bigint, queue_id integer, kind text, priority integer, attempt integer, reason text)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO howdah.dead (job_id, queue_id, priority, attempt, kind, died_at, reason)
     VALUES (bury.job_id, bury.queue_id, bury.priority, bury.attempt, bury.kind, howdah.now(), left(bury.reason, 1000));
+  PERFORM howdah.ended(ARRAY[bury.job_id], '{1}');
 END $$;
 -- howdah.check_verdicts(job_ids, verdicts, delay_ms) -> void
 -- Refuses verdicts that do not exist, delays out of range, and a job named twice. Internal to howdah.fail.
@@ -1224,14 +2657,17 @@ BEGIN
     RAISE EXCEPTION 'job_ids must name each job once' USING ERRCODE = 'HD002', COLUMN = 'job_ids';
   END IF;
 END $$;
--- howdah.complete(lease_id, job_ids, run_ms) -> setof bigint
+-- howdah.complete(lease_id, job_ids, run_ms, result_jobs, results) -> setof bigint
 -- Completes jobs of a lease; job_ids NULL: all that are left in it.
---   run_ms  how long each of job_ids ran, in their order; may be NULL
+--   run_ms       how long each of job_ids ran, in their order; may be NULL
+--   result_jobs  which of them have something to keep for those who wait, and
+--   results      what that is, in the same order
 -- Returns the ids that were completed. An id that is missing was not this lease's any more: another worker
 -- has it, or it has ended, and nothing was changed. A caller that wants an error uses complete_in.
--- Writes: lease, receipt. Locks: the lease row until the commit, so that other jobs of the same lease wait.
--- Errors: none.
-CREATE OR REPLACE FUNCTION howdah.complete(lease_id bigint, job_ids bigint[] DEFAULT NULL, run_ms integer[] DEFAULT NULL)
+-- Writes: lease, receipt, result. Locks: the lease row until the commit, so that other jobs of the same lease wait.
+-- Errors: HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.complete(lease_id bigint, job_ids bigint[] DEFAULT NULL, run_ms integer[] DEFAULT NULL,
+  result_jobs bigint[] DEFAULT NULL, results jsonb[] DEFAULT NULL)
 RETURNS SETOF bigint LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -1247,14 +2683,18 @@ BEGIN
     FROM howdah.take_from_lease(complete.lease_id, complete.job_ids) t;
   IF v_ids IS NOT NULL THEN
     PERFORM howdah.write_receipt(1, v_lease.queue_id, v_lease.worker_id, v_lease.claimed_at, v_ids, v_attempts, v_run_ms);
+    IF complete.result_jobs IS NOT NULL THEN
+      PERFORM howdah.keep_results(complete.result_jobs, complete.results, v_ids);
+    END IF;
   END IF;
   RETURN QUERY SELECT unnest(v_ids);
 END $$;
--- howdah.complete_in(lease_id, job_id, run_ms) -> void
+-- howdah.complete_in(lease_id, job_id, run_ms, result) -> void
 -- Completes one job inside the caller's transaction, together with the caller's own writes: all or none.
--- Writes: receipt, and lease or settled. Locks: the lease row, shared: other jobs of the lease do not wait,
+--   result  what is kept for those who wait for the job; may be NULL
+-- Writes: receipt, result, and lease or settled. Locks: the lease row, shared: other jobs of the lease do not wait,
 -- a rescue passes it by. Errors: HD010 the job is not this lease's any more; roll back, and let go of it.
-CREATE OR REPLACE FUNCTION howdah.complete_in(lease_id bigint, job_id bigint, run_ms integer DEFAULT NULL)
+CREATE OR REPLACE FUNCTION howdah.complete_in(lease_id bigint, job_id bigint, run_ms integer DEFAULT NULL, result jsonb DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -1275,21 +2715,26 @@ BEGIN
   END IF;
   PERFORM howdah.write_receipt(1, v_lease.queue_id, v_lease.worker_id, v_lease.claimed_at,
     ARRAY[complete_in.job_id], ARRAY[v_attempt], ARRAY[complete_in.run_ms]);
+  IF complete_in.result IS NOT NULL THEN
+    PERFORM howdah.keep_results(ARRAY[complete_in.job_id], ARRAY[complete_in.result], ARRAY[complete_in.job_id]);
+  END IF;
   -- A lease of one job has nobody else to disturb, and a caller without a worker's flush needs it gone.
   IF v_lease.counts = '{1}' THEN
     DELETE FROM howdah.lease l WHERE (l.id & 3) = (v_lease.id & 3) AND l.id = v_lease.id;
     DELETE FROM howdah.settled s WHERE s.lease_id = v_lease.id;
   END IF;
 END $$;
--- howdah.complete_leases(lease_ids, jobs, run_ms) -> setof bigint
+-- howdah.complete_leases(lease_ids, jobs, run_ms, result_leases, result_jobs, results) -> setof bigint
 -- Completes every job that is left in these leases: the worker's fast path, one statement for thousands.
 --   jobs    how many jobs each of the leases held
 --   run_ms  how long each job ran: of the first lease in the order claimed, then of the second, ...
+--   result_leases, result_jobs, results  what some of the jobs returned, and whose jobs they are; may be NULL
 -- Returns the leases that were still held; whatever is missing was lost, and its jobs are with others.
--- Writes: lease (deletes), receipt. Locks: lease rows, against a rescue; waits for a complete_in that is open.
+-- Writes: lease (deletes), receipt, result; and see howdah.ended. Locks: lease rows, against a rescue; waits for a complete_in that is open.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 -- Cost: one lock, one delete and one insert for each lease, however many jobs it held.
-CREATE OR REPLACE FUNCTION howdah.complete_leases(lease_ids bigint[], jobs integer[], run_ms integer[])
+CREATE OR REPLACE FUNCTION howdah.complete_leases(lease_ids bigint[], jobs integer[], run_ms integer[],
+  result_leases bigint[] DEFAULT NULL, result_jobs bigint[] DEFAULT NULL, results jsonb[] DEFAULT NULL)
 RETURNS SETOF bigint LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -1312,24 +2757,73 @@ BEGIN
       SELECT r.slot, 1, g.queue_id, g.worker_id, howdah.now(), g.claimed_at,
              (SELECT int8range(min(f), max(f) + 128) FROM unnest(g.first_ids) f), g.first_ids, g.counts, g.attempts,
              complete_leases.run_ms[t.ends - t.jobs + 1 : t.ends]
-        FROM gone g JOIN told t ON t.id = g.id, howdah.ring r WHERE r.name = 'history')
-    SELECT id FROM gone;
+        FROM gone g JOIN told t ON t.id = g.id, howdah.ring r WHERE r.name = 'history'),
+    kept AS (
+      INSERT INTO howdah.result (slot, job_id, at, result)
+      SELECT r.slot, u.job_id, howdah.now(), u.result
+        FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) u(lease_id, job_id, result)
+        JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history'),
+    hook AS (
+      SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs)) FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
+    SELECT g.id FROM gone g, hook;
   -- Leases of which a complete_in has settled a part: only the rest is left to complete.
   RETURN QUERY
-    SELECT l.id FROM howdah.lease l WHERE l.id = ANY (v_mixed) AND (SELECT count(*) FROM howdah.complete(l.id)) >= 0;
+    SELECT l.id FROM howdah.lease l WHERE l.id = ANY (v_mixed) AND (
+      SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results)) >= 0;
 END $$;
--- howdah.fail(lease_id, job_ids, verdicts, error_kinds, messages, delay_ms, run_ms) -> (job_id, state)
+-- howdah.ended(first_ids, counts) -> void
+-- Called wherever jobs end, with the runs of their ids: frees their unique keys, wakes who waits for them. Jobs that
+-- have none of this cost one probe of three indexes a run. Internal.
+-- Writes: see ended_slowly. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.ended(first_ids bigint[], counts smallint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+BEGIN
+  IF EXISTS (SELECT FROM unnest(ended.first_ids, ended.counts) r(first_id, jobs), howdah.unique_key u
+              WHERE u.job_id >= r.first_id AND u.job_id < r.first_id + r.jobs)
+     OR EXISTS (SELECT FROM unnest(ended.first_ids, ended.counts) r(first_id, jobs), howdah.waiter w
+                 WHERE w.job_id >= r.first_id AND w.job_id < r.first_id + r.jobs)
+     OR EXISTS (SELECT FROM unnest(ended.first_ids, ended.counts) r(first_id, jobs), howdah.expiry e
+                 WHERE e.job_id >= r.first_id AND e.job_id < r.first_id + r.jobs) THEN
+    PERFORM howdah.ended_slowly(ended.first_ids, ended.counts);
+  END IF;
+END $$;
+-- howdah.ended_slowly(first_ids, counts) -> void
+-- What must be done for jobs that have ended and had more than a payload: frees the unique keys that last as long as
+-- their jobs, forgets when they would have expired, notifies who waits. Internal to howdah.ended.
+-- Writes: unique_key, expiry, waiter. Locks: those rows, in order of the ids.
+-- Notifies: howdah.ended with up to 400 ids a message, because a message has less than 8000 bytes.
+CREATE OR REPLACE FUNCTION howdah.ended_slowly(first_ids bigint[], counts smallint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+DECLARE
+  v_waited bigint[];
+BEGIN
+  DELETE FROM howdah.unique_key u USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
+   WHERE u.job_id >= r.first_id AND u.job_id < r.first_id + r.jobs AND u.scope = 'live';
+  DELETE FROM howdah.expiry e USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
+   WHERE e.job_id >= r.first_id AND e.job_id < r.first_id + r.jobs;
+  WITH gone AS (
+    DELETE FROM howdah.waiter w USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
+     WHERE w.job_id >= r.first_id AND w.job_id < r.first_id + r.jobs RETURNING w.job_id)
+  SELECT array_agg(g.job_id ORDER BY g.job_id) INTO v_waited FROM gone g;
+  PERFORM pg_notify('howdah.ended', string_agg(w.id::text, ','))
+     FROM unnest(v_waited) WITH ORDINALITY w(id, n) GROUP BY (w.n - 1) / 400;
+END $$;
+-- howdah.fail(lease_id, job_ids, verdicts, error_kinds, messages, delay_ms, run_ms, causes, retries)
+--   -> (job_id, state)
 -- Settles jobs of a lease that did not succeed. The arrays run in parallel; NULL in place of one: its default.
 --   verdicts  retry (default): again after a delay, or dead if that was the last attempt
 --             discard: dead at once        cancel: cancelled
 --             snooze: again after the delay, the attempt not counted
 --   error_kinds, messages  kept in howdah.failure; messages are cut at 8192 characters
---   delay_ms  0 to 100 years; NULL: as the queue's retry settings say
+--   causes    what was behind each error, outermost first: JSON arrays of strings
+--   retries   what the worker's program declares for the kind of each: JSON as in the option retry of a job
+--   delay_ms  0 to 100 years; NULL: as howdah.retry_delay says
 -- Returns each job that was settled with its new state. A missing one was not this lease's any more.
 -- Writes: lease, failure, and deferred, ticket, dead or receipt. Locks: the lease row.
 -- Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.fail(lease_id bigint, job_ids bigint[], verdicts text[] DEFAULT NULL, error_kinds text[] DEFAULT NULL,
-  messages text[] DEFAULT NULL, delay_ms bigint[] DEFAULT NULL, run_ms integer[] DEFAULT NULL)
+  messages text[] DEFAULT NULL, delay_ms bigint[] DEFAULT NULL, run_ms integer[] DEFAULT NULL, causes jsonb[] DEFAULT NULL,
+  retries jsonb[] DEFAULT NULL)
 RETURNS TABLE (job_id bigint, state text) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -1343,16 +2837,16 @@ BEGIN
   FOR f IN
     SELECT t.job_id, t.attempt, coalesce(v.verdict, 'retry') AS verdict, v.delay_ms, v.run_ms,
            coalesce(v.error_kind, 'error') AS error_kind, left(coalesce(v.message, ''), 8192) AS message,
-           j.kind, j.priority, j.max_attempts, j.queue_id
+           j.kind, j.priority, j.max_attempts, j.queue_id, j.options, v.causes, v.declared
       FROM howdah.take_from_lease(fail.lease_id, fail.job_ids) t
-      JOIN unnest(fail.job_ids, fail.verdicts, fail.error_kinds, fail.messages, fail.delay_ms, fail.run_ms)
-           v(job_id, verdict, error_kind, message, delay_ms, run_ms) ON v.job_id = t.job_id
+      JOIN unnest(fail.job_ids, fail.verdicts, fail.error_kinds, fail.messages, fail.delay_ms, fail.run_ms, fail.causes,
+                  fail.retries) v(job_id, verdict, error_kind, message, delay_ms, run_ms, causes, declared) ON v.job_id = t.job_id
       JOIN LATERAL howdah.find_job(t.job_id) j ON true
   LOOP
     job_id := f.job_id;
     IF f.verdict <> 'snooze' THEN
-      INSERT INTO howdah.failure (slot, job_id, attempt, at, worker_id, run_ms, error_kind, message)
-      SELECT r.slot, f.job_id, f.attempt, v_now, v_lease.worker_id, f.run_ms, f.error_kind, f.message
+      INSERT INTO howdah.failure (slot, job_id, attempt, at, worker_id, run_ms, error_kind, message, causes)
+      SELECT r.slot, f.job_id, f.attempt, v_now, v_lease.worker_id, f.run_ms, f.error_kind, f.message, f.causes
         FROM howdah.ring r WHERE r.name = 'history';
     END IF;
     IF f.verdict = 'cancel' THEN
@@ -1363,7 +2857,7 @@ BEGIN
       PERFORM howdah.bury(f.job_id, f.queue_id, f.kind, f.priority, f.attempt, f.error_kind || ': ' || f.message);
       state := 'dead';
     ELSE
-      PERFORM howdah.defer(v_now + coalesce(make_interval(secs => f.delay_ms / 1000.0), howdah.retry_delay(f.queue_id, f.attempt)),
+      PERFORM howdah.defer(v_now + coalesce(make_interval(secs => f.delay_ms / 1000.0), howdah.retry_delay(f.queue_id, f.kind, f.attempt, f.options, f.declared)),
         f.job_id, 1, f.queue_id, f.kind, f.priority, f.attempt - (f.verdict = 'snooze')::integer);
       state := 'scheduled';
     END IF;
@@ -1400,11 +2894,13 @@ BEGIN
   IF v_settled IS NOT NULL THEN
     PERFORM howdah.take_from_lease(forget.lease_id, v_settled);
   END IF;
-  RETURN QUERY SELECT unnest(v_settled);
   -- A lease of one job goes with complete_in: the receipt is what is left of it.
-  RETURN QUERY SELECT j FROM unnest(forget.job_ids) j
-    WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
-      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome = 1 AND r.worker_id = forget.worker_id);
+  v_settled := coalesce(v_settled, '{}') || ARRAY(
+    SELECT j FROM unnest(forget.job_ids) j WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
+      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome = 1 AND r.worker_id = forget.worker_id));
+  -- Who began to wait after complete_in had looked, and before it was committed.
+  PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]));
+  RETURN QUERY SELECT unnest(v_settled);
 END $$;
 -- howdah.holds(lease_id, job_id) -> boolean
 -- Whether a lease still holds a job: what a handler asks before it does something that cannot be undone.
@@ -1418,6 +2914,21 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
        AND holds.job_id >= r.first_id AND holds.job_id < r.first_id + r.jobs
        AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = holds.job_id))
 $$;
+-- howdah.keep_results(job_ids, results, settled) -> void
+-- Keeps what handlers returned, of those of job_ids that are among the settled ones. Internal.
+-- Writes: result. Errors: HD002 (invalid argument) with COLUMN results: one is larger than 64 MiB.
+CREATE OR REPLACE FUNCTION howdah.keep_results(job_ids bigint[], results jsonb[], settled bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF EXISTS (SELECT FROM unnest(keep_results.results) r WHERE pg_column_size(r) > 67108864) THEN
+    RAISE EXCEPTION 'a result may be 64 MiB' USING ERRCODE = 'HD002', COLUMN = 'results',
+      HINT = 'Store large data elsewhere and return its key.';
+  END IF;
+  INSERT INTO howdah.result (slot, job_id, at, result)
+  SELECT g.slot, u.job_id, howdah.now(), u.result
+    FROM unnest(keep_results.job_ids, keep_results.results) u(job_id, result), howdah.ring g
+   WHERE g.name = 'history' AND u.result IS NOT NULL AND u.job_id = ANY (keep_results.settled);
+END $$;
 -- howdah.must_read_committed() -> void
 -- Refuses a transaction whose snapshot is older than its locks: there, what another transaction has just done
 -- under the lock that was waited for would not be seen, and a job could be lost or run twice. Internal.
@@ -1465,15 +2976,31 @@ BEGIN
   PERFORM howdah.put_back(v_ids, v_attempts);
   RETURN QUERY SELECT unnest(v_ids);
 END $$;
--- howdah.retry_delay(queue_id, attempt) -> interval
--- How long a job waits after its attempt-th attempt failed: base * factor^(attempt - 1), capped, and then
--- spread by the queue's jitter, so that what failed together does not come back together. Internal.
-CREATE OR REPLACE FUNCTION howdah.retry_delay(queue_id integer, attempt integer) RETURNS interval
+-- howdah.retry_delay(queue_id, kind, attempt, options, declared) -> interval
+-- How long a job waits after its attempt-th attempt failed. Each setting is the job's, or else its kind's in
+-- howdah.kind, or else what the worker's program declares for the kind, or else the queue's:
+--   constant     base_ms
+--   linear       base_ms * attempt
+--   exponential  base_ms * factor^(attempt - 1)
+-- no more than cap_ms, no less than floor_ms, and then spread by jitter (0.1: up to a tenth more or less), so that what
+-- failed together does not come back together. Internal to howdah.fail.
+CREATE OR REPLACE FUNCTION howdah.retry_delay(queue_id integer, kind text, attempt integer, options jsonb, declared jsonb) RETURNS interval
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_job jsonb := retry_delay.options -> 'retry';
+  r     record;
 BEGIN
-  RETURN (SELECT make_interval(secs => least(q.retry_cap_ms, q.retry_base_ms * power(q.retry_factor::float8, least(retry_delay.attempt - 1, 60)))
-                               * (1 + q.retry_jitter * (2 * random() - 1)) / 1000)
-    FROM howdah.queue q WHERE q.id = retry_delay.queue_id);
+  SELECT coalesce(v_job ->> 'policy', k.retry_policy, retry_delay.declared ->> 'policy', q.retry_policy) AS policy,
+         coalesce((v_job ->> 'base_ms')::float8, k.retry_base_ms, (retry_delay.declared ->> 'base_ms')::float8, q.retry_base_ms) AS base_ms,
+         coalesce((v_job ->> 'factor')::float8, k.retry_factor, (retry_delay.declared ->> 'factor')::float8, q.retry_factor) AS factor,
+         coalesce((v_job ->> 'floor_ms')::float8, k.retry_floor_ms, (retry_delay.declared ->> 'floor_ms')::float8, q.retry_floor_ms) AS floor_ms,
+         coalesce((v_job ->> 'cap_ms')::float8, k.retry_cap_ms, (retry_delay.declared ->> 'cap_ms')::float8, q.retry_cap_ms) AS cap_ms,
+         coalesce((v_job ->> 'jitter')::float8, k.retry_jitter, (retry_delay.declared ->> 'jitter')::float8, q.retry_jitter) AS jitter
+    INTO r FROM howdah.queue q LEFT JOIN howdah.kind k ON k.name = retry_delay.kind WHERE q.id = retry_delay.queue_id;
+  RETURN make_interval(secs => greatest(r.floor_ms, least(r.cap_ms,
+      CASE r.policy WHEN 'constant' THEN r.base_ms WHEN 'linear' THEN r.base_ms * retry_delay.attempt
+                    ELSE r.base_ms * power(r.factor, least(retry_delay.attempt - 1, 60)) END))
+    * (1 + r.jitter * (2 * random() - 1)) / 1000);
 END $$;
 -- howdah.take_from_lease(lease_id, job_ids) -> (job_id, attempt)
 -- The fence: takes jobs out of a lease, and returns those that were in it. Whatever is missing from the
@@ -1523,11 +3050,14 @@ BEGIN
 END $$;
 -- howdah.write_receipt(outcome, queue_id, worker_id, claimed_at, job_ids, attempts, run_ms) -> void
 -- Records that jobs ended. The arrays run in parallel and must be sorted by id; run_ms may be NULL.
--- outcome: 1 completed, 2 cancelled, 3 expired. Writes: receipt. Internal.
+-- outcome: 1 completed, 2 cancelled, 3 expired. Writes: receipt, and see howdah.ended. Internal.
 -- In PL/pgSQL, which keeps its plans: a function in SQL is planned again at every call.
 CREATE OR REPLACE FUNCTION howdah.write_receipt(outcome integer, queue_id integer, worker_id bigint, claimed_at timestamptz,
   job_ids bigint[], attempts smallint[], run_ms integer[] DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_firsts bigint[];
+  v_counts smallint[];
 BEGIN
   IF cardinality(write_receipt.job_ids) = 1 THEN
     INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
@@ -1535,6 +3065,7 @@ BEGIN
            int8range(write_receipt.job_ids[1], write_receipt.job_ids[1] + 1), write_receipt.job_ids, '{1}',
            write_receipt.attempts, write_receipt.run_ms
       FROM howdah.ring g WHERE g.name = 'history';
+    PERFORM howdah.ended(write_receipt.job_ids, '{1}');
     RETURN;
   END IF;
   INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
@@ -1546,7 +3077,9 @@ BEGIN
             FROM (SELECT u.id, u.attempt, u.id - row_number() OVER (ORDER BY u.id) AS island
                     FROM unnest(write_receipt.job_ids, write_receipt.attempts) u(id, attempt)) i
            GROUP BY i.island, i.id >> 7, i.attempt) k, howdah.ring g
-   WHERE g.name = 'history' GROUP BY g.slot;
+   WHERE g.name = 'history' GROUP BY g.slot
+  RETURNING receipt.first_ids, receipt.counts INTO v_firsts, v_counts;
+  PERFORM howdah.ended(v_firsts, v_counts);
 END $$;
 -- howdah.attach_session(worker_id) -> boolean
 -- Says that the calling session stays open for as long as the worker lives. When it has ended and a heartbeat
@@ -1661,7 +3194,7 @@ SELECT k.* FROM howdah.job_kept k WHERE NOT EXISTS (
   SELECT FROM howdah.job j WHERE ((j.id >> 33) & 7) = ((k.id >> 33) & 7) AND j.id = k.id);
 -- howdah.failures: every failed attempt that is still kept, newest last within a job.
 CREATE OR REPLACE VIEW howdah.failures AS
-SELECT f.job_id, f.attempt, f.at, f.error_kind, f.message, f.run_ms, f.worker_id FROM howdah.failure f;
+SELECT f.job_id, f.attempt, f.at, f.error_kind, f.message, f.run_ms, f.worker_id, f.causes FROM howdah.failure f;
 -- howdah.jobs: every job with its state, for people and for SQL.
 --
 -- A branch for each room, each joined with the jobs by itself and by two conditions that say the same: by the id,
@@ -1670,7 +3203,9 @@ SELECT f.job_id, f.attempt, f.at, f.error_kind, f.message, f.run_ms, f.worker_id
 -- `= ANY (ARRAY[...])` is what an index can use and a merge of whole tables cannot.
 CREATE OR REPLACE VIEW howdah.jobs AS
 SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.priority, r.enqueued_at,
-       r.due_at, r.worker_id, r.claimed_at, r.ended_at, r.run_ms, r.reason, r.payload, r.options
+       r.due_at, r.worker_id, r.claimed_at, r.ended_at, r.run_ms, r.reason, r.payload, r.options,
+       r.options -> 'attributes' AS attributes, (r.options ->> 'expires_at')::timestamptz AS expires_at,
+       (SELECT s.result FROM howdah.result s WHERE s.job_id = r.id LIMIT 1) AS result
   FROM (
     SELECT j.*, 'ready' AS state, t.attempt, NULL::timestamptz AS due_at, NULL::bigint AS worker_id, NULL::timestamptz AS claimed_at,
            NULL::timestamptz AS ended_at, NULL::integer AS run_ms, NULL::text AS reason
@@ -1723,6 +3258,16 @@ SELECT q.name AS queue, coalesce(t.ready, 0) AS ready, coalesce(l.running, 0) AS
   LEFT JOIN (SELECT e.queue_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.queue_id = q.id
   LEFT JOIN (SELECT queue_id, count(*) AS dead FROM howdah.dead GROUP BY 1) x ON x.queue_id = q.id;
+-- howdah.retention: how long what has ended in each queue is kept, what happens then, and what went wrong with that.
+CREATE OR REPLACE VIEW howdah.retention AS
+SELECT q.name AS queue,
+       max(r.retention) FILTER (WHERE r.outcome = 1) AS completed, max(r.retention) FILTER (WHERE r.outcome = 2) AS cancelled,
+       max(r.retention) FILTER (WHERE r.outcome = 3) AS expired, max(r.retention) FILTER (WHERE r.outcome = 4) AS dead,
+       bool_or(r.by_rows AND r.outcome < 4) AS by_rows, q.on_removal, q.before_removal,
+       f.failed_at, f.message AS failure, f.failures, f.retry_at
+  FROM howdah.retentions() r JOIN howdah.queue q ON q.id = r.queue_id
+  LEFT JOIN howdah.removal_failure f ON f.queue_id = q.id
+ GROUP BY q.id, f.queue_id;
 -- howdah.workers: every worker process with what it holds and when it was last heard of.
 CREATE OR REPLACE VIEW howdah.workers AS
 SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS running, w.started_at, w.heartbeat_at,
@@ -1733,5 +3278,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('5a3af515e0493991', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('7d0c393418e46ade', '0.1.0');
 COMMIT;

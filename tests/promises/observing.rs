@@ -145,8 +145,9 @@ async fn a_result_that_is_refused_is_counted() -> Result<()> {
     let _recording = metrics::set_default_local_recorder(&recorder);
     let (mut seen, held) = (Seen::new(&recorder), Arc::new(Notify::new()));
     db.howdah.enqueue(job("finish when taken")).await?;
-    // Nobody tells it before: neither a heartbeat nor a claim, for which it has no hand free.
-    let worker = Worker::new(&db.howdah).state(Arc::clone(&held)).handle(ends).concurrency(1);
+    // Nobody tells it before: neither a heartbeat (a listener sends one when it begins), nor a claim, for which it has
+    // no hand free.
+    let worker = Worker::new(&db.howdah).state(Arc::clone(&held)).handle(ends).concurrency(1).listen(false);
     let worker = start(worker.lease(Duration::from_secs(600)).heartbeat(Duration::from_secs(300)).keeper(false));
     held.notified().await;
     db.run("SELECT howdah.rescue_worker(id, 'test', 'taken away') FROM howdah.worker").await?;
@@ -364,21 +365,13 @@ async fn the_trace_of_the_enqueuer_arrives_in_the_handler() -> Result<()> {
     }
     let db = Db::new().await?;
     let (told, mut traces) = mpsc::unbounded_channel();
-    enqueue_traced(&db, TRACE).await?;
+    db.howdah.enqueue(job("x")).traceparent(TRACE).await?;
     db.howdah.enqueue(job("x")).await?;
     let worker = start(Worker::new(&db.howdah).state(told).handle(traced));
     let mut seen = [in_time("a trace", traces.recv()).await?, in_time("a trace", traces.recv()).await?];
     seen.sort();
     assert_eq!(seen, [Some(None), Some(Some(TRACE.to_owned()))]);
     worker.stop().await
-}
-
-async fn enqueue_traced(db: &Db, traceparent: &str) -> Result<()> {
-    let payload = r#"{"how": "x"}"#;
-    db.run(&format!(
-        "SELECT howdah.enqueue('ends', '{payload}', options => jsonb_build_object('traceparent', '{traceparent}'))"
-    ))
-    .await
 }
 
 #[tokio::test]
@@ -422,11 +415,9 @@ async fn spans(continue_trace: bool, how: &str) -> Result<(SpanData, SpanData)> 
     assert_eq!(howdah::current_traceparent(), None);
     let enqueue = async {
         let trace = howdah::current_traceparent().context("a trace")?;
-        let payload = format!(r#"{{"how": "{how}"}}"#);
-        db.run(&format!(
-            "SELECT howdah.enqueue('ends', '{payload}', options => jsonb_build_object('traceparent', '{trace}'))"
-        ))
-        .await
+        db.howdah.enqueue(job(how)).await?;
+        assert_eq!(db.text("SELECT options ->> 'traceparent' FROM howdah.job").await?, trace);
+        anyhow::Ok(())
     };
     enqueue.instrument(tracing::info_span!("request")).await?;
     let worker = start(Worker::new(&db.howdah).state(Arc::default()).handle(ends).continue_trace(continue_trace));

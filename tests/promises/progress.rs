@@ -134,8 +134,14 @@ async fn a_handler_that_lost_its_job_can_say_nothing_of_it_and_hears_so() -> Res
     let id = db.howdah.enqueue(Import {}).max_attempts(1).await?;
     let worker = Worker::new(&db.howdah).state((Arc::clone(&taken), told)).handle(import);
     // Nobody else tells it: neither a heartbeat, nor a keeper, nor a claim, for which it has no hand free.
-    let worker =
-        start(worker.concurrency(1).lease(Duration::from_secs(600)).heartbeat(Duration::from_secs(300)).keeper(false));
+    let worker = start(
+        worker
+            .concurrency(1)
+            .listen(false)
+            .lease(Duration::from_secs(600))
+            .heartbeat(Duration::from_secs(300))
+            .keeper(false),
+    );
     db.wait_for("SELECT count(*) FROM howdah.progress", "1").await?;
     db.run("SELECT howdah.rescue_worker(id, 'test', 'taken away') FROM howdah.worker").await?;
     taken.notify_one();
@@ -240,6 +246,32 @@ async fn progress_goes_with_its_job_and_stays_with_a_dead_one() -> Result<()> {
     db.travel("31 days").await?;
     db.run("SELECT howdah.prune()").await?;
     assert_eq!(db.number("SELECT count(*) FROM howdah.progress").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_ends_well_leaves_no_progress_behind() -> Result<()> {
+    async fn import(_: Import, cx: Ctx<()>) -> Result<(), JobError> {
+        cx.checkpoint(&1).await?;
+        if cx.id().0 % 2 == 0 {
+            return Ok(());
+        }
+        let mut tx = cx.howdah().pool().begin().await?;
+        cx.complete_in(&mut tx).await?;
+        Ok(tx.commit().await?)
+    }
+    let db = Db::new().await?;
+    db.howdah.enqueue_many((0..20).map(|_| Import {})).await?;
+    db.howdah.enqueue(Import {}).await?;
+    let worker = start(Worker::new(&db.howdah).handle(import));
+    db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "21").await?;
+    worker.stop().await?;
+    assert_eq!(db.number("SELECT count(*) FROM howdah.progress").await?, 0);
+    let (lease, one, other) = two_held(&db).await?;
+    db.run(&format!("SELECT howdah.report_progress({lease}, j, 1) FROM unnest('{{{one},{other}}}'::bigint[]) j"))
+        .await?;
+    db.run(&format!("SELECT howdah.fail({lease}, '{{{one}}}', '{{cancel}}')")).await?;
+    assert_eq!(db.text("SELECT string_agg(job_id::text, ' ') FROM howdah.progress").await?, other.to_string());
     Ok(())
 }
 

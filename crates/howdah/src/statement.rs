@@ -58,7 +58,7 @@ impl<F: Fn(&Statement, &Answer<'_>) + Send + Sync + 'static> StatementHook for F
 
 /// Who watches the statements of one [`Howdah`].
 #[derive(Clone, Default)]
-pub(crate) struct Watch {
+pub(crate) struct Observer {
     hook: Option<Arc<dyn StatementHook>>,
     explain: Option<Arc<Explain>>,
 }
@@ -68,13 +68,16 @@ struct Explain {
     refused: AtomicBool,
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("hook", &self.hook.is_some()).field("explain", &self.explain.is_some()).finish()
+        f.debug_struct("Observer")
+            .field("hook", &self.hook.is_some())
+            .field("explain", &self.explain.is_some())
+            .finish()
     }
 }
 
-impl Watch {
+impl Observer {
     /// Whether anybody looks; if not, nothing is measured.
     pub(crate) fn is_on(&self) -> bool {
         metrics::ON || self.hook.is_some()
@@ -142,7 +145,7 @@ impl Howdah {
     /// ```
     #[must_use]
     pub fn on_statement(mut self, hook: impl StatementHook) -> Self {
-        self.watch.hook = Some(Arc::new(hook));
+        self.observer.hook = Some(Arc::new(hook));
         self
     }
 
@@ -155,27 +158,27 @@ impl Howdah {
     #[must_use]
     pub fn explain_sample(mut self, rate: f64) -> Self {
         let rate = if rate > 0.0 { rate.min(1.0) } else { 0.0 };
-        self.watch.explain = (rate > 0.0).then(|| Arc::new(Explain { rate, refused: AtomicBool::new(false) }));
+        self.observer.explain = (rate > 0.0).then(|| Arc::new(Explain { rate, refused: AtomicBool::new(false) }));
         self
     }
 
     /// Sends a statement of the client's that gives one row.
-    pub(crate) async fn watch<T>(
+    pub(crate) async fn observe<T>(
         &self,
         operation: &'static str,
         work: impl Future<Output = sqlx::Result<T>>,
     ) -> Result<T> {
-        self.watch_rows(operation, |_| 1, work).await
+        self.observe_rows(operation, |_| 1, work).await
     }
 
     /// Sends a statement of the client's.
-    pub(crate) async fn watch_rows<T>(
+    pub(crate) async fn observe_rows<T>(
         &self,
         operation: &'static str,
         rows: impl FnOnce(&T) -> usize,
         work: impl Future<Output = sqlx::Result<T>>,
     ) -> Result<T> {
         let statement = Statement { operation, connection: "client" };
-        self.watch.send(statement, rows, async { work.await.map_err(Error::from) }).await
+        self.observer.send(statement, rows, async { work.await.map_err(Error::from) }).await
     }
 }

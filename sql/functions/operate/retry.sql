@@ -2,7 +2,8 @@
 -- Runs a job again, or sooner. A dead one starts over with all its attempts; one that is scheduled (a retry
 -- too) is due at once. Returns 'ready'; or the state that it is in, if nothing was changed; or NULL, if
 -- there is no such job.
--- Writes: dead or deferred, and ticket. Errors: none.
+-- A dead job that had a unique key as long as it lived takes it again.
+-- Writes: dead or deferred, and ticket; unique_key. Errors: HD003 another job has the unique key now.
 CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -11,6 +12,7 @@ DECLARE
 BEGIN
   DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id;
   IF FOUND THEN
+    PERFORM howdah.take_key_again(retry.job_id);
     PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[0]::smallint[]);
     RETURN 'ready';
   END IF;

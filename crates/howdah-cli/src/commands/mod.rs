@@ -9,6 +9,7 @@ pub(crate) mod jobs;
 pub(crate) mod migrate;
 pub(crate) mod queues;
 pub(crate) mod stats;
+mod wait;
 pub(crate) mod work;
 
 use std::process::ExitCode;

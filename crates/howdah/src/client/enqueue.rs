@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,12 +14,13 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use super::options::Options;
 use super::payload::Encoded;
 use super::queues::{Facts, Known};
 use super::target::{On, Target};
 use super::{Howdah, check_text};
 use crate::error::{Error, Result};
-use crate::job::JobId;
+use crate::job::{Job, JobId};
 use crate::metrics;
 
 /// The most that a delay may be: 100 years.
@@ -27,20 +29,23 @@ const MOST_DELAY: Duration = Duration::from_secs(3_155_760_000);
 /// A job on its way into the queue. Made by [`Howdah::enqueue`]; `.await` it.
 #[must_use = "nothing is enqueued until this is awaited"]
 #[derive(Debug)]
-pub struct Enqueue<'e> {
+pub struct Enqueue<'e, O = ()> {
     pub(super) howdah: &'e Howdah,
     pub(super) kind: Cow<'static, str>,
-    payload: Encoded,
+    pub(super) payload: Encoded,
     pub(super) queue: Cow<'static, str>,
     queue_is_declared: bool,
     pub(super) priority: u8,
     pub(super) run_at: Option<SystemTime>,
     pub(super) delay: Option<Duration>,
+    pub(super) parked: bool,
     pub(super) max_attempts: Option<u16>,
+    pub(super) options: Options,
     pub(super) target: Target<'e>,
+    output: PhantomData<fn() -> O>,
 }
 
-impl<'e> Enqueue<'e> {
+impl<'e, O> Enqueue<'e, O> {
     pub(super) fn new(howdah: &'e Howdah, kind: Cow<'static, str>, payload: Encoded) -> Self {
         Self {
             howdah,
@@ -51,16 +56,20 @@ impl<'e> Enqueue<'e> {
             priority: 5,
             run_at: None,
             delay: None,
+            parked: false,
             max_attempts: None,
+            options: Options::default(),
             target: Target::Pool(howdah.pool()),
+            output: PhantomData,
         }
     }
 
-    pub(super) fn declared(mut self, queue: &'static str, priority: u8, max_attempts: Option<u16>) -> Self {
-        self.queue = Cow::Borrowed(queue);
+    pub(super) fn declared<J: Job>(mut self) -> Self {
+        self.queue = Cow::Borrowed(J::QUEUE);
         self.queue_is_declared = true;
-        self.priority = priority;
-        self.max_attempts = max_attempts;
+        self.priority = J::PRIORITY;
+        self.max_attempts = J::MAX_ATTEMPTS;
+        self.options.version = (J::VERSION != 1).then_some(J::VERSION);
         self
     }
 
@@ -95,6 +104,12 @@ impl<'e> Enqueue<'e> {
         self
     }
 
+    /// Does not run by itself: it waits until somebody [retries](Howdah::retry) it.
+    pub fn parked(mut self) -> Self {
+        self.parked = true;
+        self
+    }
+
     /// Runs on the caller's transaction (or connection): the job exists if and only if that commits.
     pub fn on(mut self, target: impl On<'e>) -> Self {
         self.target = target.target();
@@ -118,12 +133,16 @@ impl<'e> Enqueue<'e> {
         if self.run_at.is_some_and(|t| micros(t).is_none()) {
             return Err(Error::invalid("run_at", "must be before the year 9999"));
         }
-        Ok(())
+        if self.parked && (self.run_at.is_some() || self.delay.is_some()) {
+            return Err(Error::invalid("parked", "has no time: leave out run_at and delay"));
+        }
+        self.options.check()
     }
 
-    async fn run(mut self) -> Result<JobId> {
+    pub(super) async fn run(mut self) -> Result<JobId> {
         let payload = std::mem::replace(&mut self.payload, super::payload::nothing())?;
         self.check()?;
+        self.options.join_trace();
         let id = match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
             Target::Pool(pool) => {
                 let mut connection = pool.acquire().await?;
@@ -151,8 +170,8 @@ impl<'e> Enqueue<'e> {
 
     /// Due at once, and nothing about it that the server would have to refuse.
     fn is_common(&self, payload: &RawValue) -> bool {
-        self.run_at.is_none()
-            && self.delay.is_none()
+        !self.is_later()
+            && self.options.is_empty()
             && self.priority <= 9
             && (1..=128).contains(&self.kind.len())
             && !self.kind.chars().any(char::is_control)
@@ -160,11 +179,20 @@ impl<'e> Enqueue<'e> {
             && payload.get().len() < SMALL
     }
 
+    fn is_later(&self) -> bool {
+        self.run_at.is_some() || self.delay.is_some() || self.parked
+    }
+
+    /// When it is due, as `howdah.at_micros` takes it.
+    pub(super) fn due_micros(&self) -> Option<i64> {
+        if self.parked { Some(i64::MAX) } else { self.run_at.and_then(micros) }
+    }
+
     /// The function, which decides everything.
     async fn call(&self, connection: &mut PgConnection, payload: &RawValue) -> Result<JobId> {
-        let later = self.run_at.is_some() || self.delay.is_some();
-        let sql = if later {
-            "SELECT howdah.enqueue($1, $2, $3, $4, howdah.at_micros($6), howdah.span_micros($7), $5)"
+        let full = self.is_later() || !self.options.is_empty();
+        let sql = if full {
+            "SELECT howdah.enqueue($1, $2, $3, $4, howdah.at_micros($6), howdah.span_micros($7), $5, $8)"
         } else {
             "SELECT howdah.enqueue($1, $2, $3, $4, NULL, NULL, $5)"
         };
@@ -174,10 +202,10 @@ impl<'e> Enqueue<'e> {
             .bind(self.queue.as_ref())
             .bind(i32::from(self.priority))
             .bind(self.max_attempts.map(i32::from));
-        if later {
-            query = query.bind(self.run_at.and_then(micros)).bind(self.delay.map(delay_micros));
+        if full {
+            query = query.bind(self.due_micros()).bind(self.delay.map(delay_micros)).bind(self.options.in_sql());
         }
-        Ok(JobId(self.howdah.watch("enqueue", query.fetch_one(connection)).await?))
+        Ok(JobId(self.howdah.observe("enqueue", query.fetch_one(connection)).await?))
     }
 
     /// What the function writes, without asking what is known: in a stream of jobs that is half of its cost.
@@ -197,7 +225,7 @@ impl<'e> Enqueue<'e> {
             .bind(self.kind.as_ref())
             .bind(Json(payload))
             .bind(facts.fresh_slot);
-        let (id, woken): (i64, i64) = self.howdah.watch("enqueue", query.fetch_one(connection)).await?;
+        let (id, woken): (i64, i64) = self.howdah.observe("enqueue", query.fetch_one(connection)).await?;
         if look_for_sleepers && woken == 0 {
             self.howdah.queues.nobody_sleeps(&self.queue, asked);
         }
@@ -207,7 +235,8 @@ impl<'e> Enqueue<'e> {
     async fn learn(&self, connection: &mut PgConnection) -> Result<()> {
         let sql = "SELECT id, max_attempts, max_payload_bytes, fresh_slot FROM howdah.queue WHERE name OPERATOR(pg_catalog.=) $1";
         let query = sqlx::query_as(self.howdah.names().sql(sql)).bind(self.queue.as_ref());
-        let row: Option<(i32, i16, i32, i16)> = self.howdah.watch("enqueue", query.fetch_optional(connection)).await?;
+        let row: Option<(i32, i16, i32, i16)> =
+            self.howdah.observe("enqueue", query.fetch_optional(connection)).await?;
         if let Some((id, max_attempts, max_payload_bytes, fresh_slot)) = row {
             let facts = Facts { id, max_attempts, max_payload_bytes, fresh_slot };
             self.howdah.queues.learn(&self.queue, facts, Instant::now());
@@ -253,7 +282,7 @@ pub(super) fn delay_micros(delay: Duration) -> i64 {
     i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)
 }
 
-impl<'e> IntoFuture for Enqueue<'e> {
+impl<'e, O: 'e> IntoFuture for Enqueue<'e, O> {
     type Output = Result<JobId>;
     type IntoFuture = Pin<Box<dyn Future<Output = Result<JobId>> + Send + 'e>>;
 

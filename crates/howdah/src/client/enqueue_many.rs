@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use sqlx::types::Json;
 use sqlx::{Acquire, PgConnection};
 
-use super::enqueue::{Enqueue, delay_micros, micros};
+use super::enqueue::{Enqueue, delay_micros};
 use super::payload::Encoded;
 use super::target::{On, Target};
 use crate::error::Result;
-use crate::job::JobId;
+use crate::job::{Job, JobId};
 use crate::metrics;
 
 /// How many jobs, and how many bytes of them, go in one round trip.
@@ -26,7 +26,7 @@ const ROUND_TRIP_BYTES: usize = 4 << 20;
 #[must_use = "nothing is enqueued until this is awaited"]
 #[derive(Debug)]
 pub struct EnqueueMany<'e> {
-    one: Enqueue<'e>,
+    pub(super) one: Enqueue<'e>,
     payloads: Vec<Encoded>,
 }
 
@@ -35,8 +35,8 @@ impl<'e> EnqueueMany<'e> {
         Self { one, payloads }
     }
 
-    pub(super) fn declared(mut self, queue: &'static str, priority: u8, max_attempts: Option<u16>) -> Self {
-        self.one = self.one.declared(queue, priority, max_attempts);
+    pub(super) fn declared<J: Job>(mut self) -> Self {
+        self.one = self.one.declared::<J>();
         self
     }
 
@@ -70,6 +70,12 @@ impl<'e> EnqueueMany<'e> {
         self
     }
 
+    /// As [`Enqueue::parked`].
+    pub fn parked(mut self) -> Self {
+        self.one = self.one.parked();
+        self
+    }
+
     /// As [`Enqueue::on`]. Without it, the jobs are enqueued in a transaction of their own.
     pub fn on(mut self, target: impl On<'e>) -> Self {
         self.one = self.one.on(target);
@@ -78,6 +84,7 @@ impl<'e> EnqueueMany<'e> {
 
     async fn run(mut self) -> Result<JobIds> {
         self.one.check()?;
+        self.one.options.join_trace();
         let payloads = std::mem::take(&mut self.payloads).into_iter().collect::<Result<Vec<_>>>()?;
         match std::mem::replace(&mut self.one.target, Target::Pool(self.one.howdah.pool())) {
             Target::Pool(pool) => {
@@ -112,17 +119,18 @@ impl<'e> EnqueueMany<'e> {
     async fn send(&self, connection: &mut PgConnection, payloads: &[Box<RawValue>], ids: &mut JobIds) -> Result<()> {
         let one = &self.one;
         let sql = "SELECT first_id, jobs FROM howdah.enqueue_many($1, $2, $3, $4,
-                     howdah.at_micros($5), howdah.span_micros($6), $7)";
+                     howdah.at_micros($5), howdah.span_micros($6), $7, $8)";
         let query = sqlx::query_as(one.howdah.names().sql(sql))
             .bind(one.kind.as_ref())
             .bind(payloads.iter().map(|p| Json(p.as_ref())).collect::<Vec<_>>())
             .bind(one.queue.as_ref())
             .bind(i32::from(one.priority))
-            .bind(one.run_at.and_then(micros))
+            .bind(one.due_micros())
             .bind(one.delay.map(delay_micros))
-            .bind(one.max_attempts.map(i32::from));
+            .bind(one.max_attempts.map(i32::from))
+            .bind(one.options.in_sql());
         let runs: Vec<(i64, i32)> =
-            one.howdah.watch_rows("enqueue_many", Vec::len, query.fetch_all(connection)).await?;
+            one.howdah.observe_rows("enqueue_many", Vec::len, query.fetch_all(connection)).await?;
         ids.runs.extend(runs);
         Ok(())
     }

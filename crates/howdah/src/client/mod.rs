@@ -6,9 +6,12 @@
 mod enqueue;
 mod enqueue_many;
 mod operate;
-mod payload;
+mod options;
+pub(crate) mod payload;
 mod queues;
 mod target;
+mod unique;
+mod wait;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,7 +24,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::schema::{MigrationStatus, Schema, migrate};
-use crate::statement::Watch;
+use crate::statement::Observer;
 use queues::Queues;
 
 pub use enqueue::Enqueue;
@@ -29,6 +32,9 @@ pub use enqueue_many::{EnqueueMany, JobIds};
 pub use operate::{Cancelled, JobState};
 pub(crate) use payload::has_nul;
 pub use target::On;
+pub use unique::{EnqueueUnique, Enqueued, Unique};
+use wait::Watch;
+pub use wait::{Ended, Wait};
 
 /// A connection that slept longer than this is asked whether it still lives before it is used.
 const PING_AFTER: Duration = Duration::from_secs(5);
@@ -48,7 +54,8 @@ pub struct Howdah {
     schema: Schema,
     worker_options: Option<Box<PgConnectOptions>>,
     queues: Arc<Queues>,
-    pub(crate) watch: Watch,
+    watch: Arc<Watch>,
+    pub(crate) observer: Observer,
 }
 
 impl Howdah {
@@ -77,7 +84,14 @@ impl Howdah {
     /// Uses the application's own pool. Enqueueing takes a connection for one statement; workers open their own.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool, schema: Schema::DEFAULT, worker_options: None, queues: Arc::default(), watch: Watch::default() }
+        Self {
+            pool,
+            schema: Schema::DEFAULT,
+            worker_options: None,
+            queues: Arc::default(),
+            watch: Arc::default(),
+            observer: Observer::default(),
+        }
     }
 
     /// Uses another schema than `howdah`, so that several queues can live in one database.
@@ -87,6 +101,7 @@ impl Howdah {
     pub fn with_schema(mut self, name: &str) -> Result<Self> {
         self.schema = Schema::named(name)?;
         self.queues = Arc::default();
+        self.watch = Arc::default();
         Ok(self)
     }
 
@@ -165,13 +180,17 @@ impl Howdah {
     /// # }
     /// ```
     #[allow(clippy::needless_pass_by_value, reason = "a job that is enqueued is given away")]
-    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_> {
+    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_, J::Output> {
         let enqueue = Enqueue::new(self, Cow::Borrowed(J::KIND), payload::encode(&job));
-        enqueue.declared(J::QUEUE, J::PRIORITY, J::MAX_ATTEMPTS)
+        enqueue.declared::<J>()
     }
 
-    /// Enqueues a job of a kind that has no type here: the payload is anything that serializes.
-    pub fn enqueue_raw(&self, kind: impl Into<String>, payload: &(impl Serialize + ?Sized)) -> Enqueue<'_> {
+    /// Enqueues a job of a kind that has no type here: the payload is anything that serializes, and so is its output.
+    pub fn enqueue_raw(
+        &self,
+        kind: impl Into<String>,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Enqueue<'_, serde_json::Value> {
         Enqueue::new(self, Cow::Owned(kind.into()), payload::encode(payload))
     }
 
@@ -180,11 +199,7 @@ impl Howdah {
     /// The SQL function behind it is `howdah.enqueue_many`.
     pub fn enqueue_many<J: Job>(&self, jobs: impl IntoIterator<Item = J>) -> EnqueueMany<'_> {
         let payloads = jobs.into_iter().map(|job| payload::encode(&job)).collect();
-        EnqueueMany::new(Enqueue::new(self, Cow::Borrowed(J::KIND), payload::nothing()), payloads).declared(
-            J::QUEUE,
-            J::PRIORITY,
-            J::MAX_ATTEMPTS,
-        )
+        EnqueueMany::new(Enqueue::new(self, Cow::Borrowed(J::KIND), payload::nothing()), payloads).declared::<J>()
     }
 
     /// As [`enqueue_many`](Self::enqueue_many), for a kind that has no type here.
@@ -221,11 +236,11 @@ impl Howdah {
             return Ok(());
         }
         let sql = self.schema.sql("SELECT EXISTS (SELECT FROM howdah.queue WHERE name OPERATOR(pg_catalog.=) $1)");
-        let exists: bool = self.watch("create_queue", sqlx::query_scalar(sql).bind(queue).fetch_one(on)).await?;
+        let exists: bool = self.observe("create_queue", sqlx::query_scalar(sql).bind(queue).fetch_one(on)).await?;
         if !exists {
             let mut connection = self.connection().await?;
             let create = sqlx::query(self.schema.sql("SELECT howdah.create_queue($1)")).bind(queue);
-            self.watch("create_queue", create.execute(&mut connection)).await?;
+            self.observe("create_queue", create.execute(&mut connection)).await?;
             connection.close().await?;
         }
         self.queues.set_exists(queue);

@@ -84,7 +84,7 @@ impl Howdah {
     /// [`Error::Database`].
     pub async fn cancel(&self, job: JobId) -> Result<Option<Cancelled>> {
         let query = sqlx::query_scalar(self.names().sql("SELECT howdah.cancel($1)")).bind(job.0);
-        let state: Option<String> = self.watch("cancel", query.fetch_one(self.pool())).await?;
+        let state: Option<String> = self.observe("cancel", query.fetch_one(self.pool())).await?;
         Ok(match state.as_deref() {
             None => None,
             Some("cancelled") => Some(Cancelled::Now),
@@ -100,7 +100,7 @@ impl Howdah {
     /// [`Error::Database`].
     pub async fn retry(&self, job: JobId) -> Result<Option<JobState>> {
         let query = sqlx::query_scalar(self.names().sql("SELECT howdah.retry($1)")).bind(job.0);
-        let state: Option<String> = self.watch("retry", query.fetch_one(self.pool())).await?;
+        let state: Option<String> = self.observe("retry", query.fetch_one(self.pool())).await?;
         state.map(|state| state.parse()).transpose()
     }
 
@@ -110,8 +110,18 @@ impl Howdah {
     /// [`Error::Database`].
     pub async fn state(&self, job: JobId) -> Result<Option<JobState>> {
         let query = sqlx::query_scalar(self.names().sql("SELECT howdah.state($1)")).bind(job.0);
-        let state: Option<String> = self.watch("state", query.fetch_one(self.pool())).await?;
+        let state: Option<String> = self.observe("state", query.fetch_one(self.pool())).await?;
         state.map(|state| state.parse()).transpose()
+    }
+
+    /// An id for a job that is enqueued later, with [`Enqueue::id`](crate::Enqueue::id): for who must know it before the job
+    /// exists. The SQL function behind it is `howdah.reserve_id`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn reserve_id(&self) -> Result<JobId> {
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.reserve_id()"));
+        Ok(JobId(self.observe("reserve_id", query.fetch_one(self.pool())).await?))
     }
 
     /// Makes a queue with default settings, or does nothing if it is there.
@@ -121,7 +131,7 @@ impl Howdah {
     pub async fn create_queue(&self, name: &str) -> Result<()> {
         check_text("queue", name)?;
         let query = sqlx::query(self.names().sql("SELECT howdah.create_queue($1)")).bind(name);
-        self.watch("create_queue", query.execute(self.pool())).await?;
+        self.observe("create_queue", query.execute(self.pool())).await?;
         Ok(())
     }
 
@@ -133,7 +143,7 @@ impl Howdah {
     pub async fn pause_queue(&self, name: &str, by: Option<&str>, reason: Option<&str>) -> Result<bool> {
         check_text("queue", name)?;
         let query = sqlx::query_scalar(self.names().sql("SELECT howdah.pause_queue($1, $2, $3)"));
-        self.watch("pause_queue", query.bind(name).bind(by).bind(reason).fetch_one(self.pool())).await
+        self.observe("pause_queue", query.bind(name).bind(by).bind(reason).fetch_one(self.pool())).await
     }
 
     /// Lets claims from a paused queue go on. Returns whether it was paused.
@@ -143,6 +153,6 @@ impl Howdah {
     pub async fn resume_queue(&self, name: &str) -> Result<bool> {
         check_text("queue", name)?;
         let query = sqlx::query_scalar(self.names().sql("SELECT howdah.resume_queue($1)")).bind(name);
-        self.watch("resume_queue", query.fetch_one(self.pool())).await
+        self.observe("resume_queue", query.fetch_one(self.pool())).await
     }
 }

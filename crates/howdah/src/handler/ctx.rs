@@ -10,12 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
+use serde::Serialize;
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use tokio_util::sync::CancellationToken;
 
 use super::options::Options;
 use super::progress::Said;
-use crate::client::Howdah;
+use crate::client::{Howdah, payload};
 use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::sqltime::Micros;
@@ -150,7 +153,7 @@ impl<T> Ctx<T> {
         let call = &self.call;
         let query = sqlx::query_scalar(call.howdah.names().sql("SELECT howdah.holds($1, $2)"));
         let query = query.bind(call.lease_id).bind(call.id.0);
-        let held: bool = call.howdah.watch("holds", query.fetch_one(call.howdah.pool())).await?;
+        let held: bool = call.howdah.observe("holds", query.fetch_one(call.howdah.pool())).await?;
         if held { Ok(()) } else { Err(self.lost()) }
     }
 
@@ -161,11 +164,25 @@ impl<T> Ctx<T> {
     /// [`Error::LeaseLost`] if the job is not this attempt's any more: roll back. The SQL function behind it is
     /// `howdah.complete_in`.
     pub async fn complete_in(&self, transaction: &mut PgConnection) -> Result<()> {
+        self.settle_in(transaction, None).await
+    }
+
+    /// As [`complete_in`](Self::complete_in), and keeps an output for those who wait for the job: what the handler
+    /// returns afterwards is not kept.
+    ///
+    /// # Errors
+    /// As [`complete_in`](Self::complete_in); [`Error::Invalid`] if the output cannot be written as JSON or is too large.
+    pub async fn complete_in_with(&self, transaction: &mut PgConnection, output: &impl Serialize) -> Result<()> {
+        let output = payload::encode(output)?;
+        self.settle_in(transaction, Some(&output)).await
+    }
+
+    async fn settle_in(&self, transaction: &mut PgConnection, output: Option<&RawValue>) -> Result<()> {
         let call = &self.call;
         let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
-        let query = sqlx::query(call.howdah.names().sql("SELECT howdah.complete_in($1, $2, $3)"));
-        let query = query.bind(call.lease_id).bind(call.id.0).bind(run_ms);
-        let told = call.howdah.watch("complete_in", query.execute(transaction)).await;
+        let query = sqlx::query(call.howdah.names().sql("SELECT howdah.complete_in($1, $2, $3, $4)"));
+        let query = query.bind(call.lease_id).bind(call.id.0).bind(run_ms).bind(output.map(Json));
+        let told = call.howdah.observe("complete_in", query.execute(transaction)).await;
         told.map_err(|error| if error.has_code("HD010") { self.lost() } else { error })?;
         call.completed_in.store(true, Ordering::Release);
         Ok(())

@@ -18,6 +18,7 @@ use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 
 use crate::job::Job;
+use crate::retry::Retry;
 
 pub(crate) use ctx::Call;
 pub use ctx::{Ctx, FromRef};
@@ -47,7 +48,7 @@ where
     J: Job,
     F: Fn(J) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = R> + Send + 'static,
-    R: IntoOutcome + 'static,
+    R: IntoOutcome<J::Output> + 'static,
 {
     type Job = J;
     fn call(&self, job: J, _: Arc<Call>, _: &S) -> BoxFuture<'static, Outcome> {
@@ -61,7 +62,7 @@ where
     T: FromRef<S> + Send + Sync + 'static,
     F: Fn(J, Ctx<T>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = R> + Send + 'static,
-    R: IntoOutcome + 'static,
+    R: IntoOutcome<J::Output> + 'static,
 {
     type Job = J;
     fn call(&self, job: J, call: Arc<Call>, state: &S) -> BoxFuture<'static, Outcome> {
@@ -87,6 +88,7 @@ type Run<S> = Arc<dyn Fn(RawJob, Arc<Call>, &S) -> BoxFuture<'static, Outcome> +
 pub(crate) struct Entry<S> {
     pub(crate) run: Run<S>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Option<Retry>,
     pub(crate) queue: &'static str,
 }
 
@@ -108,23 +110,24 @@ impl<S: 'static> Handlers<S> {
             Ok(job) => handler.call(job, call, state),
             Err(error) => std::future::ready(Outcome::Failed(error)).boxed(),
         });
-        let entry = Entry { run, timeout: H::Job::TIMEOUT, queue: H::Job::QUEUE };
+        let entry = Entry { run, timeout: H::Job::TIMEOUT, retry: H::Job::RETRY, queue: H::Job::QUEUE };
         if self.typed.insert(H::Job::KIND, entry).is_some() {
             self.twice = Some(H::Job::KIND);
         }
     }
 
-    pub(crate) fn add_any<T, F, Fut, R>(&mut self, handler: F)
+    pub(crate) fn add_any<T, O, F, Fut, R>(&mut self, handler: F)
     where
+        O: 'static,
         T: FromRef<S> + Send + Sync + 'static,
         F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = R> + Send + 'static,
-        R: IntoOutcome + 'static,
+        R: IntoOutcome<O> + 'static,
     {
         let run: Run<S> = Arc::new(move |raw, call, state| {
             handler(raw, Ctx::new(call, T::from_ref(state))).map(IntoOutcome::into_outcome).boxed()
         });
-        self.any = Some(Entry { run, timeout: None, queue: "default" });
+        self.any = Some(Entry { run, timeout: None, retry: None, queue: "default" });
     }
 
     pub(crate) fn find(&self, kind: &str) -> Option<&Entry<S>> {

@@ -118,7 +118,7 @@ impl<T> Ctx<T> {
         let json = encode(value)?;
         let call = self.call();
         let query = sqlx::query(call.howdah.names().sql(REPORT)).bind(call.lease_id).bind(call.id.0).bind(Json(json));
-        let told = call.howdah.watch("report_progress", query.execute(transaction)).await;
+        let told = call.howdah.observe("report_progress", query.execute(transaction)).await;
         told.map(|_| ()).map_err(|error| if error.has_code("HD010") { self.lost() } else { error })
     }
 
@@ -131,7 +131,7 @@ impl<T> Ctx<T> {
         let call = self.call();
         let sql = call.howdah.names().sql("SELECT checkpoint FROM howdah.get_progress($1)");
         let query = sqlx::query_scalar::<_, Option<Json<Box<RawValue>>>>(sql).bind(call.id.0);
-        let found = call.howdah.watch("get_progress", query.fetch_optional(call.howdah.pool())).await?.flatten();
+        let found = call.howdah.observe("get_progress", query.fetch_optional(call.howdah.pool())).await?.flatten();
         found.map(|json| decode(&json.0)).transpose()
     }
 }

@@ -171,7 +171,9 @@ impl Claimer {
                 return Err(error);
             }
         };
+        // Not all processes at once.
         let poll = if self.shared.listening.load(Ordering::Acquire) { LOOK_ANYWAY } else { self.shared.settings.poll };
+        let poll = poll.mul_f64(rand::random_range(0.9..1.1));
         let look = &mut self.looks[i];
         if found > 0 {
             look.sleep.found(now);

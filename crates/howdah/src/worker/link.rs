@@ -15,7 +15,7 @@ use crate::client::Howdah;
 use crate::error::{Error, Result};
 use crate::metrics;
 use crate::schema::operation;
-use crate::statement::{Statement, Watch};
+use crate::statement::{Observer, Statement};
 
 /// How long connecting, or one statement, may take. The server gives up a little earlier.
 pub(super) const PATIENCE: Duration = Duration::from_secs(35);
@@ -29,7 +29,7 @@ pub(super) struct Link {
     what: &'static str,
     connection: Option<PgConnection>,
     failures: u32,
-    watch: Watch,
+    observer: Observer,
 }
 
 impl Link {
@@ -48,7 +48,7 @@ impl Link {
             ])
             .options(settings.iter().copied())
             .disable_statement_logging();
-        Self { options, what, connection: None, failures: 0, watch: howdah.watch.clone() }
+        Self { options, what, connection: None, failures: 0, observer: howdah.observer.clone() }
     }
 
     /// Runs one statement, connecting first if need be.
@@ -58,9 +58,9 @@ impl Link {
     {
         self.open().await?;
         let Some(mut connection) = self.connection.take() else { return Ok(Vec::new()) };
-        let (query, operation) = if self.watch.is_on() { named(query)? } else { (query, "") };
+        let (query, operation) = if self.observer.is_on() { named(query)? } else { (query, "") };
         let work = in_time(async { Ok(query.fetch_all(&mut connection).await?) });
-        let result = self.watch.send(Statement { operation, connection: self.what }, Vec::len, work).await;
+        let result = self.observer.send(Statement { operation, connection: self.what }, Vec::len, work).await;
         // An answer, even a refusal, leaves the connection as it was; anything else leaves it in doubt.
         if !matches!(&result, Err(Error::Database(e)) if e.as_database_error().is_none()) {
             self.connection = Some(connection);
@@ -91,7 +91,7 @@ impl Link {
 
     async fn connect(&self) -> Result<PgConnection> {
         let mut connection = PgConnection::connect_with(&self.options).await?;
-        self.watch.explain(&mut connection).await?;
+        self.observer.explain(&mut connection).await?;
         Ok(connection)
     }
 
@@ -125,7 +125,7 @@ where
 }
 
 /// How long to wait before a connection is tried again: longer each time, up to 5 s, and not all at once.
-pub(super) fn backoff(failures: u32) -> Duration {
+pub(crate) fn backoff(failures: u32) -> Duration {
     Duration::from_millis(50 << failures.min(7)).min(SLOWEST_RETRY).mul_f64(rand::random_range(0.8..1.2))
 }
 

@@ -108,7 +108,7 @@ async fn attach(shared: &Shared, listener: &mut PgListener) -> Result<()> {
     let sql = shared.howdah.names().sql("SELECT howdah.attach_session($1)");
     let statement = Statement { operation: "attach_session", connection: "listener" };
     let work = answer(sqlx::query(sql).bind(shared.worker_id()).execute(listener));
-    shared.howdah.watch.send(statement, |()| 1, work).await
+    shared.howdah.observer.send(statement, |()| 1, work).await
 }
 
 async fn answer<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<()> {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::ledger::{End, Finished};
+use super::policy::{self, RetryBy};
 use super::queue::{Claimed, Queue};
 use super::shared::Shared;
 use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Options, Outcome, RawJob, Said, Verdict};
@@ -23,6 +24,7 @@ pub(super) struct Runner<S> {
     pub(super) shared: Arc<Shared>,
     pub(super) handlers: Handlers<S>,
     pub(super) state: S,
+    pub(super) retry_by: Option<RetryBy>,
 }
 
 impl<S: Send + Sync + 'static> Runner<S> {
@@ -61,6 +63,7 @@ impl<S: Send + Sync + 'static> Runner<S> {
         let continue_trace = self.shared.settings.continue_trace;
         let (span, lines) = logs::collect(|| trace::attempt_span(&call, &job.kind, continue_trace));
         let measured = metrics::Attempt::begin(&queue.name, &job.kind);
+        let kind = job.kind.clone();
         let raw = RawJob { kind: job.kind, payload: job.payload, version };
         // Inside an async block, so that a panic before the first await is caught as well.
         let work = async {
@@ -72,6 +75,7 @@ impl<S: Send + Sync + 'static> Runner<S> {
         let outcome = self.guard(work.instrument(span.clone()), timeout).await;
         let took = started.elapsed();
         self.shared.end(&call);
+        let outcome = policy::applied(outcome, entry.retry, self.retry_by.as_ref(), &kind, &call);
         trace::ended(&span, &outcome);
         lines.send(&call);
         let end = ending(&call, outcome);
@@ -142,9 +146,9 @@ impl<S: Send + Sync + 'static> Runner<S> {
 
 /// What is told of a job; `None` if nobody would listen any more.
 fn ending(call: &Call, outcome: Outcome) -> Option<End> {
-    let error = match outcome {
-        Outcome::Done => None,
-        Outcome::Failed(error) => Some(error),
+    let (error, result) = match outcome {
+        Outcome::Done(result) => (None, result),
+        Outcome::Failed(error) => (Some(error), None),
     };
     if let Some(error) = &error {
         tracing::warn!(job = %call.id, attempt = call.attempt, queue = %call.queue, verdict = error.verdict.as_str(),
@@ -159,7 +163,7 @@ fn ending(call: &Call, outcome: Outcome) -> Option<End> {
         return None;
     }
     Some(match error {
-        None => End::Done,
+        None => End::Done(result),
         // Whatever a cancelled handler failed with, it was asked to stop.
         Some(error) if call.cancel_asked.load(Ordering::Acquire) => {
             End::Failed(JobError { verdict: Verdict::Cancel, ..error })
