@@ -4,9 +4,12 @@
 mod crashing;
 mod expiring;
 mod leaving;
+mod logs;
+mod observing;
 mod outputs;
 mod plain_sql;
 mod plans;
+mod progress;
 mod readme;
 mod refusals;
 mod removal;

@@ -37,9 +37,10 @@ BEGIN
       WHEN 'version' THEN
         PERFORM howdah.check_number(v_key, v_value, 1, 32767);
       WHEN 'traceparent' THEN
-        IF jsonb_typeof(v_value) <> 'string' OR v_value #>> '{}' !~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-          PERFORM howdah.option_refused(v_key, 'must be a W3C traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01');
+        IF jsonb_typeof(v_value) <> 'string' THEN
+          PERFORM howdah.option_refused(v_key, 'must be a text, not ' || jsonb_typeof(v_value));
         END IF;
+        PERFORM howdah.check_traceparent(v_value #>> '{}');
       WHEN 'id' THEN
         PERFORM howdah.check_number(v_key, v_value, 128, 9007199254740991);
       WHEN 'unique' THEN

@@ -4,7 +4,7 @@
 --   run_ms  how long each job ran: of the first lease in the order claimed, then of the second, ...
 --   result_leases, result_jobs, results  what some of the jobs returned, and whose jobs they are; may be NULL
 -- Returns the leases that were still held; whatever is missing was lost, and its jobs are with others.
--- Writes: lease (deletes), receipt, result; and see howdah.ended. Locks: lease rows, against a rescue; waits for a complete_in that is open.
+-- Writes: lease (deletes), receipt, result, progress (deletes); and see howdah.ended. Locks: lease rows, against a rescue; waits for a complete_in that is open.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 -- Cost: one lock, one delete and one insert for each lease, however many jobs it held.
 CREATE OR REPLACE FUNCTION howdah.complete_leases(lease_ids bigint[], jobs integer[], run_ms integer[],
@@ -38,7 +38,8 @@ BEGIN
         FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) u(lease_id, job_id, result)
         JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history'),
     hook AS (
-      SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs)) FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
+      SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs))
+        FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
     SELECT g.id FROM gone g, hook;
   -- Leases of which a complete_in has settled a part: only the rest is left to complete.
   RETURN QUERY

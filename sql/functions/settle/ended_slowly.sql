@@ -1,10 +1,11 @@
--- howdah.ended_slowly(first_ids, counts) -> void
+-- howdah.ended_slowly(first_ids, counts, died) -> void
 -- What must be done for jobs that have ended and had more than a payload: frees the unique keys that last as long as
--- their jobs, forgets when they would have expired, notifies who waits. Internal to howdah.ended.
--- Writes: unique_key, expiry, waiter. Locks: those rows, in order of the ids.
+-- their jobs, forgets when they would have expired and, unless they died, how far they had come, notifies who waits. Internal to howdah.ended.
+-- Writes: unique_key, expiry, progress, waiter. Locks: those rows, in order of the ids.
 -- Notifies: howdah.ended with up to 400 ids a message, because a message has less than 8000 bytes.
-CREATE OR REPLACE FUNCTION howdah.ended_slowly(first_ids bigint[], counts smallint[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+CREATE OR REPLACE FUNCTION howdah.ended_slowly(first_ids bigint[], counts smallint[], died boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+  SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
   v_waited bigint[];
 BEGIN
@@ -12,6 +13,10 @@ BEGIN
    WHERE u.job_id >= r.first_id AND u.job_id < r.first_id + r.jobs AND u.scope = 'live';
   DELETE FROM howdah.expiry e USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
    WHERE e.job_id >= r.first_id AND e.job_id < r.first_id + r.jobs;
+  IF NOT ended_slowly.died THEN
+    DELETE FROM howdah.progress p USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
+     WHERE p.job_id >= r.first_id AND p.job_id < r.first_id + r.jobs;
+  END IF;
   WITH gone AS (
     DELETE FROM howdah.waiter w USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
      WHERE w.job_id >= r.first_id AND w.job_id < r.first_id + r.jobs RETURNING w.job_id)

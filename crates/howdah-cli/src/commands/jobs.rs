@@ -1,6 +1,6 @@
 //! `howdah jobs`: look at jobs, cancel them, retry them.
 //!
-//! Invariant: reads are of the views `howdah.jobs` and `howdah.failures`; every id that is given is answered on a
+//! Invariant: reads are of the views `howdah.jobs`, `howdah.failures` and `howdah.logs`; every id that is given is answered on a
 //! line of its own. Limit: a list is limited, newest first.
 
 use clap::{Args, Subcommand};
@@ -18,10 +18,13 @@ use crate::{connect, sql};
 pub(crate) enum Jobs {
     /// List jobs, newest first
     Ls(Ls),
-    /// Show one job with its payload and the attempts that failed
+    /// Show one job with its payload, its progress and the attempts that failed
     Show {
         /// The job's number
         id: i64,
+        /// With what its attempts have logged, if the worker keeps it (JobLogs)
+        #[arg(long)]
+        logs: bool,
     },
     /// Cancel jobs: those that wait end at once, those that run are asked to
     Cancel(Ids),
@@ -67,7 +70,7 @@ const LIST: [Column; 8] = [
     Column("ended_at", Show::Time),
 ];
 
-const ONE: [Column; 15] = [
+const ONE: [Column; 20] = [
     Column("id", Show::Number),
     Column("kind", Show::Text),
     Column("queue", Show::Text),
@@ -83,6 +86,11 @@ const ONE: [Column; 15] = [
     Column("ended_at", Show::Time),
     Column("run_ms", Show::Number),
     Column("options", Show::Text),
+    Column("percent", Show::Number),
+    Column("progress", Show::Text),
+    Column("progress_at", Show::Time),
+    Column("progress_attempt", Show::Number),
+    Column("checkpoint", Show::Text),
 ];
 
 const FAILURES: [Column; 5] = [
@@ -90,6 +98,14 @@ const FAILURES: [Column; 5] = [
     Column("at", Show::Time),
     Column("run_ms", Show::Number),
     Column("error_kind", Show::Text),
+    Column("message", Show::Text),
+];
+
+const LOGS: [Column; 5] = [
+    Column("attempt", Show::Number),
+    Column("at", Show::Time),
+    Column("level", Show::Text),
+    Column("target", Show::Text),
     Column("message", Show::Text),
 ];
 
@@ -120,7 +136,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Jobs) -> Result<A
     let howdah = connect::to_queue(global).await?;
     match command {
         Jobs::Ls(which) => ls(&howdah, out, &which).await,
-        Jobs::Show { id } => show(&howdah, out, id).await,
+        Jobs::Show { id, logs } => show(&howdah, out, id, logs).await,
         Jobs::Cancel(Ids { ids }) => cancel(&howdah, out, &ids).await,
         Jobs::Wait(Ids { ids }) => wait::all(&howdah, out, &ids).await,
         Jobs::Retry(Ids { ids }) => retry(&howdah, out, &ids).await,
@@ -145,14 +161,18 @@ async fn ls(howdah: &Howdah, out: Output, which: &Ls) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-async fn show(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {
+async fn show(howdah: &Howdah, out: Output, id: i64, logs: bool) -> Result<Answer> {
     let statement = "SELECT to_json(x)::text FROM (
-        SELECT j.*, (SELECT coalesce(json_agg(f ORDER BY f.at), '[]')
+        SELECT j.*, p.percent, p.message AS progress, p.at AS progress_at, p.attempt AS progress_attempt, p.checkpoint,
+               CASE WHEN $2 THEN (SELECT coalesce(json_agg(l ORDER BY l.at, l.line), '[]')
+                                    FROM (SELECT attempt, at, line, level, target, message
+                                            FROM howdah.logs WHERE job_id = $1) l) END AS logs,
+               (SELECT coalesce(json_agg(f ORDER BY f.at), '[]')
                        FROM (SELECT attempt, at, error_kind, message, run_ms, worker_id
                                FROM howdah.failures WHERE job_id = $1) f) AS failures
-          FROM howdah.jobs j WHERE j.id = $1) x";
+          FROM howdah.jobs j LEFT JOIN howdah.get_progress($1) p ON true WHERE j.id = $1) x";
     let row: Option<String> =
-        sqlx::query_scalar(sql::of(howdah, statement)).bind(id).fetch_optional(howdah.pool()).await?;
+        sqlx::query_scalar(sql::of(howdah, statement)).bind(id).bind(logs).fetch_optional(howdah.pool()).await?;
     let Some(text) = row else {
         return Err(Failure::no(format!("there is no job {id}, or it ended longer ago than history is kept")));
     };
@@ -165,13 +185,21 @@ async fn show(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {
     let payload = row.remove("payload").unwrap_or(Value::Null);
     out.heading("payload")?;
     out.line(printable(&serde_json::to_string_pretty(&payload).unwrap_or_default()))?;
-    if let Some(Value::Array(failures)) = row.remove("failures").filter(|f| f.as_array().is_some_and(|f| !f.is_empty()))
-    {
-        out.heading("failed attempts")?;
-        let failures: Vec<String> = failures.iter().map(Value::to_string).collect();
-        out.rows(&FAILURES, &failures)?;
-    }
+    list(out, "failed attempts", &FAILURES, row.remove("failures"))?;
+    list(out, "logs", &LOGS, row.remove("logs"))?;
     Ok(Answer::Yes)
+}
+
+/// Shows the rows of a list under a heading, if there are any.
+fn list(out: Output, heading: &str, columns: &[Column], list: Option<Value>) -> Result<()> {
+    let Some(Value::Array(rows)) = list else { return Ok(()) };
+    if rows.is_empty() {
+        return Ok(());
+    }
+    out.heading(heading)?;
+    let rows: Vec<String> = rows.iter().map(Value::to_string).collect();
+    out.rows(columns, &rows)?;
+    Ok(())
 }
 
 async fn cancel(howdah: &Howdah, out: Output, ids: &[i64]) -> Result<Answer> {

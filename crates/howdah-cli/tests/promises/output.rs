@@ -34,6 +34,28 @@ async fn json_is_on_stdout_and_talk_on_stderr() {
 }
 
 #[tokio::test]
+async fn a_job_is_shown_with_its_progress_and_on_request_its_logs() {
+    let desk = Desk::with_queue().await;
+    let id = desk.ok(&["enqueue", "mail"]).await.trim().to_owned();
+    let howdah = desk.howdah().await;
+    let claim = "WITH w AS (SELECT howdah.start_worker('w') AS id), c AS (SELECT c.* FROM w, howdah.claim(w.id) c) SELECT lease_id FROM c";
+    let lease: i64 = sqlx::query_scalar(claim).fetch_one(howdah.pool()).await.unwrap();
+    let said = format!(
+        "SELECT howdah.report_progress({lease}, {id}, 40, 'row 4', '{{\"row\": 4}}');
+         SELECT howdah.write_logs('{{{id}}}', '{{1}}', ARRAY['[{{\"level\": \"INFO\", \"message\": \"it\\tgoes\"}}]'::jsonb])"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(said)).execute(howdah.pool()).await.unwrap();
+    let shown = desk.ok(&["jobs", "show", &id, "--logs"]).await;
+    for line in ["percent\t40", "progress\trow 4", "checkpoint\t{\"row\":4}"] {
+        assert!(shown.lines().any(|l| l == line), "{line:?} is not in {shown}");
+    }
+    assert!(shown.lines().any(|l| l.starts_with("1\t") && l.ends_with("\tINFO\t\tit\\tgoes")), "{shown}");
+    let job = desk.run(&["jobs", "show", &id, "--logs", "--json"]).await.json();
+    assert_eq!((&job["logs"][0]["message"], &job["checkpoint"]["row"]), (&Value::from("it\tgoes"), &Value::from(4)));
+    assert_eq!(desk.job(&id).await["logs"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_pipe_gets_a_line_for_each_row_whatever_a_text_contains() {
     let desk = Desk::with_queue().await;
     desk.ok(&["queues", "pause", "default", "--reason", "a\tb\nc\u{1b}[31m"]).await;

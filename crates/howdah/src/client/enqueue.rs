@@ -21,6 +21,7 @@ use super::target::{On, Target};
 use super::{Howdah, check_text};
 use crate::error::{Error, Result};
 use crate::job::{Job, JobId};
+use crate::metrics;
 
 /// The most that a delay may be: 100 years.
 const MOST_DELAY: Duration = Duration::from_secs(3_155_760_000);
@@ -141,13 +142,16 @@ impl<'e, O> Enqueue<'e, O> {
     pub(super) async fn run(mut self) -> Result<JobId> {
         let payload = std::mem::replace(&mut self.payload, super::payload::nothing())?;
         self.check()?;
-        match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
+        self.options.join_trace();
+        let id = match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
             Target::Pool(pool) => {
                 let mut connection = pool.acquire().await?;
-                self.send(&mut connection, &payload).await
+                self.send(&mut connection, &payload).await?
             }
-            Target::Connection(connection) => self.send(connection, &payload).await,
-        }
+            Target::Connection(connection) => self.send(connection, &payload).await?,
+        };
+        metrics::enqueued(&self.queue, &self.kind, 1);
+        Ok(id)
     }
 
     async fn send(&self, connection: &mut PgConnection, payload: &RawValue) -> Result<JobId> {
@@ -201,7 +205,7 @@ impl<'e, O> Enqueue<'e, O> {
         if full {
             query = query.bind(self.due_micros()).bind(self.delay.map(delay_micros)).bind(self.options.in_sql());
         }
-        Ok(JobId(query.fetch_one(connection).await?))
+        Ok(JobId(self.howdah.observe("enqueue", query.fetch_one(connection)).await?))
     }
 
     /// What the function writes, without asking what is known: in a stream of jobs that is half of its cost.
@@ -221,7 +225,7 @@ impl<'e, O> Enqueue<'e, O> {
             .bind(self.kind.as_ref())
             .bind(Json(payload))
             .bind(facts.fresh_slot);
-        let (id, woken): (i64, i64) = query.fetch_one(connection).await?;
+        let (id, woken): (i64, i64) = self.howdah.observe("enqueue", query.fetch_one(connection)).await?;
         if look_for_sleepers && woken == 0 {
             self.howdah.queues.nobody_sleeps(&self.queue, asked);
         }
@@ -230,8 +234,9 @@ impl<'e, O> Enqueue<'e, O> {
 
     async fn learn(&self, connection: &mut PgConnection) -> Result<()> {
         let sql = "SELECT id, max_attempts, max_payload_bytes, fresh_slot FROM howdah.queue WHERE name OPERATOR(pg_catalog.=) $1";
+        let query = sqlx::query_as(self.howdah.names().sql(sql)).bind(self.queue.as_ref());
         let row: Option<(i32, i16, i32, i16)> =
-            sqlx::query_as(self.howdah.names().sql(sql)).bind(self.queue.as_ref()).fetch_optional(connection).await?;
+            self.howdah.observe("enqueue", query.fetch_optional(connection)).await?;
         if let Some((id, max_attempts, max_payload_bytes, fresh_slot)) = row {
             let facts = Facts { id, max_attempts, max_payload_bytes, fresh_slot };
             self.howdah.queues.learn(&self.queue, facts, Instant::now());

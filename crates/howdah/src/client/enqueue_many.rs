@@ -15,6 +15,7 @@ use super::payload::Encoded;
 use super::target::{On, Target};
 use crate::error::Result;
 use crate::job::{Job, JobId};
+use crate::metrics;
 
 /// How many jobs, and how many bytes of them, go in one round trip.
 const ROUND_TRIP_JOBS: usize = 5_000;
@@ -83,6 +84,7 @@ impl<'e> EnqueueMany<'e> {
 
     async fn run(mut self) -> Result<JobIds> {
         self.one.check()?;
+        self.one.options.join_trace();
         let payloads = std::mem::take(&mut self.payloads).into_iter().collect::<Result<Vec<_>>>()?;
         match std::mem::replace(&mut self.one.target, Target::Pool(self.one.howdah.pool())) {
             Target::Pool(pool) => {
@@ -110,6 +112,7 @@ impl<'e> EnqueueMany<'e> {
             self.send(&mut tx, now, &mut ids).await?;
         }
         tx.commit().await?;
+        metrics::enqueued(&self.one.queue, &self.one.kind, ids.len());
         Ok(ids)
     }
 
@@ -117,7 +120,7 @@ impl<'e> EnqueueMany<'e> {
         let one = &self.one;
         let sql = "SELECT first_id, jobs FROM howdah.enqueue_many($1, $2, $3, $4,
                      howdah.at_micros($5), howdah.span_micros($6), $7, $8)";
-        let runs: Vec<(i64, i32)> = sqlx::query_as(one.howdah.names().sql(sql))
+        let query = sqlx::query_as(one.howdah.names().sql(sql))
             .bind(one.kind.as_ref())
             .bind(payloads.iter().map(|p| Json(p.as_ref())).collect::<Vec<_>>())
             .bind(one.queue.as_ref())
@@ -125,9 +128,9 @@ impl<'e> EnqueueMany<'e> {
             .bind(one.due_micros())
             .bind(one.delay.map(delay_micros))
             .bind(one.max_attempts.map(i32::from))
-            .bind(one.options.in_sql())
-            .fetch_all(connection)
-            .await?;
+            .bind(one.options.in_sql());
+        let runs: Vec<(i64, i32)> =
+            one.howdah.observe_rows("enqueue_many", Vec::len, query.fetch_all(connection)).await?;
         ids.runs.extend(runs);
         Ok(())
     }

@@ -25,11 +25,13 @@ use sqlx::{Connection, PgConnection, PgPool};
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::schema::{MigrationStatus, Schema, migrate};
+use crate::statement::Observer;
 use queues::Queues;
 
 pub use enqueue::Enqueue;
 pub use enqueue_many::{EnqueueMany, JobIds};
 pub use operate::{Cancelled, JobState};
+pub(crate) use payload::has_nul;
 pub use retention::{Config, RemovedJob, Retention};
 pub use target::On;
 pub use unique::{EnqueueUnique, Enqueued, Unique};
@@ -55,6 +57,7 @@ pub struct Howdah {
     worker_options: Option<Box<PgConnectOptions>>,
     queues: Arc<Queues>,
     watch: Arc<Watch>,
+    pub(crate) observer: Observer,
 }
 
 impl Howdah {
@@ -83,7 +86,14 @@ impl Howdah {
     /// Uses the application's own pool. Enqueueing takes a connection for one statement; workers open their own.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool, schema: Schema::DEFAULT, worker_options: None, queues: Arc::default(), watch: Arc::default() }
+        Self {
+            pool,
+            schema: Schema::DEFAULT,
+            worker_options: None,
+            queues: Arc::default(),
+            watch: Arc::default(),
+            observer: Observer::default(),
+        }
     }
 
     /// Uses another schema than `howdah`, so that several queues can live in one database.
@@ -227,15 +237,12 @@ impl Howdah {
         if queue == "default" || self.queues.exists(queue) {
             return Ok(());
         }
-        let exists: bool = sqlx::query_scalar(
-            self.schema.sql("SELECT EXISTS (SELECT FROM howdah.queue WHERE name OPERATOR(pg_catalog.=) $1)"),
-        )
-        .bind(queue)
-        .fetch_one(on)
-        .await?;
+        let sql = self.schema.sql("SELECT EXISTS (SELECT FROM howdah.queue WHERE name OPERATOR(pg_catalog.=) $1)");
+        let exists: bool = self.observe("create_queue", sqlx::query_scalar(sql).bind(queue).fetch_one(on)).await?;
         if !exists {
             let mut connection = self.connection().await?;
-            sqlx::query(self.schema.sql("SELECT howdah.create_queue($1)")).bind(queue).execute(&mut connection).await?;
+            let create = sqlx::query(self.schema.sql("SELECT howdah.create_queue($1)")).bind(queue);
+            self.observe("create_queue", create.execute(&mut connection)).await?;
             connection.close().await?;
         }
         self.queues.set_exists(queue);

@@ -83,8 +83,8 @@ impl Howdah {
     /// # Errors
     /// [`Error::Database`].
     pub async fn cancel(&self, job: JobId) -> Result<Option<Cancelled>> {
-        let state: Option<String> =
-            sqlx::query_scalar(self.names().sql("SELECT howdah.cancel($1)")).bind(job.0).fetch_one(self.pool()).await?;
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.cancel($1)")).bind(job.0);
+        let state: Option<String> = self.observe("cancel", query.fetch_one(self.pool())).await?;
         Ok(match state.as_deref() {
             None => None,
             Some("cancelled") => Some(Cancelled::Now),
@@ -99,8 +99,8 @@ impl Howdah {
     /// # Errors
     /// [`Error::Database`].
     pub async fn retry(&self, job: JobId) -> Result<Option<JobState>> {
-        let state: Option<String> =
-            sqlx::query_scalar(self.names().sql("SELECT howdah.retry($1)")).bind(job.0).fetch_one(self.pool()).await?;
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.retry($1)")).bind(job.0);
+        let state: Option<String> = self.observe("retry", query.fetch_one(self.pool())).await?;
         state.map(|state| state.parse()).transpose()
     }
 
@@ -109,8 +109,8 @@ impl Howdah {
     /// # Errors
     /// [`Error::Database`].
     pub async fn state(&self, job: JobId) -> Result<Option<JobState>> {
-        let state: Option<String> =
-            sqlx::query_scalar(self.names().sql("SELECT howdah.state($1)")).bind(job.0).fetch_one(self.pool()).await?;
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.state($1)")).bind(job.0);
+        let state: Option<String> = self.observe("state", query.fetch_one(self.pool())).await?;
         state.map(|state| state.parse()).transpose()
     }
 
@@ -120,7 +120,8 @@ impl Howdah {
     /// # Errors
     /// [`Error::Database`].
     pub async fn reserve_id(&self) -> Result<JobId> {
-        Ok(JobId(sqlx::query_scalar(self.names().sql("SELECT howdah.reserve_id()")).fetch_one(self.pool()).await?))
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.reserve_id()"));
+        Ok(JobId(self.observe("reserve_id", query.fetch_one(self.pool())).await?))
     }
 
     /// Makes a queue with default settings, or does nothing if it is there.
@@ -129,7 +130,8 @@ impl Howdah {
     /// [`Error::Invalid`] unless the name is 1 to 128 bytes without control characters.
     pub async fn create_queue(&self, name: &str) -> Result<()> {
         check_text("queue", name)?;
-        sqlx::query(self.names().sql("SELECT howdah.create_queue($1)")).bind(name).execute(self.pool()).await?;
+        let query = sqlx::query(self.names().sql("SELECT howdah.create_queue($1)")).bind(name);
+        self.observe("create_queue", query.execute(self.pool())).await?;
         Ok(())
     }
 
@@ -140,12 +142,8 @@ impl Howdah {
     /// [`Error::UnknownQueue`].
     pub async fn pause_queue(&self, name: &str, by: Option<&str>, reason: Option<&str>) -> Result<bool> {
         check_text("queue", name)?;
-        Ok(sqlx::query_scalar(self.names().sql("SELECT howdah.pause_queue($1, $2, $3)"))
-            .bind(name)
-            .bind(by)
-            .bind(reason)
-            .fetch_one(self.pool())
-            .await?)
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.pause_queue($1, $2, $3)"));
+        self.observe("pause_queue", query.bind(name).bind(by).bind(reason).fetch_one(self.pool())).await
     }
 
     /// Lets claims from a paused queue go on. Returns whether it was paused.
@@ -154,9 +152,7 @@ impl Howdah {
     /// [`Error::UnknownQueue`].
     pub async fn resume_queue(&self, name: &str) -> Result<bool> {
         check_text("queue", name)?;
-        Ok(sqlx::query_scalar(self.names().sql("SELECT howdah.resume_queue($1)"))
-            .bind(name)
-            .fetch_one(self.pool())
-            .await?)
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.resume_queue($1)")).bind(name);
+        self.observe("resume_queue", query.fetch_one(self.pool())).await
     }
 }

@@ -14,6 +14,7 @@ use super::enqueue_many::EnqueueMany;
 use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::retry::Retry;
+use crate::trace;
 
 #[derive(Debug, Default, Clone, Serialize, PartialEq)]
 pub(crate) struct Options {
@@ -50,6 +51,13 @@ impl Options {
             Some(field) => {
                 Err(Error::invalid(field, "must be JSON without the character NUL, which PostgreSQL cannot store"))
             }
+        }
+    }
+
+    /// Takes along the trace of whoever enqueues, unless one was given.
+    pub(super) fn join_trace(&mut self) {
+        if self.traceparent.is_none() {
+            self.traceparent = trace::current();
         }
     }
 

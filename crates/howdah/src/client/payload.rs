@@ -39,7 +39,7 @@ pub(super) fn nothing() -> Encoded {
 }
 
 /// Whether JSON has an escaped NUL: `\u0000` after an even number of backslashes.
-fn has_nul(json: &str) -> bool {
+pub(crate) fn has_nul(json: &str) -> bool {
     json.match_indices("\\u0000").any(|(at, _)| {
         let before = json.as_bytes()[..at].iter().rev().take_while(|b| **b == b'\\').count();
         before % 2 == 0

@@ -15,6 +15,7 @@ use super::target::Target;
 use super::{check_text, payload};
 use crate::error::Result;
 use crate::job::JobId;
+use crate::metrics;
 
 /// Which jobs are the same one, for how long, and what is done when there is one already.
 ///
@@ -133,6 +134,7 @@ impl<O> EnqueueUnique<'_, O> {
     async fn run(mut self) -> Result<Enqueued> {
         let payload = std::mem::replace(&mut self.one.payload, payload::nothing())?;
         self.one.check()?;
+        self.one.options.join_trace();
         if let Some(key) = &self.unique.key {
             check_text("key", key)?;
         }
@@ -152,7 +154,7 @@ impl<O> EnqueueUnique<'_, O> {
         one.prepare(connection).await?;
         let sql = "SELECT id, hit FROM howdah.enqueue_unique($1, $2, $3, $4, howdah.span_micros($5), $6, $7, $8,
                      howdah.at_micros($9), howdah.span_micros($10), $11, $12)";
-        let (id, hit) = sqlx::query_as(one.howdah.names().sql(sql))
+        let query = sqlx::query_as(one.howdah.names().sql(sql))
             .bind(one.kind.as_ref())
             .bind(payload)
             .bind(&unique.key)
@@ -164,9 +166,9 @@ impl<O> EnqueueUnique<'_, O> {
             .bind(one.due_micros())
             .bind(one.delay.map(delay_micros))
             .bind(one.max_attempts.map(i32::from))
-            .bind(one.options.in_sql())
-            .fetch_one(connection)
-            .await?;
+            .bind(one.options.in_sql());
+        let (id, hit): (i64, bool) = one.howdah.observe("enqueue_unique", query.fetch_one(connection)).await?;
+        metrics::enqueued(&one.queue, &one.kind, usize::from(!hit));
         Ok(Enqueued { id: JobId(id), hit })
     }
 }

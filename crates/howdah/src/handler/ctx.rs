@@ -17,10 +17,12 @@ use sqlx::types::Json;
 use tokio_util::sync::CancellationToken;
 
 use super::options::Options;
+use super::progress::Said;
 use crate::client::{Howdah, payload};
 use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::sqltime::Micros;
+use crate::worker::Notes;
 
 /// Takes a part of the worker's state, so that a handler asks only for what it needs. Every `Clone` type is a
 /// part of itself.
@@ -51,6 +53,9 @@ pub struct Call {
     pub(crate) deadline: Option<Instant>,
     /// The job's own settings; most jobs have none.
     pub(crate) options: Option<Box<Options>>,
+    /// What it has said of its progress, and where it tells that there is news.
+    pub(crate) said: Said,
+    pub(crate) notes: Arc<Notes>,
     pub(crate) cancelled: CancellationToken,
     /// Somebody asked for the job to be cancelled.
     pub(crate) cancel_asked: AtomicBool,
@@ -69,6 +74,10 @@ pub struct Ctx<T = ()> {
 impl<T> Ctx<T> {
     pub(crate) fn new(call: Arc<Call>, state: T) -> Self {
         Self { call, state }
+    }
+
+    pub(super) fn call(&self) -> &Arc<Call> {
+        &self.call
     }
 
     pub(super) fn options(&self) -> Option<&Options> {
@@ -142,11 +151,9 @@ impl<T> Ctx<T> {
     /// [`Error::LeaseLost`] if it is not; [`Error::Database`]. The SQL function behind it is `howdah.holds`.
     pub async fn check_lease(&self) -> Result<()> {
         let call = &self.call;
-        let held: bool = sqlx::query_scalar(call.howdah.names().sql("SELECT howdah.holds($1, $2)"))
-            .bind(call.lease_id)
-            .bind(call.id.0)
-            .fetch_one(call.howdah.pool())
-            .await?;
+        let query = sqlx::query_scalar(call.howdah.names().sql("SELECT howdah.holds($1, $2)"));
+        let query = query.bind(call.lease_id).bind(call.id.0);
+        let held: bool = call.howdah.observe("holds", query.fetch_one(call.howdah.pool())).await?;
         if held { Ok(()) } else { Err(self.lost()) }
     }
 
@@ -173,17 +180,10 @@ impl<T> Ctx<T> {
     async fn settle_in(&self, transaction: &mut PgConnection, output: Option<&RawValue>) -> Result<()> {
         let call = &self.call;
         let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
-        sqlx::query(call.howdah.names().sql("SELECT howdah.complete_in($1, $2, $3, $4)"))
-            .bind(call.lease_id)
-            .bind(call.id.0)
-            .bind(run_ms)
-            .bind(output.map(Json))
-            .execute(transaction)
-            .await
-            .map_err(|e| match e.as_database_error().and_then(|e| e.code()).as_deref() {
-                Some("HD010") => self.lost(),
-                _ => e.into(),
-            })?;
+        let query = sqlx::query(call.howdah.names().sql("SELECT howdah.complete_in($1, $2, $3, $4)"));
+        let query = query.bind(call.lease_id).bind(call.id.0).bind(run_ms).bind(output.map(Json));
+        let told = call.howdah.observe("complete_in", query.execute(transaction)).await;
+        told.map_err(|error| if error.has_code("HD010") { self.lost() } else { error })?;
         call.completed_in.store(true, Ordering::Release);
         Ok(())
     }
@@ -200,7 +200,7 @@ impl<T> Ctx<T> {
         &self.state
     }
 
-    fn lost(&self) -> Error {
+    pub(super) fn lost(&self) -> Error {
         self.call.lost.store(true, Ordering::Release);
         self.call.cancelled.cancel();
         Error::LeaseLost { job: self.call.id }

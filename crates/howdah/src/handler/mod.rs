@@ -5,6 +5,7 @@
 
 mod ctx;
 mod options;
+mod progress;
 mod verdict;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use crate::retry::Retry;
 pub(crate) use ctx::Call;
 pub use ctx::{Ctx, FromRef};
 pub(crate) use options::{FIRST_VERSION, Options};
+pub(crate) use progress::Said;
 pub(crate) use verdict::Outcome;
 pub(crate) use verdict::Verdict;
 pub use verdict::{IntoOutcome, JobError, OrVerdict};

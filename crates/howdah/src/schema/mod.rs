@@ -5,6 +5,7 @@
 
 mod files;
 pub(crate) mod migrate;
+mod operation;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use crate::error::{Error, Result};
 
 pub use migrate::{AppliedMigration, MigrationStatus};
+pub(crate) use operation::operation;
 
 /// The name of the schema that holds the queue; `howdah` unless told otherwise.
 #[derive(Clone, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use super::rotation::Rotation;
 use super::shared::Shared;
 use crate::client::Howdah;
 use crate::error::Result;
+use crate::metrics;
 
 /// What `howdah.keep` says when another keeper was elected.
 const TERM_IS_OVER: &str = "HD011";
@@ -157,8 +158,9 @@ impl Chores {
         let sql = shared.howdah.names().sql("SELECT howdah.elect_keeper($1, $2)");
         let (term,): (Option<i64>,) = self.link.row(sqlx::query_as(sql).bind(worker).bind(TERM_MS)).await?;
         if let Some(term) = term {
+            metrics::elected();
             tracing::info!(worker, term, "this worker is the keeper now");
-            let (now, rotation) = (Instant::now(), Rotation::start(shared, &shared.howdah.worker_options()));
+            let (now, rotation) = (Instant::now(), Rotation::start(shared));
             self.office = Some(Office { term, tick_at: now, sweep_at: now, rotation, promoted: None });
         }
         Ok(())

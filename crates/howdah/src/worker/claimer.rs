@@ -18,6 +18,7 @@ use super::queue::{Claimed, Lease, Queue};
 use super::shared::Shared;
 use super::sleep::{Next, Sleep};
 use crate::error::Result;
+use crate::metrics;
 use crate::sqltime::Micros;
 
 /// How often a listening worker looks without being told to.
@@ -31,7 +32,15 @@ const FOREVER: Duration = Duration::from_secs(3600);
 /// Starts runners: so many, for this queue.
 pub(super) type Start = Box<dyn Fn(&Arc<Queue>, usize) + Send + Sync>;
 
-type Row = (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros, Option<Json<Box<RawValue>>>);
+type Row = (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros, Option<Json<Box<RawValue>>>, Option<Micros>);
+
+const CLAIM: &str =
+    "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at, options, NULL::timestamptz
+                       FROM howdah.claim($1, $2, $3, $4, $5)";
+/// With the server's time for who measures how long jobs have waited.
+const CLAIM_AND_CLOCK: &str =
+    "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at, options, howdah.now()
+                                 FROM howdah.claim($1, $2, $3, $4, $5)";
 
 struct Look {
     queue: Arc<Queue>,
@@ -130,6 +139,14 @@ impl Claimer {
         if !(woken || look.full || now >= look.at) {
             return Ok(());
         }
+        let reason = if woken {
+            "notified"
+        } else if look.full {
+            "free"
+        } else {
+            "time"
+        };
+        metrics::looked(&look.queue.name, reason);
         look.full = false;
         if woken {
             look.fronts.sweep();
@@ -190,8 +207,7 @@ impl Claimer {
     /// One claim. Returns how many jobs it took.
     async fn claim(&mut self, i: usize, wanted: usize, fronts: Option<Vec<i64>>) -> Result<usize> {
         let (shared, look) = (&self.shared, &mut self.looks[i]);
-        let sql = "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at, options
-                     FROM howdah.claim($1, $2, $3, $4, $5)";
+        let sql = if metrics::ON { CLAIM_AND_CLOCK } else { CLAIM };
         let worker = shared.worker_id();
         let asked = Instant::now();
         let rows: Vec<Row> = self
@@ -209,8 +225,12 @@ impl Claimer {
         let lease = Arc::new(Lease { id: first.0, jobs: rows.len(), claimed: asked });
         let found = rows.len();
         shared.claimed(lease.id, found);
+        metrics::claimed(&look.queue.name, found);
         let jobs = rows.into_iter().enumerate().map(|(position, row)| {
             look.fronts.saw(asked, row.6, row.1);
+            if let (Some(now), 1) = (row.9, row.4) {
+                metrics::picked_up(&look.queue.name, now.0 - row.7.0);
+            }
             Claimed {
                 lease: Arc::clone(&lease),
                 position,

@@ -16,6 +16,7 @@ use super::claimer::Claimer;
 use super::flusher::Flusher;
 use super::ledger::Ledger;
 use super::link::Link;
+use super::notes::{Notes, Scribe};
 use super::policy::RetryBy;
 use super::queue::Queue;
 use super::runner::Runner;
@@ -24,6 +25,7 @@ use super::{Settings, listener};
 use crate::client::Howdah;
 use crate::error::{Error, Result};
 use crate::handler::Handlers;
+use crate::metrics;
 use crate::schema::migrate;
 
 /// How long handlers that were told to end may take after the grace period.
@@ -38,10 +40,11 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     retry_by: Option<RetryBy>,
     stop: F,
 ) -> Result<()> {
+    metrics::describe();
     let options = howdah.worker_options();
-    let mut chores = Link::new(&options, "chores", &[]);
+    let mut chores = Link::new(&howdah, "chores", &[]);
     // Losing a claim in a crash means that its jobs are claimed again: nothing that is worth waiting for the disk.
-    let mut claims = Link::new(&options, "claimer", &[("synchronous_commit", "off")]);
+    let mut claims = Link::new(&howdah, "claimer", &[("synchronous_commit", "off")]);
     let kinds = handlers.kinds();
     let mut stop = std::pin::pin!(stop);
     let (worker_id, queues) = loop {
@@ -59,7 +62,8 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
         }
     };
     let (sender, receiver) = mpsc::unbounded_channel();
-    let shared = Arc::new(Shared::new(howdah, settings, kinds, queues, worker_id, sender));
+    let (notes, noted) = Notes::new();
+    let shared = Arc::new(Shared::new(howdah, settings, kinds, queues, worker_id, sender, notes));
     tracing::info!(worker = worker_id, name = shared.settings.name, "works");
 
     let runner = Arc::new(Runner { shared: Arc::clone(&shared), handlers, state, retry_by });
@@ -67,7 +71,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let claimer = Claimer::new(Arc::clone(&shared), claims, start);
     let flusher = Flusher {
         shared: Arc::clone(&shared),
-        link: Link::new(&options, "flusher", &[]),
+        link: Link::new(&shared.howdah, "flusher", &[]),
         finished: receiver,
         ledger: Ledger::default(),
     };
@@ -75,6 +79,8 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let claimer = tokio::spawn(claimer.run());
     let flusher = tokio::spawn(flusher.run());
     let mut others = JoinSet::new();
+    let link = Link::new(&shared.howdah, "notes", &[]);
+    others.spawn(Scribe::new(Arc::clone(&shared), link, noted).run());
     if shared.settings.listen {
         others.spawn(listener::run(Arc::clone(&shared), options));
     }
@@ -119,7 +125,8 @@ async fn begin(
         return Err(Error::Pooler { backend_pid: pid });
     }
     let names: Vec<&str> = queues.iter().map(|(name, _)| name.as_str()).collect();
-    let (worker_id,) = start_worker(howdah, settings, &names, kinds).fetch_one(&mut *connection).await?;
+    let (worker_id,) = chores.row(start_worker(howdah, settings, &names, kinds)).await?;
+    let connection = chores.open().await?;
     let mut served = Vec::new();
     for (name, concurrency) in queues {
         let sql = howdah.names().sql("SELECT id FROM howdah.queue WHERE name = $1");

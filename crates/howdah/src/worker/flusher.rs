@@ -16,6 +16,7 @@ use super::ledger::{Finished, Ledger, Page};
 use super::link::{Link, Rows};
 use super::shared::Shared;
 use crate::handler::JobError;
+use crate::metrics;
 use crate::retry::Retry;
 
 /// A job, or a lease.
@@ -248,6 +249,7 @@ impl Flusher {
             }
         }
         for id in lost {
+            metrics::lease_lost("told");
             tracing::warn!(
                 job = id,
                 "the result was refused: the lease was lost, another worker has this job or it has ended"

@@ -36,6 +36,17 @@ pub(super) enum End {
     Released,
 }
 
+impl End {
+    /// What became of the attempt, for who counts.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Done(_) | Self::CompletedIn(None) => "completed",
+            Self::Failed(error) | Self::CompletedIn(Some(error)) => error.verdict.as_str(),
+            Self::Released => "released",
+        }
+    }
+}
+
 /// The jobs of one lease that are to be told together.
 #[derive(Debug, Default)]
 pub(super) struct Page {

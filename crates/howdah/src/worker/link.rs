@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::query::QueryAs;
-use sqlx::{ConnectOptions, Connection, FromRow, PgConnection, Postgres};
+use sqlx::{ConnectOptions, Connection, Execute, FromRow, PgConnection, Postgres};
 use tokio::time::timeout;
 
+use crate::client::Howdah;
 use crate::error::{Error, Result};
+use crate::metrics;
+use crate::schema::operation;
+use crate::statement::{Observer, Statement};
 
 /// How long connecting, or one statement, may take. The server gives up a little earlier.
 pub(super) const PATIENCE: Duration = Duration::from_secs(35);
@@ -25,12 +29,13 @@ pub(super) struct Link {
     what: &'static str,
     connection: Option<PgConnection>,
     failures: u32,
+    observer: Observer,
 }
 
 impl Link {
-    pub(super) fn new(options: &PgConnectOptions, what: &'static str, settings: &[(&str, &str)]) -> Self {
-        let options = options
-            .clone()
+    pub(super) fn new(howdah: &Howdah, what: &'static str, settings: &[(&str, &str)]) -> Self {
+        let options = howdah
+            .worker_options()
             .application_name(&format!("howdah {what}"))
             .options([
                 ("statement_timeout", "30s"),
@@ -43,7 +48,7 @@ impl Link {
             ])
             .options(settings.iter().copied())
             .disable_statement_logging();
-        Self { options, what, connection: None, failures: 0 }
+        Self { options, what, connection: None, failures: 0, observer: howdah.observer.clone() }
     }
 
     /// Runs one statement, connecting first if need be.
@@ -53,7 +58,9 @@ impl Link {
     {
         self.open().await?;
         let Some(mut connection) = self.connection.take() else { return Ok(Vec::new()) };
-        let result = in_time(async { Ok(query.fetch_all(&mut connection).await?) }).await;
+        let (query, operation) = if self.observer.is_on() { named(query)? } else { (query, "") };
+        let work = in_time(async { Ok(query.fetch_all(&mut connection).await?) });
+        let result = self.observer.send(Statement { operation, connection: self.what }, Vec::len, work).await;
         // An answer, even a refusal, leaves the connection as it was; anything else leaves it in doubt.
         if !matches!(&result, Err(Error::Database(e)) if e.as_database_error().is_none()) {
             self.connection = Some(connection);
@@ -77,9 +84,15 @@ impl Link {
     pub(super) async fn open(&mut self) -> Result<&mut PgConnection> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => in_time(async { Ok(PgConnection::connect_with(&self.options).await?) }).await?,
+            None => in_time(self.connect()).await.inspect_err(|error| metrics::database_error(self.what, error))?,
         };
         Ok(self.connection.insert(connection))
+    }
+
+    async fn connect(&self) -> Result<PgConnection> {
+        let mut connection = PgConnection::connect_with(&self.options).await?;
+        self.observer.explain(&mut connection).await?;
+        Ok(connection)
     }
 
     /// Says that something failed, and waits before it is tried again: longer each time, up to 5 s.
@@ -98,6 +111,17 @@ impl Link {
             let _ = timeout(Duration::from_secs(1), connection.close()).await;
         }
     }
+}
+
+/// A statement and the name of what it does. sqlx tells the text of one only to who takes it apart.
+fn named<T>(mut query: Rows<'_, T>) -> Result<(Rows<'_, T>, &'static str)>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
+    let sql = query.sql();
+    let operation = operation(sql.as_str());
+    Ok((sqlx::query_as_with(sql, arguments), operation))
 }
 
 /// How long to wait before a connection is tried again: longer each time, up to 5 s, and not all at once.

@@ -15,6 +15,8 @@ use tokio::time::timeout;
 use super::link::backoff;
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::metrics;
+use crate::statement::Statement;
 
 /// Silence after which the session is asked whether it still lives, and how long it may take to answer.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -28,6 +30,7 @@ pub(super) async fn run(shared: Arc<Shared>, options: PgConnectOptions) {
             error = listen(&shared, &options, &mut failures) => error,
             () = leaving.cancelled() => return,
         };
+        metrics::database_error("listener", &error);
         if shared.listening.swap(false, Ordering::AcqRel) || failures == 0 {
             tracing::warn!(%error, poll_ms = shared.settings.poll.as_millis(), "cannot listen: polling for jobs until it works again");
         }
@@ -103,7 +106,9 @@ fn woken(shared: &Shared, payload: &str) {
 /// Ties the session to the worker: its end tells others that the process has ended.
 async fn attach(shared: &Shared, listener: &mut PgListener) -> Result<()> {
     let sql = shared.howdah.names().sql("SELECT howdah.attach_session($1)");
-    answer(sqlx::query(sql).bind(shared.worker_id()).execute(listener)).await
+    let statement = Statement { operation: "attach_session", connection: "listener" };
+    let work = answer(sqlx::query(sql).bind(shared.worker_id()).execute(listener));
+    shared.howdah.observer.send(statement, |()| 1, work).await
 }
 
 async fn answer<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<()> {

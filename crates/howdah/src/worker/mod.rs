@@ -1,6 +1,7 @@
 //! The worker: claims jobs, runs them, says how they ended.
 //!
-//! One process has one [`Worker`]: four connections of its own and a handful of tasks. `claimer` takes jobs from
+//! One process has one [`Worker`]: four connections of its own (a fifth once jobs report progress or keep logs) and a
+//! handful of tasks. `claimer` takes jobs from
 //! the database into the buffers of `queue`; `runner` runs them; `flusher` tells the database how they ended;
 //! `chores` sends the heartbeat and does the keeper's work if this process is elected; `listener` hears of new
 //! jobs. They share what is in `shared`, and nothing else.
@@ -16,6 +17,7 @@ mod fronts;
 mod ledger;
 mod link;
 mod listener;
+mod notes;
 mod policy;
 mod queue;
 mod rotation;
@@ -34,6 +36,8 @@ use std::time::Duration;
 
 use crate::client::Howdah;
 use crate::error::{Error, Result};
+pub(crate) use notes::{Note, Notes};
+
 use crate::handler::{Ctx, FromRef, Handler, Handlers, IntoOutcome, RawJob};
 
 /// How a worker goes about its work. The defaults are in [`Worker::new`].
@@ -47,6 +51,7 @@ pub(crate) struct Settings {
     grace: Duration,
     keeper: bool,
     listen: bool,
+    continue_trace: bool,
 }
 
 /// Runs jobs. Give it handlers, then [`run_until`](Worker::run_until) something happens.
@@ -98,6 +103,7 @@ impl Worker<()> {
                 grace: Duration::from_secs(30),
                 keeper: true,
                 listen: true,
+                continue_trace: false,
             },
             retry_by: None,
         }
@@ -204,6 +210,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// Whether it listens for new jobs; true. Without it, it polls.
     pub fn listen(mut self, listen: bool) -> Self {
         self.settings.listen = listen;
+        self
+    }
+
+    /// Whether the span of a job is a child of the span that it was enqueued in, in one trace, instead of the root of
+    /// a trace of its own that is linked to that; false. For the feature `opentelemetry`, and jobs that run at once.
+    pub fn continue_trace(mut self, of_enqueuer: bool) -> Self {
+        self.settings.continue_trace = of_enqueuer;
         self
     }
 

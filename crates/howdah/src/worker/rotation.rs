@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -31,9 +30,9 @@ pub(super) struct Rotation {
 }
 
 impl Rotation {
-    pub(super) fn start(shared: &Arc<Shared>, options: &PgConnectOptions) -> Self {
+    pub(super) fn start(shared: &Arc<Shared>) -> Self {
         let stop = CancellationToken::new();
-        let link = Link::new(options, "rotation", &[]);
+        let link = Link::new(&shared.howdah, "rotation", &[]);
         let task = tokio::spawn(run(Arc::clone(shared), link, stop.clone()));
         Self { stop: stop.drop_guard(), task }
     }

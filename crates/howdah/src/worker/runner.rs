@@ -16,8 +16,9 @@ use super::ledger::{End, Finished};
 use super::policy::{self, RetryBy};
 use super::queue::{Claimed, Queue};
 use super::shared::Shared;
-use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Options, Outcome, RawJob, Verdict};
+use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Options, Outcome, RawJob, Said, Verdict};
 use crate::job::JobId;
+use crate::{logs, metrics, trace};
 
 pub(super) struct Runner<S> {
     pub(super) shared: Arc<Shared>,
@@ -59,8 +60,9 @@ impl<S: Send + Sync + 'static> Runner<S> {
         let version = options.as_ref().and_then(|o| o.version).unwrap_or(FIRST_VERSION);
         let call = Arc::new(self.call(queue, &job, started, timeout, options));
         self.shared.begin(&call);
-        let span =
-            tracing::info_span!("job", id = job.id, kind = %job.kind, queue = %queue.name, attempt = job.attempt);
+        let continue_trace = self.shared.settings.continue_trace;
+        let (span, lines) = logs::collect(|| trace::attempt_span(&call, &job.kind, continue_trace));
+        let measured = metrics::Attempt::begin(&queue.name, &job.kind);
         let kind = job.kind.clone();
         let raw = RawJob { kind: job.kind, payload: job.payload, version };
         // Inside an async block, so that a panic before the first await is caught as well.
@@ -70,11 +72,15 @@ impl<S: Send + Sync + 'static> Runner<S> {
                 Some(error) => Outcome::Failed(error),
             }
         };
-        let outcome = self.guard(work.instrument(span), timeout).await;
+        let outcome = self.guard(work.instrument(span.clone()), timeout).await;
         let took = started.elapsed();
         self.shared.end(&call);
         let outcome = policy::applied(outcome, entry.retry, self.retry_by.as_ref(), &kind, &call);
-        if let Some(end) = ending(&call, outcome) {
+        trace::ended(&span, &outcome);
+        lines.send(&call);
+        let end = ending(&call, outcome);
+        measured.end(end.as_ref().map_or("lost", End::name), took);
+        if let Some(end) = end {
             let run_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
             let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end };
             let _ = self.shared.finished.send(finished);
@@ -102,6 +108,8 @@ impl<S: Send + Sync + 'static> Runner<S> {
             started,
             deadline: timeout.and_then(|t| started.checked_add(t)),
             options,
+            said: Said::default(),
+            notes: Arc::clone(&self.shared.notes),
             cancelled: CancellationToken::new(),
             cancel_asked: AtomicBool::new(false),
             lost: AtomicBool::new(false),
@@ -150,6 +158,7 @@ fn ending(call: &Call, outcome: Outcome) -> Option<End> {
         return Some(End::CompletedIn(error));
     }
     if call.lost.load(Ordering::Acquire) {
+        metrics::lease_lost("running");
         tracing::warn!(job = %call.id, attempt = call.attempt, "the result is dropped: the lease was lost before");
         return None;
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::ledger::{End, Finished};
+use super::notes::Notes;
 use super::queue::{Claimed, Queue};
 use crate::client::Howdah;
 use crate::handler::Call;
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     /// claim was never answered.
     leases: Mutex<HashMap<i64, usize>>,
     pub(super) finished: mpsc::UnboundedSender<Finished>,
+    pub(super) notes: Arc<Notes>,
     /// Wakes the claimer.
     pub(super) look: Notify,
     /// Wakes the chores: a heartbeat now.
@@ -55,6 +57,7 @@ impl Shared {
         queues: Vec<Arc<Queue>>,
         worker_id: i64,
         finished: mpsc::UnboundedSender<Finished>,
+        notes: Arc<Notes>,
     ) -> Self {
         Self {
             howdah,
@@ -65,6 +68,7 @@ impl Shared {
             running: Mutex::default(),
             leases: Mutex::default(),
             finished,
+            notes,
             look: Notify::new(),
             beat: Notify::new(),
             due: Notify::new(),
@@ -112,6 +116,10 @@ impl Shared {
         self.running().insert((call.id.0, call.lease_id), Arc::clone(call));
     }
 
+    pub(super) fn runs(&self, call: &Call) -> bool {
+        self.running().contains_key(&(call.id.0, call.lease_id))
+    }
+
     pub(super) fn end(&self, call: &Call) {
         self.running().remove(&(call.id.0, call.lease_id));
     }
@@ -148,10 +156,7 @@ impl Shared {
         }
         self.leases().clear();
         for call in self.running().values() {
-            if !call.lost.swap(true, Ordering::AcqRel) {
-                tracing::warn!(job = %call.id, attempt = call.attempt, "lost the lease: another worker may run this job now");
-                call.cancelled.cancel();
-            }
+            call.lose();
         }
         self.worker_id.store(new_worker_id, Ordering::Release);
         self.attach.notify_one();

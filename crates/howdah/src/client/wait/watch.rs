@@ -187,8 +187,9 @@ async fn session(watch: &Watch, howdah: &Howdah, failures: &mut u32) -> Result<(
         if !ids.is_empty() {
             let query =
                 sqlx::query_as(howdah.names().sql("SELECT job_id, state, result, reason FROM howdah.wait_for($1, $2)"));
-            let rows = timeout(ANSWER, query.bind(&ids).bind(TTL_MS).fetch_all(&mut listener)).await;
-            watch.tell(rows.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??);
+            let answer = timeout(ANSWER, query.bind(&ids).bind(TTL_MS).fetch_all(&mut listener));
+            let rows = async { answer.await.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))? };
+            watch.tell(howdah.observe_rows("wait_for", Vec::len, rows).await?);
             *failures = 0;
             continue;
         }
