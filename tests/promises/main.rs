@@ -1,10 +1,13 @@
 //! Promises of the whole system, held against a real PostgreSQL.
 #![allow(missing_docs)]
 
+mod bounds;
 mod crashing;
+mod leases;
 mod leaving;
 mod plain_sql;
 mod plans;
+mod queues;
 mod readme;
 mod refusals;
 mod rotation;

@@ -8,7 +8,7 @@ mod schema;
 mod sqltime;
 mod worker;
 
-pub use client::{Cancelled, Enqueue, EnqueueMany, Howdah, JobIds, JobState, On};
+pub use client::{Cancelled, Enqueue, EnqueueMany, Howdah, JobIds, JobState, KindSettings, On, QueueSettings};
 pub use error::{Error, Result};
 pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob};
 pub use howdah_derive::Job;

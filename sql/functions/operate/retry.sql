@@ -2,15 +2,19 @@
 -- Runs a job again, or sooner. A dead one starts over with all its attempts; one that is scheduled (a retry
 -- too) is due at once. Returns 'ready'; or the state that it is in, if nothing was changed; or NULL, if
 -- there is no such job.
--- Writes: dead or deferred, and ticket. Errors: none.
+-- Writes: dead or deferred, and ticket. Errors: HD001 a dead job's queue was deleted; nothing was changed.
 CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_attempt smallint;
+  v_queue   integer;
 BEGIN
-  DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id;
+  DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id RETURNING d.queue_id INTO v_queue;
   IF FOUND THEN
+    IF NOT EXISTS (SELECT FROM howdah.queue q WHERE q.id = v_queue) THEN
+      PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
+    END IF;
     PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[0]::smallint[]);
     RETURN 'ready';
   END IF;

@@ -6,8 +6,10 @@
 pub(crate) mod demo;
 pub(crate) mod enqueue;
 pub(crate) mod jobs;
+pub(crate) mod kinds;
 pub(crate) mod migrate;
 pub(crate) mod queues;
+mod settings;
 pub(crate) mod stats;
 pub(crate) mod work;
 
@@ -58,6 +60,7 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
         Command::Enqueue(command) => Box::pin(enqueue::run(global, out, command)).await,
         Command::Jobs(command) => jobs::run(global, out, command).await,
         Command::Queues(command) => queues::run(global, out, command).await,
+        Command::Kinds(command) => kinds::run(global, out, command).await,
         Command::Stats => stats::run(global, out).await,
         Command::Work(command) => Box::pin(work::run(global, out, command)).await,
         Command::Demo(command) => Box::pin(demo::run(global, out, command)).await,

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use super::full::{Patience, refuse_to_wait};
 use super::payload::Encoded;
 use super::queues::{Facts, Known};
 use super::target::{On, Target};
@@ -37,6 +38,7 @@ pub struct Enqueue<'e> {
     pub(super) delay: Option<Duration>,
     pub(super) max_attempts: Option<u16>,
     pub(super) target: Target<'e>,
+    pub(super) wait_if_full: Option<Duration>,
 }
 
 impl<'e> Enqueue<'e> {
@@ -52,6 +54,7 @@ impl<'e> Enqueue<'e> {
             delay: None,
             max_attempts: None,
             target: Target::Pool(howdah.pool()),
+            wait_if_full: None,
         }
     }
 
@@ -125,11 +128,29 @@ impl<'e> Enqueue<'e> {
         self.check()?;
         match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
             Target::Pool(pool) => {
-                let mut connection = pool.acquire().await?;
-                self.send(&mut connection, &payload).await
+                let mut patience = Patience::new(self.wait_if_full);
+                loop {
+                    let sent = self.send(&mut *pool.acquire().await?, &payload).await;
+                    if !(self.queue_went(&sent) || patience.wait_after(&sent).await) {
+                        return sent;
+                    }
+                }
             }
-            Target::Connection(connection) => self.send(connection, &payload).await,
+            Target::Connection(connection) => {
+                refuse_to_wait(self.wait_if_full)?;
+                let sent = self.send(connection, &payload).await;
+                self.queue_went(&sent);
+                sent
+            }
         }
+    }
+
+    /// Whether a queue that was there is not any more, and sending again would create it. A transaction in which
+    /// that happened is lost; the next one goes right.
+    pub(super) fn queue_went<T>(&self, sent: &Result<T>) -> bool {
+        matches!(sent, Err(Error::UnknownQueue { .. }))
+            && self.howdah.queues.forget(&self.queue)
+            && self.queue_is_declared
     }
 
     async fn send(&self, connection: &mut PgConnection, payload: &RawValue) -> Result<JobId> {
@@ -202,13 +223,18 @@ impl<'e> Enqueue<'e> {
     }
 
     async fn learn(&self, connection: &mut PgConnection) -> Result<()> {
-        let sql = "SELECT id, max_attempts, max_payload_bytes, fresh_slot FROM howdah.queue WHERE name OPERATOR(pg_catalog.=) $1";
+        // Nothing of a queue with a bound: only the function holds it to that.
+        let sql = "SELECT id, max_attempts, max_payload_bytes, fresh_slot FROM howdah.queue
+                    WHERE name OPERATOR(pg_catalog.=) $1 AND max_jobs IS NULL";
         let row: Option<(i32, i16, i32, i16)> =
             sqlx::query_as(self.howdah.names().sql(sql)).bind(self.queue.as_ref()).fetch_optional(connection).await?;
-        if let Some((id, max_attempts, max_payload_bytes, fresh_slot)) = row {
-            let facts = Facts { id, max_attempts, max_payload_bytes, fresh_slot };
-            self.howdah.queues.learn(&self.queue, facts, Instant::now());
-        }
+        let facts = row.map(|(id, max_attempts, max_payload_bytes, fresh_slot)| Facts {
+            id,
+            max_attempts,
+            max_payload_bytes,
+            fresh_slot,
+        });
+        self.howdah.queues.learn(&self.queue, facts, Instant::now());
         Ok(())
     }
 }

@@ -5,9 +5,11 @@
 
 mod enqueue;
 mod enqueue_many;
+mod full;
 mod operate;
 mod payload;
 mod queues;
+mod settings;
 mod target;
 
 use std::borrow::Cow;
@@ -26,6 +28,7 @@ use queues::Queues;
 pub use enqueue::Enqueue;
 pub use enqueue_many::{EnqueueMany, JobIds};
 pub use operate::{Cancelled, JobState};
+pub use settings::{KindSettings, QueueSettings};
 pub use target::On;
 
 /// A connection that slept longer than this is asked whether it still lives before it is used.

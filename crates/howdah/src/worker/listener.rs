@@ -51,13 +51,14 @@ async fn listen(shared: &Shared, options: &PgConnectOptions, failures: &mut u32)
 
 async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut u32) -> Result<()> {
     let names = shared.howdah.names();
-    let (wake, due, cancel) = (names.text("howdah.wake"), names.text("howdah.due"), names.text("howdah.cancel"));
+    let [wake, due, cancel, queues] =
+        ["howdah.wake", "howdah.due", "howdah.cancel", "howdah.queues"].map(|channel| names.text(channel));
     // The listener of sqlx takes its session from a pool: one of its own, with room for no other.
     let options = options.clone().application_name("howdah listener");
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER).connect_with(options).await?;
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
-    listener.listen_all([wake.as_str(), due.as_str(), cancel.as_str()]).await?;
+    listener.listen_all([wake.as_str(), due.as_str(), cancel.as_str(), queues.as_str()]).await?;
     attach(shared, &mut listener).await?;
     if *failures > 0 {
         tracing::info!("listens again");
@@ -65,10 +66,7 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
     *failures = 0;
     shared.listening.store(true, Ordering::Release);
     // Whatever was said while nobody listened.
-    for queue in &shared.queues {
-        queue.woken.store(true, Ordering::Release);
-    }
-    shared.look.notify_one();
+    remade(shared);
     shared.beat.notify_one();
     shared.due.notify_one();
     loop {
@@ -79,6 +77,8 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
                         woken(shared, heard.payload());
                     } else if heard.channel() == due {
                         shared.due.notify_one();
+                    } else if heard.channel() == queues {
+                        remade(shared);
                     } else if heard.payload().parse() == Ok(shared.worker_id()) {
                         shared.beat.notify_one();
                     }
@@ -92,9 +92,18 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
     }
 }
 
+/// Queues were made, ours perhaps among them.
+fn remade(shared: &Shared) {
+    for queue in &shared.queues {
+        queue.remade.store(true, Ordering::Release);
+        queue.woken.store(true, Ordering::Release);
+    }
+    shared.look.notify_one();
+}
+
 fn woken(shared: &Shared, payload: &str) {
     let Ok(id) = payload.parse::<i32>() else { return };
-    if let Some(queue) = shared.queues.iter().find(|q| q.id == id) {
+    if let Some(queue) = shared.queues.iter().find(|q| q.id() == id) {
         queue.woken.store(true, Ordering::Release);
         shared.look.notify_one();
     }

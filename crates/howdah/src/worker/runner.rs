@@ -59,11 +59,10 @@ impl<S: Send + Sync + 'static> Runner<S> {
         let outcome = self.guard(work.instrument(span), entry.timeout).await;
         let took = started.elapsed();
         self.shared.end(&call);
-        if let Some(end) = ending(&call, outcome) {
-            let run_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
-            let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end };
-            let _ = self.shared.finished.send(finished);
-        }
+        let end = ending(&call, outcome);
+        let run_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
+        let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end };
+        let _ = self.shared.finished.send(finished);
         took
     }
 
@@ -113,8 +112,8 @@ impl<S: Send + Sync + 'static> Runner<S> {
     }
 }
 
-/// What is told of a job; `None` if nobody would listen any more.
-fn ending(call: &Call, outcome: Outcome) -> Option<End> {
+/// What is told of a job.
+fn ending(call: &Call, outcome: Outcome) -> End {
     let error = match outcome {
         Outcome::Done => None,
         Outcome::Failed(error) => Some(error),
@@ -124,18 +123,18 @@ fn ending(call: &Call, outcome: Outcome) -> Option<End> {
             kind = %error.kind, error = %error.message, "attempt failed");
     }
     if call.completed_in.load(Ordering::Acquire) {
-        return Some(End::CompletedIn(error));
+        return End::CompletedIn(error);
     }
     if call.lost.load(Ordering::Acquire) {
         tracing::warn!(job = %call.id, attempt = call.attempt, "the result is dropped: the lease was lost before");
-        return None;
+        return End::Lost;
     }
-    Some(match error {
+    match error {
         None => End::Done,
         // Whatever a cancelled handler failed with, it was asked to stop.
         Some(error) if call.cancel_asked.load(Ordering::Acquire) => {
             End::Failed(JobError { verdict: Verdict::Cancel, ..error })
         }
         Some(error) => End::Failed(error),
-    })
+    }
 }
