@@ -51,7 +51,7 @@ async fn a_bound_counts_what_has_not_ended_and_nothing_else() -> Result<()> {
     let worker = db.worker().await?;
     let mut session = db.session().await?;
     session.run("SELECT howdah.create_queue('other'); SELECT howdah.enqueue_many('k', array_fill('1'::jsonb, '{300}'), 'other')").await?;
-    session.run("SELECT howdah.enqueue_many('k', '{1,2,3}'), howdah.enqueue('k', delay => '1 hour')").await?;
+    session.run("SELECT howdah.enqueue_many('k', '{1,2,3}'); SELECT howdah.enqueue('k', delay => '1 hour')").await?;
     session.run(&format!("SELECT howdah.claim({worker})")).await?;
     let one_more = "SELECT howdah.enqueue('k')";
     session.run(one_more).await?;

@@ -91,6 +91,9 @@ async fn a_worker_that_comes_back_hears_what_it_has_lost_and_keeps_the_rest() ->
     );
     let states = format!("SELECT string_agg(state, ' ' ORDER BY id) FROM howdah.jobs WHERE id = ANY ('{ids}')");
     assert_eq!(session.text(&states).await?, "ready completed");
+    let run_ms =
+        format!("SELECT coalesce(run_ms, -1) FROM howdah.jobs WHERE id = ANY ('{ids}') AND state = 'completed'");
+    assert_eq!(session.number(&run_ms).await?, -1, "what it was told of the one is not taken for the other's");
     Ok(())
 }
 

@@ -186,7 +186,7 @@ async fn a_pause_holds_over_restarts_and_says_who_and_why() -> Result<()> {
 async fn a_queue_with_unfinished_jobs_is_not_deleted() -> Result<()> {
     let db = mail("{}").await?;
     let worker = db.worker().await?;
-    db.run("SELECT howdah.enqueue_many('letter', '{1,2,3}', 'mail'), howdah.enqueue('letter', '{}', 'mail', delay => '1 hour')")
+    db.run("SELECT howdah.enqueue_many('letter', '{1,2,3}', 'mail'); SELECT howdah.enqueue('letter', '{}', 'mail', delay => '1 hour')")
         .await?;
     db.run(&format!("SELECT howdah.claim({worker}, 'mail')")).await?;
     let before = db.content().await?;

@@ -27,7 +27,7 @@ BEGIN
         PERFORM howdah.change_settings('queue', create_queue.name, create_queue.settings);
       END IF;
       -- A worker may go on with a queue that was deleted: it does not know the new id.
-      PERFORM pg_notify('howdah.queues', '');
+      PERFORM pg_notify('howdah.queues', create_queue.name);
     END IF;
   END IF;
   RETURN v_id;

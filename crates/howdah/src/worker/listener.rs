@@ -66,7 +66,7 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
     *failures = 0;
     shared.listening.store(true, Ordering::Release);
     // Whatever was said while nobody listened.
-    remade(shared);
+    remade(shared, None);
     shared.beat.notify_one();
     shared.due.notify_one();
     loop {
@@ -78,7 +78,7 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
                     } else if heard.channel() == due {
                         shared.due.notify_one();
                     } else if heard.channel() == queues {
-                        remade(shared);
+                        remade(shared, Some(heard.payload()));
                     } else if heard.payload().parse() == Ok(shared.worker_id()) {
                         shared.beat.notify_one();
                     }
@@ -92,9 +92,9 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
     }
 }
 
-/// Queues were made, ours perhaps among them.
-fn remade(shared: &Shared) {
-    for queue in &shared.queues {
+/// A queue of this name was made; `None`: any may have been.
+fn remade(shared: &Shared, name: Option<&str>) {
+    for queue in shared.queues.iter().filter(|queue| name.is_none_or(|name| name == queue.name.as_ref())) {
         queue.remade.store(true, Ordering::Release);
         queue.woken.store(true, Ordering::Release);
     }

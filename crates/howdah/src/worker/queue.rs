@@ -48,7 +48,7 @@ pub(super) struct Queue {
     pub(super) concurrency: usize,
     /// Somebody said that there are new jobs.
     pub(super) woken: AtomicBool,
-    /// Somebody said that queues were made: the id may be another one.
+    /// Somebody said that it was made: the id may be another one.
     pub(super) remade: AtomicBool,
     /// How long a job runs, averaged, in microseconds.
     average_us: AtomicU64,
