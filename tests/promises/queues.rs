@@ -158,6 +158,10 @@ async fn a_client_in_a_stream_goes_by_a_change_within_seconds() -> Result<()> {
     })
     .await?;
     assert!(matches!(&full, Error::QueueFull { queue, .. } if queue == "mail"), "{full}");
+    for _ in 0..50 {
+        let again = db.howdah.enqueue(Letter {}).await;
+        assert!(matches!(again, Err(Error::QueueFull { .. })), "and from then on it holds");
+    }
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 -- enqueueing into it until the caller's transaction ends, so that the bound holds under any number of them.
 -- Does nothing for a queue without a bound. Whatever enqueues calls this before it writes. What comes back to the
 -- queue, as a dead job that is retried, may go beyond the bound. Internal.
--- Locks: an advisory lock of the queue, until the transaction ends: other enqueuers of this queue wait for it.
+-- Locks: an advisory lock of the queue, until the transaction ends: other enqueuers of this queue wait for it. Of two
+-- transactions that enqueue into the same two bounded queues in different order, PostgreSQL ends one (40P01).
 -- Errors: HD002 more jobs than would ever fit, HD005 the queue is full (DETAIL: its name and counts as JSON), HD012 the
 -- transaction is not READ COMMITTED and would not see what others have enqueued.
 -- Cost: see unfinished.

@@ -1,10 +1,11 @@
 -- howdah.delete_queue(queue, force) -> boolean
 -- Deletes a queue: its name is free, and unknown until it is created again. Returns false if there is none.
---   force  false: only if it has no unfinished jobs. true: cancels what waits, some of it at once and the rest by and
+--   force  false (default): only if it has no unfinished jobs. true: cancels what waits, some of it at once and the rest by and
 --          by (the keeper's chore; none of it can be claimed meanwhile), and refuses only while something runs.
 -- Its history can still be read in howdah.jobs. Dead jobs are history; they cannot be retried any more. Its workers go
 -- on looking, and find it again when it is created. A job that somebody enqueues while it is deleted, by a transaction
 -- that had begun or by a client that has not heard of it (for a second), is cancelled by the keeper, and seen so.
+-- What a claim is taking at this very moment runs to its end.
 -- Writes: queue, deleted_queue, sleeper; ticket, deferred and receipt if forced. Locks: the queue's row; nobody who
 -- enqueues or claims needs it.
 -- Errors: HD002 the queue is 'default', which always exists. HD006 it is not empty; nothing was done.
