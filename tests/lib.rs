@@ -3,7 +3,7 @@
 //! Invariant: a test never waits for a time to pass, only for something to be seen, with a limit after which it
 //! fails and says what it waited for. Limit: one server for all tests of a process.
 
-use std::future::Future;
+use std::future::IntoFuture;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -318,8 +318,8 @@ pub fn start<S: Send + Sync + 'static>(worker: Worker<S>) -> Running {
 ///
 /// # Errors
 /// When it does not; says what was waited for.
-pub async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> Result<T> {
-    tokio::time::timeout(PATIENCE, work).await.with_context(|| format!("waited in vain for {what}"))
+pub async fn in_time<T>(what: &str, work: impl IntoFuture<Output = T>) -> Result<T> {
+    tokio::time::timeout(PATIENCE, work.into_future()).await.with_context(|| format!("waited in vain for {what}"))
 }
 
 /// A job that lasts until the test says so: see `worker_process.rs`.

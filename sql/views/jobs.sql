@@ -6,7 +6,9 @@
 -- `= ANY (ARRAY[...])` is what an index can use and a merge of whole tables cannot.
 CREATE OR REPLACE VIEW howdah.jobs AS
 SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.priority, r.enqueued_at,
-       r.due_at, r.worker_id, r.claimed_at, r.ended_at, r.run_ms, r.reason, r.payload, r.options
+       r.due_at, r.worker_id, r.claimed_at, r.ended_at, r.run_ms, r.reason, r.payload, r.options,
+       r.options -> 'attributes' AS attributes, (r.options ->> 'expires_at')::timestamptz AS expires_at,
+       (SELECT s.result FROM howdah.result s WHERE s.job_id = r.id LIMIT 1) AS result
   FROM (
     SELECT j.*, 'ready' AS state, t.attempt, NULL::timestamptz AS due_at, NULL::bigint AS worker_id, NULL::timestamptz AS claimed_at,
            NULL::timestamptz AS ended_at, NULL::integer AS run_ms, NULL::text AS reason

@@ -85,6 +85,7 @@ async fn what_does_not_fit_is_refused_whole_whichever_way_it_comes() -> Result<(
         "SELECT howdah.enqueue_many('k', '{1,2}')",
         "SELECT howdah.enqueue('k'), howdah.enqueue('k')",
         "SELECT howdah.enqueue('k', delay => '1 hour'), howdah.enqueue('k', delay => '1 hour')",
+        "SELECT howdah.enqueue_unique('a'), howdah.enqueue_unique('b')",
         "INSERT INTO howdah.new_job (kind) VALUES ('a'), ('b')",
     ] {
         assert_eq!(session.refusal(call).await?, "HD005 queue", "{call}");

@@ -133,11 +133,11 @@ async fn the_delay_of_a_retry_grows_up_to_the_cap() -> Result<()> {
     let db = Db::new().await?;
     db.psql("UPDATE howdah.queue SET retry_jitter = 0, retry_base_ms = 1000, retry_factor = 3, retry_cap_ms = 20000;")
         .await?;
-    let delays = "SELECT string_agg(extract(epoch FROM howdah.retry_delay(1, n))::integer::text, ' ' ORDER BY n) FROM unnest('{1,2,3,4,5,1000}'::integer[]) n;";
+    let delays = "SELECT string_agg(extract(epoch FROM howdah.retry_delay(1, 'k', n, NULL, NULL))::integer::text, ' ' ORDER BY n) FROM unnest('{1,2,3,4,5,1000}'::integer[]) n;";
     assert_eq!(db.psql(delays).await?, "1 3 9 20 20 20");
     db.psql("UPDATE howdah.queue SET retry_jitter = 0.5;").await?;
     let spread = "SELECT min(d) BETWEEN '0.5 s' AND '0.7 s' AND max(d) BETWEEN '1.3 s' AND '1.5 s'
-                    FROM (SELECT howdah.retry_delay(1, 1) AS d FROM generate_series(1, 1000)) x;";
+                    FROM (SELECT howdah.retry_delay(1, 'k', 1, NULL, NULL) AS d FROM generate_series(1, 1000)) x;";
     assert_eq!(db.psql(spread).await?, "t");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use howdah::{Cancelled, Ctx, Error, Howdah, Job, JobError, JobState, Worker};
-use howdah_tests::{Db, Running, Session, in_time, start};
+use howdah_tests::{Db, Held, Running, Session, in_time, start};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -366,4 +366,28 @@ async fn a_worker_says_that_nothing_is_installed() -> Result<()> {
     let ended = start(Worker::new(&db.howdah).handle(errand)).ended().await.expect_err("the worker ran");
     assert!(matches!(ended.downcast_ref(), Some(Error::NotInstalled { schema }) if schema == "howdah"), "{ended}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_of_the_first_version_is_brought_up_with_its_jobs() -> Result<()> {
+    async fn done(_: Held) {}
+    let (old, new) = (Db::empty().await?, Db::new().await?);
+    old.psql(include_str!("../fixtures/schema_1.sql")).await?;
+    old.psql(
+        "SELECT howdah.enqueue('held'); SELECT howdah.enqueue('held', delay => '1 millisecond');
+         SELECT howdah.enqueue('held', options => '{\"anything\": 1}');
+         SELECT howdah.complete(lease_id) FROM howdah.claim(howdah.start_worker('old'));
+         SELECT howdah.fail(lease_id, ARRAY[id], '{discard}') FROM howdah.claim(1);",
+    )
+    .await?;
+    old.howdah.migrate().await?;
+    assert_eq!(fingerprint(&old, "howdah").await?, fingerprint(&new, "howdah").await?);
+    assert_eq!(
+        old.text("SELECT string_agg(state, ' ' ORDER BY id) FROM howdah.jobs").await?,
+        "completed scheduled dead"
+    );
+    old.run("SELECT howdah.retry(id) FROM howdah.jobs WHERE state = 'dead'").await?;
+    let worker = start(Worker::new(&old.howdah).handle(done));
+    old.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "3").await?;
+    worker.stop().await
 }

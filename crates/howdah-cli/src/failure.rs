@@ -111,6 +111,8 @@ impl From<howdah::Error> for Failure {
             Error::UnknownQueue { message, .. } => {
                 Self::no(message).hint("create it with `howdah queues create NAME`, or start a worker that serves it")
             }
+            Error::KeyHeld { message, job, .. } => Self::no(message)
+                .hint(format!("see `howdah jobs show {job}`; with --on-hit keep its number is printed instead")),
             Error::NotInstalled { schema } => {
                 Self::schema(format!("there is no queue in the schema {schema:?} of this database"), &schema)
             }
@@ -131,7 +133,13 @@ impl From<howdah::Error> for Failure {
 /// The option that sets a field of a job.
 fn option_of(field: &str) -> String {
     match field {
-        "delay" | "priority" | "queue" | "schema" => format!("--{field}"),
+        "delay" | "priority" | "queue" | "schema" | "retry" => format!("--{field}"),
+        "ttl_ms" => "--ttl".to_owned(),
+        "expires_at" => "--expires-at".to_owned(),
+        "timeout_ms" => "--timeout".to_owned(),
+        "attributes" => "--attribute".to_owned(),
+        "key" => "--unique-key".to_owned(),
+        "period" => "--unique-for".to_owned(),
         "run_at" => "--run-at".to_owned(),
         "max_attempts" => "--max-attempts".to_owned(),
         "kind" => "KIND".to_owned(),

@@ -6,9 +6,9 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::meta::ParseNestedMeta;
-use syn::{DeriveInput, Error, LitInt, LitStr, Result, parse_macro_input};
+use syn::{DeriveInput, Error, Expr, LitInt, LitStr, Result, Type, parse_macro_input};
 
-/// Derives `howdah::Job`: `#[job(kind = "welcome", queue = "mail", attempts = 8, timeout = "30s", priority = 3)]`.
+/// Derives `howdah::Job`: `#[job(kind = "welcome", queue = "mail", attempts = 8, timeout = "30s", priority = 3, version = 2)]`.
 #[proc_macro_derive(Job, attributes(job))]
 pub fn derive_job(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -21,10 +21,16 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     }
     let mut kind = None;
     let mut constants = TokenStream::new();
+    let mut output = quote!(());
     for attribute in input.attrs.iter().filter(|a| a.path().is_ident("job")) {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("kind") {
                 kind = Some(name(&meta)?);
+                return Ok(());
+            }
+            if meta.path.is_ident("output") {
+                let ty: Type = meta.value()?.parse()?;
+                output = quote!(#ty);
                 return Ok(());
             }
             constants.extend(constant(&meta)?);
@@ -35,6 +41,7 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let kind = kind.unwrap_or_else(|| snake_case(&ident.to_string()));
     Ok(quote! {
         impl ::howdah::Job for #ident {
+            type Output = #output;
             const KIND: &'static str = #kind;
             #constants
         }
@@ -55,6 +62,10 @@ fn constant(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
         let priority = u8::try_from(number(meta, 0, 9)?).unwrap_or(9);
         return Ok(quote!(const PRIORITY: u8 = #priority;));
     }
+    if meta.path.is_ident("version") {
+        let version = number(meta, 1, 32767)?;
+        return Ok(quote!(const VERSION: u16 = #version;));
+    }
     if meta.path.is_ident("timeout") {
         let text: LitStr = meta.value()?.parse()?;
         let ms = milliseconds(&text.value()).ok_or_else(|| {
@@ -65,7 +76,13 @@ fn constant(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
                 ::core::option::Option::Some(::core::time::Duration::from_millis(#ms));
         });
     }
-    Err(meta.error("unknown attribute: a job has kind, queue, attempts, timeout and priority"))
+    if meta.path.is_ident("retry") {
+        let retry: Expr = meta.value()?.parse()?;
+        return Ok(
+            quote!(const RETRY: ::core::option::Option<::howdah::Retry> = ::core::option::Option::Some(#retry);),
+        );
+    }
+    Err(meta.error("unknown attribute: a job has kind, queue, attempts, timeout, priority, version, retry and output"))
 }
 
 fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
@@ -133,6 +150,7 @@ mod tests {
             ("queu = \"a\"", "a job has kind, queue"),
             ("attempts = 0", "from 1 to 1000"),
             ("priority = 10", "from 0 to 9"),
+            ("version = 0", "from 1 to 32767"),
             ("timeout = \"soon\"", "number with a unit"),
             ("kind = \"\"", "1 to 128 bytes"),
         ] {
@@ -144,8 +162,18 @@ mod tests {
 
     #[test]
     fn every_attribute_arrives() {
-        let code = derived("#[job(queue = \"mail\", attempts = 8, timeout = \"30s\", priority = 3)] struct A;");
-        for part in ["\"mail\"", "8u16", "30000u64", "PRIORITY : u8 = 3u8"] {
+        let code = derived(
+            "#[job(queue = \"mail\", attempts = 8, timeout = \"30s\", priority = 3, version = 2, output = Vec<u8>, retry = R)] struct A;",
+        );
+        for part in [
+            "\"mail\"",
+            "8u16",
+            "30000u64",
+            "PRIORITY : u8 = 3u8",
+            "type Output = Vec < u8 >",
+            "Some (R)",
+            "VERSION : u16 = 2u16",
+        ] {
             assert!(code.contains(part), "{part}: {code}");
         }
     }

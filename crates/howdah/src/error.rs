@@ -89,6 +89,38 @@ pub enum Error {
         /// The process that both sessions had.
         backend_pid: i32,
     },
+    /// Another job has the unique key (SQL code `HD003`). Nothing was written.
+    #[error("{message}. {hint}")]
+    KeyHeld {
+        /// Which one, and of which kind.
+        message: String,
+        /// What to do.
+        hint: String,
+        /// The job that has it.
+        job: JobId,
+    },
+    /// There is no such job, or it ended longer ago than history is kept.
+    #[error("there is no job {job}, or it ended longer ago than history is kept")]
+    UnknownJob {
+        /// The job.
+        job: JobId,
+    },
+    /// The job has not ended in the time that was given to wait for it. It goes on.
+    #[error("job {job} has not ended within {timeout:?}")]
+    WaitedTooLong {
+        /// The job.
+        job: JobId,
+        /// How long was waited.
+        timeout: std::time::Duration,
+    },
+    /// What the handler returned is not what the job's type says.
+    #[error("job {job} completed, but its output cannot be read as the type that was asked for: {category}")]
+    Output {
+        /// The job.
+        job: JobId,
+        /// What is wrong, without the value.
+        category: &'static str,
+    },
     /// A worker without handlers, or with two for one kind.
     #[error("{0}")]
     Worker(String),
@@ -139,6 +171,9 @@ impl From<sqlx::Error> for Error {
             "HD001" => Self::UnknownQueue { message, hint },
             "HD005" => Self::QueueFull { queue: named_in(e.detail().unwrap_or_default()), message, hint },
             "HD006" => Self::QueueNotEmpty { message, hint },
+            "HD003" => {
+                Self::KeyHeld { message, hint, job: JobId(e.detail().and_then(|id| id.parse().ok()).unwrap_or(0)) }
+            }
             "HD002" => Self::Invalid { field: e.column().unwrap_or("argument").to_owned(), message, hint },
             _ => Self::Database(error),
         }

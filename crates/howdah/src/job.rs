@@ -10,6 +10,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::retry::Retry;
+
 /// A type of work: the arguments are its fields, and `#[derive(Job)]` gives the rest.
 ///
 /// ```
@@ -29,6 +31,9 @@ use serde::de::DeserializeOwned;
     note = "a job is a serde type with a kind: add `#[derive(howdah::Job, serde::Serialize, serde::Deserialize)]` to `{Self}`"
 )]
 pub trait Job: Serialize + DeserializeOwned + Send + 'static {
+    /// What its handler returns, for those who [wait](crate::Enqueue::wait) for it: `#[job(output = Receipt)]`; `()`
+    /// otherwise, and then nothing is kept.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
     /// Names the handler, in the database too: 1 to 128 bytes. Keep it when you rename the type.
     const KIND: &'static str;
     /// The queue that it goes to if the caller names none. Created when it is first used.
@@ -37,8 +42,13 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     const MAX_ATTEMPTS: Option<u16> = None;
     /// How long one attempt may take. `None`: as long as it likes.
     const TIMEOUT: Option<Duration> = None;
+    /// The version of the payload's type, 1 to 32767: raise it when old payloads no longer fit the new type. Several
+    /// versions of a kind may have a handler each, see [`Worker::handle`](crate::Worker::handle).
+    const VERSION: u16 = 1;
     /// 0 runs first, 9 last.
     const PRIORITY: u8 = 5;
+    /// When it is tried again after a failure. `None`: as the kind or the queue says in the database.
+    const RETRY: Option<Retry> = None;
 }
 
 /// The number of a job. It is unique in its schema, and grows in the order enqueued within a transaction.

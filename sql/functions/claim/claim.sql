@@ -3,7 +3,7 @@
 -- lease. Whoever holds the lease id may settle them, until the worker's heartbeat is overdue.
 --   worker_id  from howdah.start_worker
 --   queue      its name; a queue that does not exist yet or is paused has no jobs
---   jobs       1 to 500
+--   jobs       1 to 500. Fewer come back if some of them have expired, which is then noted.
 --   kinds      only these; NULL: any
 --   fronts     ten ids, one for each priority 0 to 9: where the caller saw the live front of the queue.
 --              What was enqueued before it is not looked at, so that dead tickets are not walked over;
@@ -27,6 +27,8 @@ DECLARE
   v_take     integer;
   v_slot     smallint;
   v_part     bigint;
+  v_rows     bigint;
+  v_now      timestamptz := howdah.now();
   v_lease    bigint;
   v_fronts   bigint[] := coalesce(claim.fronts, '{0,0,0,0,0,0,0,0,0,0}');
   -- New tickets and those that came back: two scans, merged by priority and id. One row of each is looked
@@ -103,7 +105,7 @@ BEGIN
   SELECT r.slot INTO v_slot FROM howdah.ring r WHERE r.name = 'lease';
   v_lease := nextval('howdah.lease_seq') << 2 | v_slot;
   INSERT INTO howdah.lease (id, worker_id, queue_id, claimed_at, first_ids, counts, attempts)
-    VALUES (v_lease, claim.worker_id, v_queue, howdah.now(), v_firsts, v_counts, v_attempts);
+    VALUES (v_lease, claim.worker_id, v_queue, v_now, v_firsts, v_counts, v_attempts);
   -- Usually all of them are in one partition of howdah.job. Named by a variable it is the only one that is opened,
   -- which is half of the cost of a small claim. Else, and if any have outlived their partition: one by one.
   v_part := (v_firsts[1] >> 33) & 7;
@@ -113,11 +115,17 @@ BEGIN
         FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), LATERAL (
           SELECT * FROM howdah.job
            WHERE ((job.id >> 33) & 7) = v_part AND job.id >= r.first_id AND job.id < r.first_id + r.jobs
-           ORDER BY job.id) j;
+           ORDER BY job.id) j
+       WHERE j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > v_now;
   ELSE
     RETURN QUERY
       SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options
         FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g,
-             LATERAL howdah.find_job(r.first_id + g) j;
+             LATERAL howdah.find_job(r.first_id + g) j
+       WHERE j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > v_now;
+  END IF;
+  GET DIAGNOSTICS v_rows = ROW_COUNT;
+  IF v_rows < claim.jobs - v_left THEN
+    PERFORM howdah.expire_claimed(v_lease);
   END IF;
 END $$;

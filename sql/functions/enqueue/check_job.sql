@@ -3,7 +3,7 @@
 -- Errors: HD002 (invalid argument), naming the field in COLUMN and the rule in the message.
 CREATE OR REPLACE FUNCTION howdah.check_job(kind text, priority integer, run_at timestamptz, delay interval, max_attempts integer,
   options jsonb)
-RETURNS void LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS void LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF check_job.kind IS NULL OR octet_length(check_job.kind) NOT BETWEEN 1 AND 128 OR check_job.kind ~ '[[:cntrl:]]' THEN
     RAISE EXCEPTION 'kind must be 1 to 128 bytes without control characters, not % bytes',
@@ -18,9 +18,8 @@ BEGIN
     RAISE EXCEPTION 'max_attempts must be 1 to 1000, not %', check_job.max_attempts
       USING ERRCODE = 'HD002', COLUMN = 'max_attempts', HINT = '1 means that the job is never retried.';
   END IF;
-  IF jsonb_typeof(check_job.options) <> 'object' THEN
-    RAISE EXCEPTION 'options must be a JSON object, not %', jsonb_typeof(check_job.options)
-      USING ERRCODE = 'HD002', COLUMN = 'options', HINT = 'Leave options out, unless you were told what to put there.';
+  IF check_job.options IS NOT NULL THEN
+    PERFORM howdah.check_options(check_job.options);
   END IF;
   IF check_job.delay IS NOT NULL THEN
     IF check_job.run_at IS NOT NULL THEN
@@ -32,8 +31,8 @@ BEGIN
         USING ERRCODE = 'HD002', COLUMN = 'delay', HINT = 'For a job that runs at once, leave delay out.';
     END IF;
   END IF;
-  IF check_job.run_at IS NOT NULL AND (NOT isfinite(check_job.run_at) OR check_job.run_at > timestamptz '9999-01-01') THEN
-    RAISE EXCEPTION 'run_at must be a point in time before the year 9999, not %', check_job.run_at
-      USING ERRCODE = 'HD002', COLUMN = 'run_at', HINT = 'For a job that runs at once, leave run_at out.';
+  IF check_job.run_at < 'infinity' AND (check_job.run_at = '-infinity' OR check_job.run_at > timestamptz '9999-01-01') THEN
+    RAISE EXCEPTION 'run_at must be a point in time before the year 9999 or infinity, not %', check_job.run_at
+      USING ERRCODE = 'HD002', COLUMN = 'run_at', HINT = 'For a job that runs at once, leave run_at out; one at infinity waits until it is retried.';
   END IF;
 END $$;

@@ -2,7 +2,7 @@
 -- Enqueues any number of jobs that differ only in their payloads, in the caller's transaction, in order.
 -- Arguments as for howdah.enqueue; payloads: a thousand to ten thousand per call is best, 100,000 the most.
 -- Returns the ids as runs of consecutive ids, in order: first_id, first_id + 1, ... jobs of them.
--- Writes: job, and one ticket (or deferred row) for each 128 jobs. Locks: as howdah.enqueue.
+-- Writes: job, one ticket (or deferred row) for each 128 jobs, and expiry for jobs that have one. Locks: as howdah.enqueue.
 -- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field), HD005 the queue is full. All jobs or none.
 -- Cost: one index entry a job.
 CREATE OR REPLACE FUNCTION howdah.enqueue_many(
@@ -18,6 +18,7 @@ DECLARE
   v_size   integer;
   v_now    timestamptz := howdah.now();
   v_due    timestamptz;
+  v_options jsonb := enqueue_many.options;
 BEGIN
   PERFORM howdah.check_job(enqueue_many.kind, enqueue_many.priority, enqueue_many.run_at, enqueue_many.delay, enqueue_many.max_attempts,
     enqueue_many.options);
@@ -39,11 +40,18 @@ BEGIN
   IF v_queue.max_jobs IS NOT NULL THEN
     PERFORM howdah.make_room(v_queue, v_count);
   END IF;
-  SELECT array_agg(nextval('howdah.block_seq') << 7) INTO v_blocks FROM generate_series(1, (v_count + 127) / 128);
+  IF v_options IS NOT NULL THEN
+    v_options := howdah.stored_options(v_options, v_now);
+  END IF;
+  IF enqueue_many.options ? 'id' THEN
+    v_blocks := ARRAY[howdah.reserved_id((enqueue_many.options ->> 'id')::bigint, v_count)];
+  ELSE
+    SELECT array_agg(nextval('howdah.block_seq') << 7) INTO v_blocks FROM generate_series(1, (v_count + 127) / 128);
+  END IF;
   WITH inserted AS (
     INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload, options)
     SELECT v_blocks[((u.n - 1) >> 7) + 1] + ((u.n - 1) & 127), v_now, v_queue.id, enqueue_many.priority,
-           coalesce(enqueue_many.max_attempts, v_queue.max_attempts), enqueue_many.kind, u.payload, enqueue_many.options
+           coalesce(enqueue_many.max_attempts, v_queue.max_attempts), enqueue_many.kind, u.payload, v_options
       FROM unnest(enqueue_many.payloads) WITH ORDINALITY u(payload, n)
     RETURNING pg_column_size(payload) AS bytes)
   SELECT max(bytes) INTO v_size FROM inserted;
@@ -58,6 +66,9 @@ BEGIN
     SELECT b.first_id, v_queue.id, v_queue.fresh_slot, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
     PERFORM howdah.wake(v_queue.id);
+  END IF;
+  IF v_options ? 'expires_at' THEN
+    PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, v_blocks, v_count);
   END IF;
   RETURN QUERY SELECT b.first_id, least(128, v_count - (b.n - 1)::integer * 128)
     FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);

@@ -1,14 +1,14 @@
 -- howdah.keep(worker_id, term, sweep, awake, tick_ms) -> (promoted, next_ms, rescued)
--- One tick of the keeper, in one statement: keeps the office, rescues, promotes.
+-- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires.
 --   term       the term that elect_keeper gave
 --   sweep      true: look at everything that is due, false: at what became due in the last five seconds, so
 --              that dead rows are not walked over again and again
 --   awake      true: the keeper looks every few milliseconds, and nobody needs to notify it of due times
 --   tick_ms    when it will look again by itself
 --   promoted   how many runs of jobs became ready; 1000: there may be more
---   next_ms    milliseconds until the next job is due; NULL if there is none
+--   next_ms    milliseconds until the next job is due or expires; NULL if there is none
 --   rescued    a line for each worker that was given up
--- Writes: keeper, and see rescue and promote. Errors: HD011 another keeper was elected: nothing was done.
+-- Writes: keeper, and see rescue, promote and expire. Errors: HD011 another keeper was elected: nothing was done.
 CREATE OR REPLACE FUNCTION howdah.keep(worker_id bigint, term bigint, sweep boolean, awake boolean, tick_ms integer,
   OUT promoted integer, OUT next_ms bigint, OUT rescued text[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -16,6 +16,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_now    timestamptz := howdah.now();
   v_office howdah.keeper;
+  v_expire record;
 BEGIN
   SELECT * INTO v_office FROM howdah.keeper k
    WHERE k.term = keep.term AND k.worker_id = keep.worker_id AND k.expires_at >= v_now FOR NO KEY UPDATE;
@@ -33,4 +34,6 @@ BEGIN
   END IF;
   SELECT p.promoted, p.next_ms INTO promoted, next_ms
     FROM howdah.promote(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END) p;
+  SELECT * INTO v_expire FROM howdah.expire(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END);
+  next_ms := least(next_ms, v_expire.next_ms);
 END $$;

@@ -25,5 +25,5 @@ BEGIN
   SELECT coalesce(sum(b.n), 0), count(howdah.wake(b.queue_id)) INTO promoted, v_woken
     FROM (SELECT queue_id, count(*) AS n FROM back GROUP BY queue_id) b;
   SELECT greatest(0, ceil(extract(epoch FROM d.due_at - howdah.now()) * 1000)) INTO next_ms
-    FROM howdah.deferred d WHERE d.due_at >= promote.since ORDER BY d.due_at LIMIT 1;
+    FROM howdah.deferred d WHERE d.due_at >= promote.since AND d.due_at < 'infinity' ORDER BY d.due_at LIMIT 1;
 END $$;

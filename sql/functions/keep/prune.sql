@@ -1,7 +1,7 @@
 -- howdah.prune(most) -> text
 -- Deletes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of
--- jobs that are over, wishes to cancel what runs no more. At most `most` rows of each.
--- Returns what it did, or NULL. Writes: dead, job_kept, cancel_request. Errors: none.
+-- jobs that are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone. At most `most` rows of each.
+-- Returns what it did, or NULL. Writes: dead, job_kept, cancel_request, unique_key, waiter. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.prune(most integer DEFAULT 1000) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -25,6 +25,10 @@ BEGIN
   GET DIAGNOSTICS v_kept = ROW_COUNT;
   DELETE FROM howdah.cancel_request c WHERE NOT EXISTS (
     SELECT FROM howdah.lease l WHERE (l.id & 3) = (c.lease_id & 3) AND l.id = c.lease_id);
+  DELETE FROM howdah.unique_key u WHERE u.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM howdah.unique_key k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
+  DELETE FROM howdah.waiter w WHERE w.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM howdah.waiter k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   IF v_dead + v_kept > 0 THEN
     RETURN format('pruned %s dead and %s kept jobs', v_dead, v_kept);
   END IF;

@@ -19,7 +19,7 @@ BEGIN
     RETURN false;
   END IF;
   FOREACH v_table IN ARRAY truncate_slot.tables LOOP
-    IF truncate_slot.job_slot IS NULL AND v_table !~ '^(receipt|failure)_' THEN
+    IF truncate_slot.job_slot IS NULL AND v_table !~ '^(receipt|failure|result)_' THEN
       EXECUTE format('SELECT EXISTS (SELECT FROM howdah.%I)', v_table) INTO v_live;
       IF v_live THEN
         RETURN false;

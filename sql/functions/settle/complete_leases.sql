@@ -1,12 +1,14 @@
--- howdah.complete_leases(lease_ids, jobs, run_ms) -> setof bigint
+-- howdah.complete_leases(lease_ids, jobs, run_ms, result_leases, result_jobs, results) -> setof bigint
 -- Completes every job that is left in these leases: the worker's fast path, one statement for thousands.
 --   jobs    how many jobs each of the leases held
 --   run_ms  how long each job ran: of the first lease in the order claimed, then of the second, ...
+--   result_leases, result_jobs, results  what some of the jobs returned, and whose jobs they are; may be NULL
 -- Returns the leases that were still held; whatever is missing was lost, and its jobs are with others.
--- Writes: lease (deletes), receipt. Locks: lease rows, against a rescue; waits for a complete_in that is open.
+-- Writes: lease (deletes), receipt, result; and see howdah.ended. Locks: lease rows, against a rescue; waits for a complete_in that is open.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 -- Cost: one lock, one delete and one insert for each lease, however many jobs it held.
-CREATE OR REPLACE FUNCTION howdah.complete_leases(lease_ids bigint[], jobs integer[], run_ms integer[])
+CREATE OR REPLACE FUNCTION howdah.complete_leases(lease_ids bigint[], jobs integer[], run_ms integer[],
+  result_leases bigint[] DEFAULT NULL, result_jobs bigint[] DEFAULT NULL, results jsonb[] DEFAULT NULL)
 RETURNS SETOF bigint LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -33,9 +35,17 @@ BEGIN
       SELECT r.slot, 1, g.queue_id, g.worker_id, howdah.now(), g.claimed_at,
              (SELECT int8range(min(f), max(f) + 128) FROM unnest(g.first_ids) f), g.first_ids, g.counts, g.attempts,
              complete_leases.run_ms[t.ends - t.jobs + 1 : t.ends]
-        FROM gone g JOIN told t ON t.id = g.id, howdah.ring r WHERE r.name = 'history')
-    SELECT id FROM gone;
+        FROM gone g JOIN told t ON t.id = g.id, howdah.ring r WHERE r.name = 'history'),
+    kept AS (
+      INSERT INTO howdah.result (slot, job_id, result)
+      SELECT r.slot, u.job_id, u.result
+        FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) u(lease_id, job_id, result)
+        JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history'),
+    hook AS (
+      SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs)) FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
+    SELECT g.id FROM gone g, hook;
   -- Leases of which a complete_in has settled a part, or a rescue has taken one: only the rest is left to complete.
   RETURN QUERY
-    SELECT l.id FROM howdah.lease l WHERE l.id = ANY (v_mixed) AND (SELECT count(*) FROM howdah.complete(l.id)) >= 0;
+    SELECT l.id FROM howdah.lease l WHERE l.id = ANY (v_mixed) AND (
+      SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results)) >= 0;
 END $$;

@@ -17,9 +17,11 @@ BEGIN
   IF v_settled IS NOT NULL THEN
     PERFORM howdah.take_from_lease(forget.lease_id, v_settled);
   END IF;
-  RETURN QUERY SELECT unnest(v_settled);
   -- A lease of one job goes with complete_in: the receipt is what is left of it.
-  RETURN QUERY SELECT j FROM unnest(forget.job_ids) j
-    WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
-      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome = 1 AND r.worker_id = forget.worker_id);
+  v_settled := coalesce(v_settled, '{}') || ARRAY(
+    SELECT j FROM unnest(forget.job_ids) j WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
+      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome = 1 AND r.worker_id = forget.worker_id));
+  -- Who began to wait after complete_in had looked, and before it was committed.
+  PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]));
+  RETURN QUERY SELECT unnest(v_settled);
 END $$;

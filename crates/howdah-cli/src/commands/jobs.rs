@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use howdah::{Cancelled, Howdah, JobId, JobState};
 use serde_json::{Value, json};
 
-use super::Answer;
+use super::{Answer, wait};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, Output, Show, parsed, printable};
@@ -25,6 +25,8 @@ pub(crate) enum Jobs {
     },
     /// Cancel jobs: those that wait end at once, those that run are asked to
     Cancel(Ids),
+    /// Wait until jobs have ended, and print what they returned; exit with 1 if any did not end well
+    Wait(Ids),
     /// Run dead jobs again with all their attempts, and scheduled ones at once
     Retry(Ids),
 }
@@ -120,6 +122,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Jobs) -> Result<A
         Jobs::Ls(which) => ls(&howdah, out, &which).await,
         Jobs::Show { id } => show(&howdah, out, id).await,
         Jobs::Cancel(Ids { ids }) => cancel(&howdah, out, &ids).await,
+        Jobs::Wait(Ids { ids }) => wait::all(&howdah, out, &ids).await,
         Jobs::Retry(Ids { ids }) => retry(&howdah, out, &ids).await,
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod migrate;
 pub(crate) mod queues;
 mod settings;
 pub(crate) mod stats;
+mod wait;
 pub(crate) mod work;
 
 use std::process::ExitCode;

@@ -68,3 +68,66 @@ async fn a_refused_queue_is_not_blamed_on_a_line() {
     assert_eq!(said.code, 1, "{said:?}");
     assert!(!said.err.contains("line ") && said.err.contains("nothing was enqueued"), "{said:?}");
 }
+
+#[tokio::test]
+async fn what_few_jobs_have_can_be_given() {
+    let desk = Desk::with_queue().await;
+    let id = desk
+        .ok(&[
+            "enqueue",
+            "k",
+            "--attribute",
+            "tenant:=42",
+            "--attribute",
+            "plan=pro",
+            "--ttl",
+            "1h",
+            "--timeout",
+            "30s",
+            "--retry",
+            "linear:10s",
+            "--parked",
+        ])
+        .await;
+    let job = desk.job(&id).await;
+    assert_eq!(job["attributes"], serde_json::json!({ "tenant": 42, "plan": "pro" }));
+    assert_eq!(job["options"]["timeout_ms"], 30_000);
+    assert_eq!(job["options"]["retry"], serde_json::json!({ "policy": "linear", "base_ms": 10_000 }));
+    assert_eq!((&job["state"], &job["due_at"]), (&"scheduled".into(), &"infinity".into()));
+    assert!(job["expires_at"].is_string());
+    let lines = desk.run_with(&["enqueue", "k", "-", "--attribute", "batch=7"], "1\n2\n").await;
+    assert_eq!(lines.code, 0, "{lines:?}");
+    for bad in [&["--retry", "sometimes:1s"][..], &["--ttl", "soon"], &["--unique-for", "1h"], &["--attribute", "x"]] {
+        let said = desk.run(&[&["enqueue", "k"], bad].concat()).await;
+        assert!(said.code == 2 && said.err.contains(bad[0]), "{bad:?}: {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_unique_job_is_enqueued_once_and_its_number_is_printed_again() {
+    let desk = Desk::with_queue().await;
+    let first = desk.ok(&["enqueue", "k", "-a", "shop:=7", "--unique"]).await.trim().to_owned();
+    assert_eq!(desk.ok(&["enqueue", "k", "{\"shop\": 7.0}", "--unique"]).await.trim(), first);
+    let said = desk.run(&["enqueue", "k", "-a", "shop:=7", "--unique", "--on-hit", "error"]).await;
+    assert!(said.code == 1 && said.err.contains(&format!("job {first} of kind 'k' has this unique key")), "{said:?}");
+    let other = desk.ok(&["enqueue", "k", "--unique-key", "a", "--unique-for", "1h"]).await.trim().to_owned();
+    desk.ok(&["jobs", "cancel", &other]).await;
+    let hit = desk.ok(&["--json", "enqueue", "k", "--unique-key", "a", "--unique-for", "1h"]).await;
+    assert_eq!(hit.trim(), format!("{{\"hit\":true,\"id\":{other}}}"));
+}
+
+#[tokio::test]
+async fn one_can_wait_for_the_end_of_a_job() {
+    let desk = Desk::with_queue().await;
+    let id = desk.ok(&["enqueue", "k", "--parked"]).await.trim().to_owned();
+    desk.ok(&["jobs", "cancel", &id]).await;
+    let said = desk.run(&["jobs", "wait", &id]).await;
+    assert!(said.code == 1 && said.err.contains(&format!("job {id} is cancelled")), "{said:?}");
+    let none = desk.run(&["jobs", "wait", "77"]).await;
+    assert!(none.code == 1 && none.err.contains("there is no job 77"), "{none:?}");
+    let howdah = desk.howdah().await;
+    let done = howdah.enqueue_raw("k", &1).await.unwrap();
+    sqlx::query("SELECT howdah.complete(c.lease_id, NULL, NULL, ARRAY[c.id], ARRAY['{\"n\": 1}'::jsonb]) FROM (SELECT lease_id, id FROM howdah.claim(howdah.start_worker('w'))) c")
+        .execute(howdah.pool()).await.unwrap();
+    assert_eq!(desk.ok(&["jobs", "wait", &done.to_string()]).await.trim(), "{\"n\":1}");
+}

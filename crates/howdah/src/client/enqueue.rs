@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,12 +15,13 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::full::{Patience, refuse_to_wait};
+use super::options::Options;
 use super::payload::Encoded;
 use super::queues::{Facts, Known};
 use super::target::{On, Target};
 use super::{Howdah, check_text};
 use crate::error::{Error, Result};
-use crate::job::JobId;
+use crate::job::{Job, JobId};
 
 /// The most that a delay may be: 100 years.
 const MOST_DELAY: Duration = Duration::from_secs(3_155_760_000);
@@ -27,21 +29,24 @@ const MOST_DELAY: Duration = Duration::from_secs(3_155_760_000);
 /// A job on its way into the queue. Made by [`Howdah::enqueue`]; `.await` it.
 #[must_use = "nothing is enqueued until this is awaited"]
 #[derive(Debug)]
-pub struct Enqueue<'e> {
+pub struct Enqueue<'e, O = ()> {
     pub(super) howdah: &'e Howdah,
     pub(super) kind: Cow<'static, str>,
-    payload: Encoded,
+    pub(super) payload: Encoded,
     pub(super) queue: Cow<'static, str>,
     queue_is_declared: bool,
     pub(super) priority: u8,
     pub(super) run_at: Option<SystemTime>,
     pub(super) delay: Option<Duration>,
+    pub(super) parked: bool,
     pub(super) max_attempts: Option<u16>,
+    pub(super) options: Options,
     pub(super) target: Target<'e>,
     pub(super) wait_if_full: Option<Duration>,
+    output: PhantomData<fn() -> O>,
 }
 
-impl<'e> Enqueue<'e> {
+impl<'e, O> Enqueue<'e, O> {
     pub(super) fn new(howdah: &'e Howdah, kind: Cow<'static, str>, payload: Encoded) -> Self {
         Self {
             howdah,
@@ -52,17 +57,21 @@ impl<'e> Enqueue<'e> {
             priority: 5,
             run_at: None,
             delay: None,
+            parked: false,
             max_attempts: None,
+            options: Options::default(),
             target: Target::Pool(howdah.pool()),
             wait_if_full: None,
+            output: PhantomData,
         }
     }
 
-    pub(super) fn declared(mut self, queue: &'static str, priority: u8, max_attempts: Option<u16>) -> Self {
-        self.queue = Cow::Borrowed(queue);
+    pub(super) fn declared<J: Job>(mut self) -> Self {
+        self.queue = Cow::Borrowed(J::QUEUE);
         self.queue_is_declared = true;
-        self.priority = priority;
-        self.max_attempts = max_attempts;
+        self.priority = J::PRIORITY;
+        self.max_attempts = J::MAX_ATTEMPTS;
+        self.options.version = (J::VERSION != 1).then_some(J::VERSION);
         self
     }
 
@@ -97,6 +106,12 @@ impl<'e> Enqueue<'e> {
         self
     }
 
+    /// Does not run by itself: it waits until somebody [retries](Howdah::retry) it.
+    pub fn parked(mut self) -> Self {
+        self.parked = true;
+        self
+    }
+
     /// Runs on the caller's transaction (or connection): the job exists if and only if that commits.
     pub fn on(mut self, target: impl On<'e>) -> Self {
         self.target = target.target();
@@ -120,10 +135,13 @@ impl<'e> Enqueue<'e> {
         if self.run_at.is_some_and(|t| micros(t).is_none()) {
             return Err(Error::invalid("run_at", "must be before the year 9999"));
         }
-        Ok(())
+        if self.parked && (self.run_at.is_some() || self.delay.is_some()) {
+            return Err(Error::invalid("parked", "has no time: leave out run_at and delay"));
+        }
+        self.options.check()
     }
 
-    async fn run(mut self) -> Result<JobId> {
+    pub(super) async fn run(mut self) -> Result<JobId> {
         let payload = std::mem::replace(&mut self.payload, super::payload::nothing())?;
         self.check()?;
         match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
@@ -169,8 +187,8 @@ impl<'e> Enqueue<'e> {
 
     /// Due at once, and nothing about it that the server would have to refuse.
     fn is_common(&self, payload: &RawValue) -> bool {
-        self.run_at.is_none()
-            && self.delay.is_none()
+        !self.is_later()
+            && self.options.is_empty()
             && self.priority <= 9
             && (1..=128).contains(&self.kind.len())
             && !self.kind.chars().any(char::is_control)
@@ -178,11 +196,20 @@ impl<'e> Enqueue<'e> {
             && payload.get().len() < SMALL
     }
 
+    fn is_later(&self) -> bool {
+        self.run_at.is_some() || self.delay.is_some() || self.parked
+    }
+
+    /// When it is due, as `howdah.at_micros` takes it.
+    pub(super) fn due_micros(&self) -> Option<i64> {
+        if self.parked { Some(i64::MAX) } else { self.run_at.and_then(micros) }
+    }
+
     /// The function, which decides everything.
     async fn call(&self, connection: &mut PgConnection, payload: &RawValue) -> Result<JobId> {
-        let later = self.run_at.is_some() || self.delay.is_some();
-        let sql = if later {
-            "SELECT howdah.enqueue($1, $2, $3, $4, howdah.at_micros($6), howdah.span_micros($7), $5)"
+        let full = self.is_later() || !self.options.is_empty();
+        let sql = if full {
+            "SELECT howdah.enqueue($1, $2, $3, $4, howdah.at_micros($6), howdah.span_micros($7), $5, $8)"
         } else {
             "SELECT howdah.enqueue($1, $2, $3, $4, NULL, NULL, $5)"
         };
@@ -192,8 +219,8 @@ impl<'e> Enqueue<'e> {
             .bind(self.queue.as_ref())
             .bind(i32::from(self.priority))
             .bind(self.max_attempts.map(i32::from));
-        if later {
-            query = query.bind(self.run_at.and_then(micros)).bind(self.delay.map(delay_micros));
+        if full {
+            query = query.bind(self.due_micros()).bind(self.delay.map(delay_micros)).bind(self.options.in_sql());
         }
         Ok(JobId(query.fetch_one(connection).await?))
     }
@@ -276,7 +303,7 @@ pub(super) fn delay_micros(delay: Duration) -> i64 {
     i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)
 }
 
-impl<'e> IntoFuture for Enqueue<'e> {
+impl<'e, O: 'e> IntoFuture for Enqueue<'e, O> {
     type Output = Result<JobId>;
     type IntoFuture = Pin<Box<dyn Future<Output = Result<JobId>> + Send + 'e>>;
 

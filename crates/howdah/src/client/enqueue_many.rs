@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 use sqlx::types::Json;
 use sqlx::{Acquire, PgConnection};
 
-use super::enqueue::{Enqueue, delay_micros, micros};
+use super::enqueue::{Enqueue, delay_micros};
 use super::full::{Patience, refuse_to_wait};
 use super::payload::Encoded;
 use super::target::{On, Target};
 use crate::error::Result;
-use crate::job::JobId;
+use crate::job::{Job, JobId};
 
 /// How many jobs, and how many bytes of them, go in one round trip.
 const ROUND_TRIP_JOBS: usize = 5_000;
@@ -35,8 +35,8 @@ impl<'e> EnqueueMany<'e> {
         Self { one, payloads }
     }
 
-    pub(super) fn declared(mut self, queue: &'static str, priority: u8, max_attempts: Option<u16>) -> Self {
-        self.one = self.one.declared(queue, priority, max_attempts);
+    pub(super) fn declared<J: Job>(mut self) -> Self {
+        self.one = self.one.declared::<J>();
         self
     }
 
@@ -67,6 +67,12 @@ impl<'e> EnqueueMany<'e> {
     /// As [`Enqueue::max_attempts`].
     pub fn max_attempts(mut self, attempts: u16) -> Self {
         self.one = self.one.max_attempts(attempts);
+        self
+    }
+
+    /// As [`Enqueue::parked`].
+    pub fn parked(mut self) -> Self {
+        self.one = self.one.parked();
         self
     }
 
@@ -121,15 +127,16 @@ impl<'e> EnqueueMany<'e> {
     async fn send(&self, connection: &mut PgConnection, payloads: &[Box<RawValue>], ids: &mut JobIds) -> Result<()> {
         let one = &self.one;
         let sql = "SELECT first_id, jobs FROM howdah.enqueue_many($1, $2, $3, $4,
-                     howdah.at_micros($5), howdah.span_micros($6), $7)";
+                     howdah.at_micros($5), howdah.span_micros($6), $7, $8)";
         let runs: Vec<(i64, i32)> = sqlx::query_as(one.howdah.names().sql(sql))
             .bind(one.kind.as_ref())
             .bind(payloads.iter().map(|p| Json(p.as_ref())).collect::<Vec<_>>())
             .bind(one.queue.as_ref())
             .bind(i32::from(one.priority))
-            .bind(one.run_at.and_then(micros))
+            .bind(one.due_micros())
             .bind(one.delay.map(delay_micros))
             .bind(one.max_attempts.map(i32::from))
+            .bind(one.options.in_sql())
             .fetch_all(connection)
             .await?;
         ids.runs.extend(runs);

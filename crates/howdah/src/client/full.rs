@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 const SOON: Duration = Duration::from_millis(10);
 const SELDOM: Duration = Duration::from_millis(250);
 
-impl Enqueue<'_> {
+impl<O> Enqueue<'_, O> {
     /// Waits up to this long for room in a queue with a bound (`max_jobs`), instead of failing with
     /// [`Error::QueueFull`] at once. Who waits does not stand in line: others may be faster.
     ///

@@ -7,10 +7,13 @@ mod enqueue;
 mod enqueue_many;
 mod full;
 mod operate;
-mod payload;
+mod options;
+pub(crate) mod payload;
 mod queues;
 mod settings;
 mod target;
+mod unique;
+mod wait;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,6 +33,9 @@ pub use enqueue_many::{EnqueueMany, JobIds};
 pub use operate::{Cancelled, JobState};
 pub use settings::{KindSettings, QueueSettings};
 pub use target::On;
+pub use unique::{EnqueueUnique, Enqueued, Unique};
+use wait::Watch;
+pub use wait::{Ended, Wait};
 
 /// A connection that slept longer than this is asked whether it still lives before it is used.
 const PING_AFTER: Duration = Duration::from_secs(5);
@@ -49,6 +55,7 @@ pub struct Howdah {
     schema: Schema,
     worker_options: Option<Box<PgConnectOptions>>,
     queues: Arc<Queues>,
+    watch: Arc<Watch>,
 }
 
 impl Howdah {
@@ -77,7 +84,7 @@ impl Howdah {
     /// Uses the application's own pool. Enqueueing takes a connection for one statement; workers open their own.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool, schema: Schema::DEFAULT, worker_options: None, queues: Arc::default() }
+        Self { pool, schema: Schema::DEFAULT, worker_options: None, queues: Arc::default(), watch: Arc::default() }
     }
 
     /// Uses another schema than `howdah`, so that several queues can live in one database.
@@ -87,6 +94,7 @@ impl Howdah {
     pub fn with_schema(mut self, name: &str) -> Result<Self> {
         self.schema = Schema::named(name)?;
         self.queues = Arc::default();
+        self.watch = Arc::default();
         Ok(self)
     }
 
@@ -165,13 +173,17 @@ impl Howdah {
     /// # }
     /// ```
     #[allow(clippy::needless_pass_by_value, reason = "a job that is enqueued is given away")]
-    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_> {
+    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_, J::Output> {
         let enqueue = Enqueue::new(self, Cow::Borrowed(J::KIND), payload::encode(&job));
-        enqueue.declared(J::QUEUE, J::PRIORITY, J::MAX_ATTEMPTS)
+        enqueue.declared::<J>()
     }
 
-    /// Enqueues a job of a kind that has no type here: the payload is anything that serializes.
-    pub fn enqueue_raw(&self, kind: impl Into<String>, payload: &(impl Serialize + ?Sized)) -> Enqueue<'_> {
+    /// Enqueues a job of a kind that has no type here: the payload is anything that serializes, and so is its output.
+    pub fn enqueue_raw(
+        &self,
+        kind: impl Into<String>,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Enqueue<'_, serde_json::Value> {
         Enqueue::new(self, Cow::Owned(kind.into()), payload::encode(payload))
     }
 
@@ -180,11 +192,7 @@ impl Howdah {
     /// The SQL function behind it is `howdah.enqueue_many`.
     pub fn enqueue_many<J: Job>(&self, jobs: impl IntoIterator<Item = J>) -> EnqueueMany<'_> {
         let payloads = jobs.into_iter().map(|job| payload::encode(&job)).collect();
-        EnqueueMany::new(Enqueue::new(self, Cow::Borrowed(J::KIND), payload::nothing()), payloads).declared(
-            J::QUEUE,
-            J::PRIORITY,
-            J::MAX_ATTEMPTS,
-        )
+        EnqueueMany::new(Enqueue::new(self, Cow::Borrowed(J::KIND), payload::nothing()), payloads).declared::<J>()
     }
 
     /// As [`enqueue_many`](Self::enqueue_many), for a kind that has no type here.

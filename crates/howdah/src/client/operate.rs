@@ -114,6 +114,15 @@ impl Howdah {
         state.map(|state| state.parse()).transpose()
     }
 
+    /// An id for a job that is enqueued later, with [`Enqueue::id`](crate::Enqueue::id): for who must know it before the job
+    /// exists. The SQL function behind it is `howdah.reserve_id`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn reserve_id(&self) -> Result<JobId> {
+        Ok(JobId(sqlx::query_scalar(self.names().sql("SELECT howdah.reserve_id()")).fetch_one(self.pool()).await?))
+    }
+
     /// Makes a queue with default settings, or does nothing if it is there.
     ///
     /// # Errors

@@ -10,10 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
+use serde::Serialize;
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::Howdah;
+use super::options::Options;
+use crate::client::{Howdah, payload};
 use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::sqltime::Micros;
@@ -45,6 +49,8 @@ pub struct Call {
     pub(crate) enqueued_micros: i64,
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
+    /// The job's own settings; most jobs have none.
+    pub(crate) options: Option<Box<Options>>,
     pub(crate) cancelled: CancellationToken,
     /// Somebody asked for the job to be cancelled.
     pub(crate) cancel_asked: AtomicBool,
@@ -63,6 +69,10 @@ pub struct Ctx<T = ()> {
 impl<T> Ctx<T> {
     pub(crate) fn new(call: Arc<Call>, state: T) -> Self {
         Self { call, state }
+    }
+
+    pub(super) fn options(&self) -> Option<&Options> {
+        self.call.options.as_deref()
     }
 
     /// The job's number.
@@ -147,12 +157,27 @@ impl<T> Ctx<T> {
     /// [`Error::LeaseLost`] if the job is not this attempt's any more: roll back. The SQL function behind it is
     /// `howdah.complete_in`.
     pub async fn complete_in(&self, transaction: &mut PgConnection) -> Result<()> {
+        self.settle_in(transaction, None).await
+    }
+
+    /// As [`complete_in`](Self::complete_in), and keeps an output for those who wait for the job: what the handler
+    /// returns afterwards is not kept.
+    ///
+    /// # Errors
+    /// As [`complete_in`](Self::complete_in); [`Error::Invalid`] if the output cannot be written as JSON or is too large.
+    pub async fn complete_in_with(&self, transaction: &mut PgConnection, output: &impl Serialize) -> Result<()> {
+        let output = payload::encode(output)?;
+        self.settle_in(transaction, Some(&output)).await
+    }
+
+    async fn settle_in(&self, transaction: &mut PgConnection, output: Option<&RawValue>) -> Result<()> {
         let call = &self.call;
         let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
-        sqlx::query(call.howdah.names().sql("SELECT howdah.complete_in($1, $2, $3)"))
+        sqlx::query(call.howdah.names().sql("SELECT howdah.complete_in($1, $2, $3, $4)"))
             .bind(call.lease_id)
             .bind(call.id.0)
             .bind(run_ms)
+            .bind(output.map(Json))
             .execute(transaction)
             .await
             .map_err(|e| match e.as_database_error().and_then(|e| e.code()).as_deref() {

@@ -4,6 +4,7 @@
 //! the worker. Limit: two arities, `async fn(J)` and `async fn(J, Ctx<T>)`.
 
 mod ctx;
+mod options;
 mod verdict;
 
 use std::collections::HashMap;
@@ -16,9 +17,11 @@ use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 
 use crate::job::Job;
+use crate::retry::Retry;
 
 pub(crate) use ctx::Call;
 pub use ctx::{Ctx, FromRef};
+pub(crate) use options::{FIRST_VERSION, Options};
 pub(crate) use verdict::Outcome;
 pub(crate) use verdict::Verdict;
 pub use verdict::{IntoOutcome, JobError, OrVerdict};
@@ -43,7 +46,7 @@ where
     J: Job,
     F: Fn(J) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = R> + Send + 'static,
-    R: IntoOutcome + 'static,
+    R: IntoOutcome<J::Output> + 'static,
 {
     type Job = J;
     fn call(&self, job: J, _: Arc<Call>, _: &S) -> BoxFuture<'static, Outcome> {
@@ -57,7 +60,7 @@ where
     T: FromRef<S> + Send + Sync + 'static,
     F: Fn(J, Ctx<T>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = R> + Send + 'static,
-    R: IntoOutcome + 'static,
+    R: IntoOutcome<J::Output> + 'static,
 {
     type Job = J;
     fn call(&self, job: J, call: Arc<Call>, state: &S) -> BoxFuture<'static, Outcome> {
@@ -72,6 +75,8 @@ pub struct RawJob {
     pub kind: String,
     /// The payload, JSON as PostgreSQL holds it.
     pub payload: Box<RawValue>,
+    /// The version of the payload's type that it was enqueued with; 1 if nobody said.
+    pub version: u16,
 }
 
 /// A handler with its types forgotten.
@@ -81,6 +86,7 @@ type Run<S> = Arc<dyn Fn(RawJob, Arc<Call>, &S) -> BoxFuture<'static, Outcome> +
 pub(crate) struct Entry<S> {
     pub(crate) run: Run<S>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Option<Retry>,
     pub(crate) queue: &'static str,
 }
 
@@ -102,23 +108,24 @@ impl<S: 'static> Handlers<S> {
             Ok(job) => handler.call(job, call, state),
             Err(error) => std::future::ready(Outcome::Failed(error)).boxed(),
         });
-        let entry = Entry { run, timeout: H::Job::TIMEOUT, queue: H::Job::QUEUE };
+        let entry = Entry { run, timeout: H::Job::TIMEOUT, retry: H::Job::RETRY, queue: H::Job::QUEUE };
         if self.typed.insert(H::Job::KIND, entry).is_some() {
             self.twice = Some(H::Job::KIND);
         }
     }
 
-    pub(crate) fn add_any<T, F, Fut, R>(&mut self, handler: F)
+    pub(crate) fn add_any<T, O, F, Fut, R>(&mut self, handler: F)
     where
+        O: 'static,
         T: FromRef<S> + Send + Sync + 'static,
         F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = R> + Send + 'static,
-        R: IntoOutcome + 'static,
+        R: IntoOutcome<O> + 'static,
     {
         let run: Run<S> = Arc::new(move |raw, call, state| {
             handler(raw, Ctx::new(call, T::from_ref(state))).map(IntoOutcome::into_outcome).boxed()
         });
-        self.any = Some(Entry { run, timeout: None, queue: "default" });
+        self.any = Some(Entry { run, timeout: None, retry: None, queue: "default" });
     }
 
     pub(crate) fn find(&self, kind: &str) -> Option<&Entry<S>> {

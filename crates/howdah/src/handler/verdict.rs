@@ -7,6 +7,12 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::client::payload;
+use crate::retry::Retry;
+
 /// What is to become of a job whose attempt did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -48,11 +54,22 @@ pub struct JobError {
     pub(crate) kind: String,
     pub(crate) message: String,
     pub(crate) delay: Option<Duration>,
+    /// What was behind it, outermost first.
+    pub(crate) causes: Vec<String>,
+    /// What the program declares for the kind of job.
+    pub(crate) declared: Option<Retry>,
 }
 
 impl JobError {
     fn new(verdict: Verdict, message: impl fmt::Display) -> Self {
-        Self { verdict, kind: "error".to_owned(), message: message.to_string(), delay: None }
+        Self {
+            verdict,
+            kind: "error".to_owned(),
+            message: message.to_string(),
+            delay: None,
+            causes: Vec::new(),
+            declared: None,
+        }
     }
 
     /// Failed; tried again by the queue's policy, or dead after its last attempt.
@@ -90,18 +107,23 @@ impl JobError {
 
     fn of<E: StdError>(verdict: Verdict, error: &E) -> Self {
         let mut message = error.to_string();
+        let mut causes = Vec::new();
         let mut cause = error.source();
-        while let Some(e) = cause {
+        while let Some(e) = cause.filter(|_| causes.len() < MOST_CAUSES) {
             let text = e.to_string();
             if !message.contains(&text) {
                 message.push_str(": ");
                 message.push_str(&text);
             }
+            causes.push(text);
             cause = e.source();
         }
-        Self::new(verdict, message).kind(type_name::<E>())
+        Self { causes, ..Self::new(verdict, message).kind(type_name::<E>()) }
     }
 }
+
+/// An error may be its own cause.
+const MOST_CAUSES: usize = 32;
 
 /// The last part of a type's name, without its arguments.
 fn type_name<E>() -> &'static str {
@@ -172,33 +194,57 @@ impl<T, E: StdError> OrVerdict<T> for Result<T, E> {
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Outcome {
-    /// The handler returned well.
-    Done,
+    /// The handler returned well; what it returned, if it is to be kept.
+    Done(Option<Box<RawValue>>),
     /// It did not.
     Failed(JobError),
 }
 
-/// What a handler may return: `()`, or a `Result<(), E>` where `E` is [`JobError`] or any error.
+/// What a handler may return: `()`, or a `Result<T, E>` where `T` is the job's [`Output`](crate::Job::Output) and `E` is
+/// [`JobError`] or any error.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
-    note = "a handler returns `()`, `Result<(), JobError>`, or `Result<(), E>` where `E` is a standard error"
+    note = "a handler returns `()`, `Result<T, JobError>`, or `Result<T, E>` where `E` is a standard error and `T` is the job's \
+            output: `()` unless it says `#[job(output = ...)]`"
 )]
-pub trait IntoOutcome {
+pub trait IntoOutcome<T = ()> {
     #[doc(hidden)]
     fn into_outcome(self) -> Outcome;
 }
 
 impl IntoOutcome for () {
     fn into_outcome(self) -> Outcome {
-        Outcome::Done
+        Outcome::Done(None)
     }
 }
 
-impl<E: Into<JobError>> IntoOutcome for Result<(), E> {
+impl<T: Serialize, E: Into<JobError>> IntoOutcome<T> for Result<T, E> {
     fn into_outcome(self) -> Outcome {
         match self {
-            Ok(()) => Outcome::Done,
+            Ok(output) => kept(&output),
             Err(error) => Outcome::Failed(error.into()),
+        }
+    }
+}
+
+/// The most that an output may be as JSON: 1 MiB.
+const MOST_OUTPUT: usize = 1 << 20;
+
+/// A well-ended attempt with its output; nothing is kept of `()` and of `None`. What cannot be kept makes the job dead: the
+/// work is done, and doing it again would not help.
+pub(crate) fn kept(output: &impl Serialize) -> Outcome {
+    match payload::encode(output) {
+        Ok(json) if json.get() == "null" => Outcome::Done(None),
+        Ok(json) if json.get().len() <= MOST_OUTPUT => Outcome::Done(Some(json)),
+        Ok(json) => {
+            let bytes = json.get().len();
+            let message =
+                format!("the job was done, but its output is {bytes} bytes, and at most {MOST_OUTPUT} are kept");
+            Outcome::Failed(JobError::discard(message).kind("output"))
+        }
+        Err(error) => {
+            let message = format!("the job was done, but its output cannot be kept: {error}");
+            Outcome::Failed(JobError::discard(message).kind("output"))
         }
     }
 }
@@ -215,6 +261,7 @@ mod tests {
         let error = JobError::from(Outer("x".parse::<i32>().unwrap_err()));
         assert_eq!(error.kind, "Outer");
         assert_eq!(error.message, "outer: invalid digit found in string");
+        assert_eq!(error.causes, ["invalid digit found in string"]);
         assert_eq!(error.verdict, Verdict::Retry);
     }
 }

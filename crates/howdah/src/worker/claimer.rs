@@ -31,7 +31,7 @@ const FOREVER: Duration = Duration::from_secs(3600);
 /// Starts runners: so many, for this queue.
 pub(super) type Start = Box<dyn Fn(&Arc<Queue>, usize) + Send + Sync>;
 
-type Row = (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros);
+type Row = (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros, Option<Json<Box<RawValue>>>);
 
 struct Look {
     queue: Arc<Queue>,
@@ -175,7 +175,9 @@ impl Claimer {
                 return Err(error);
             }
         };
+        // Not all processes at once.
         let poll = if self.shared.listening.load(Ordering::Acquire) { LOOK_ANYWAY } else { self.shared.settings.poll };
+        let poll = poll.mul_f64(rand::random_range(0.9..1.1));
         let look = &mut self.looks[i];
         if found > 0 {
             look.sleep.found(now);
@@ -209,7 +211,7 @@ impl Claimer {
     /// One claim. Returns how many jobs it took.
     async fn claim(&mut self, i: usize, wanted: usize, fronts: Option<Vec<i64>>) -> Result<usize> {
         let (shared, look) = (&self.shared, &mut self.looks[i]);
-        let sql = "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at
+        let sql = "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at, options
                      FROM howdah.claim($1, $2, $3, $4, $5)";
         let worker = shared.worker_id();
         let asked = Instant::now();
@@ -240,6 +242,7 @@ impl Claimer {
                 max_attempts: row.5,
                 priority: row.6,
                 enqueued_micros: row.7.0,
+                options: row.8.map(|json| json.0),
             }
         });
         let runners = look.queue.push(jobs);

@@ -16,6 +16,7 @@ use super::claimer::Claimer;
 use super::flusher::Flusher;
 use super::ledger::Ledger;
 use super::link::Link;
+use super::policy::RetryBy;
 use super::queue::Queue;
 use super::runner::Runner;
 use super::shared::Shared;
@@ -34,6 +35,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     handlers: Handlers<S>,
     queues: Vec<(String, usize)>,
     settings: Settings,
+    retry_by: Option<RetryBy>,
     stop: F,
 ) -> Result<()> {
     let options = howdah.worker_options();
@@ -60,7 +62,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let shared = Arc::new(Shared::new(howdah, settings, kinds, queues, worker_id, sender));
     tracing::info!(worker = worker_id, name = shared.settings.name, "works");
 
-    let runner = Arc::new(Runner { shared: Arc::clone(&shared), handlers, state });
+    let runner = Arc::new(Runner { shared: Arc::clone(&shared), handlers, state, retry_by });
     let start = Box::new(move |queue: &Arc<Queue>, tasks| runner.start(queue, tasks));
     let claimer = Claimer::new(Arc::clone(&shared), claims, start);
     let flusher = Flusher {

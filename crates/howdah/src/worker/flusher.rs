@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
+use sqlx::types::Json;
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
@@ -14,6 +16,7 @@ use super::ledger::{Finished, Ledger, Page};
 use super::link::{Link, Rows};
 use super::shared::Shared;
 use crate::handler::JobError;
+use crate::retry::Retry;
 
 /// A job, or a lease.
 type Id = (i64,);
@@ -95,11 +98,13 @@ impl Flusher {
             in_order.sort_unstable();
             run_ms.extend(in_order.into_iter().map(|(_, ms)| ms));
         }
-        let sql = "SELECT howdah.complete_leases($1, $2, $3)";
+        let results = Results::of(pages);
+        let sql = "SELECT howdah.complete_leases($1, $2, $3, $4, $5, $6)";
         let told = self
             .insist(|shared: &Shared| {
                 let query = sqlx::query_as(shared.howdah.names().sql(sql));
-                query.bind(&ids).bind(&jobs).bind(&run_ms)
+                let query = query.bind(&ids).bind(&jobs).bind(&run_ms);
+                query.bind(&results.leases).bind(&results.jobs).bind(&results.results)
             })
             .await;
         let Some((held, doubtful)) = told else { return };
@@ -116,10 +121,11 @@ impl Flusher {
         if !page.done.is_empty() {
             let ids: Vec<i64> = page.done.iter().map(|(_, id, _)| *id).collect();
             let run_ms: Vec<i32> = page.done.iter().map(|(_, _, ms)| *ms).collect();
-            let sql = "SELECT howdah.complete($1, $2, $3)";
+            let results = Results::of(std::slice::from_ref(page));
+            let sql = "SELECT howdah.complete($1, $2, $3, $4, $5)";
             self.tell(&ids, |shared: &Shared| {
                 let query = sqlx::query_as(shared.howdah.names().sql(sql));
-                query.bind(lease).bind(&ids).bind(&run_ms)
+                query.bind(lease).bind(&ids).bind(&run_ms).bind(&results.jobs).bind(&results.results)
             })
             .await;
         }
@@ -154,10 +160,18 @@ impl Flusher {
             })
             .collect();
         let run_ms: Vec<i32> = failed.iter().map(|(_, _, ms)| *ms).collect();
-        let sql = "SELECT job_id FROM howdah.fail($1, $2, $3, $4, $5, $6, $7)";
+        let retries: Vec<Option<Json<Retry>>> = failed.iter().map(|(_, error, _)| error.declared.map(Json)).collect();
+        let causes: Vec<Option<Json<Vec<String>>>> = failed
+            .iter()
+            .map(|(_, error, _)| {
+                let causes: Vec<_> = error.causes.iter().map(|cause| storable(cause)).collect();
+                (!causes.is_empty()).then_some(Json(causes))
+            })
+            .collect();
+        let sql = "SELECT job_id FROM howdah.fail($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         self.tell(&ids, |shared: &Shared| {
             let query = sqlx::query_as(shared.howdah.names().sql(sql)).bind(lease).bind(&ids).bind(&verdicts);
-            query.bind(&kinds).bind(&messages).bind(&delays).bind(&run_ms)
+            query.bind(&kinds).bind(&messages).bind(&delays).bind(&run_ms).bind(&causes).bind(&retries)
         })
         .await;
     }
@@ -239,6 +253,28 @@ impl Flusher {
                 "the result was refused: the lease was lost, another worker has this job or it has ended"
             );
         }
+    }
+}
+
+/// What jobs returned, in the arrays that SQL takes; NULL if none did, which most do.
+#[derive(Default)]
+struct Results<'p> {
+    leases: Option<Vec<i64>>,
+    jobs: Option<Vec<i64>>,
+    results: Option<Vec<Json<&'p RawValue>>>,
+}
+
+impl<'p> Results<'p> {
+    fn of(pages: &'p [Page]) -> Self {
+        let mut all = Self::default();
+        for page in pages {
+            for (job, result) in &page.results {
+                all.leases.get_or_insert_default().push(page.lease_id);
+                all.jobs.get_or_insert_default().push(*job);
+                all.results.get_or_insert_default().push(Json(result));
+            }
+        }
+        all
     }
 }
 

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
+
 use super::queue::Lease;
 use crate::handler::JobError;
 
@@ -26,7 +28,7 @@ pub(super) struct Finished {
 
 #[derive(Debug)]
 pub(super) enum End {
-    Done,
+    Done(Option<Box<RawValue>>),
     Failed(JobError),
     /// The handler has completed it in its own transaction, and may have failed afterwards.
     CompletedIn(Option<JobError>),
@@ -42,6 +44,8 @@ pub(super) struct Page {
     pub(super) lease_id: i64,
     /// Place in the lease, id, milliseconds.
     pub(super) done: Vec<(usize, i64, i32)>,
+    /// What some of those that are done have returned.
+    pub(super) results: Vec<(i64, Box<RawValue>)>,
     pub(super) failed: Vec<(i64, JobError, i32)>,
     pub(super) completed_in: Vec<(i64, Option<JobError>, i32)>,
     pub(super) released: Vec<i64>,
@@ -84,7 +88,10 @@ impl Ledger {
         });
         page.since.get_or_insert(now);
         match finished.end {
-            End::Done => page.done.push((finished.position, finished.id, finished.run_ms)),
+            End::Done(result) => {
+                page.done.push((finished.position, finished.id, finished.run_ms));
+                page.results.extend(result.map(|result| (finished.id, result)));
+            }
             End::Failed(error) => page.failed.push((finished.id, error, finished.run_ms)),
             End::CompletedIn(error) => page.completed_in.push((finished.id, error, finished.run_ms)),
             End::Released => page.released.push(finished.id),
@@ -127,10 +134,10 @@ mod tests {
         let now = Instant::now();
         let lease = Arc::new(Lease { id: 7, jobs: 2, claimed: now });
         let mut ledger = Ledger::default();
-        ledger.add(finished(&lease, 0, End::Done), now);
+        ledger.add(finished(&lease, 0, End::Done(None)), now);
         assert_eq!(ledger.due(), Some(now + PATIENCE));
         assert!(ledger.take(now, false).0.is_empty());
-        ledger.add(finished(&lease, 1, End::Done), now);
+        ledger.add(finished(&lease, 1, End::Done(None)), now);
         let (whole, parts) = ledger.take(now, false);
         assert_eq!((whole.len(), whole[0].done.len(), parts.len()), (1, 2, 0));
         assert_eq!(ledger.due(), None);
@@ -156,11 +163,11 @@ mod tests {
         let now = Instant::now();
         let lease = Arc::new(Lease { id: 7, jobs: 3, claimed: now });
         let mut ledger = Ledger::default();
-        ledger.add(finished(&lease, 0, End::Done), now);
+        ledger.add(finished(&lease, 0, End::Done(None)), now);
         ledger.add(finished(&lease, 1, End::Failed(JobError::retry("no"))), now);
         let (whole, parts) = ledger.take(now, false);
         assert_eq!((whole.len(), parts[0].done.len(), parts[0].failed.len()), (0, 1, 1));
-        ledger.add(finished(&lease, 2, End::Done), now);
+        ledger.add(finished(&lease, 2, End::Done(None)), now);
         let (whole, parts) = ledger.take(now, false);
         assert_eq!((whole.len(), parts[0].done.len()), (0, 1), "the rest is not a whole lease");
         assert!(ledger.pages.is_empty());

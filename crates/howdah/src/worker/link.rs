@@ -101,7 +101,7 @@ impl Link {
 }
 
 /// How long to wait before a connection is tried again: longer each time, up to 5 s, and not all at once.
-pub(super) fn backoff(failures: u32) -> Duration {
+pub(crate) fn backoff(failures: u32) -> Duration {
     Duration::from_millis(50 << failures.min(7)).min(SLOWEST_RETRY).mul_f64(rand::random_range(0.8..1.2))
 }
 

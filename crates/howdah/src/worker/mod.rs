@@ -16,13 +16,19 @@ mod fronts;
 mod ledger;
 mod link;
 mod listener;
+mod policy;
 mod queue;
 mod runner;
 mod shared;
 mod sleep;
 
+pub(crate) use link::backoff;
+pub use policy::FailedAttempt;
+use policy::RetryBy;
+
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::Howdah;
@@ -70,6 +76,7 @@ pub struct Worker<S = ()> {
     handlers: Handlers<S>,
     queues: Vec<(String, usize)>,
     settings: Settings,
+    retry_by: Option<RetryBy>,
 }
 
 impl Worker<()> {
@@ -91,6 +98,7 @@ impl Worker<()> {
                 keeper: true,
                 listen: true,
             },
+            retry_by: None,
         }
     }
 
@@ -104,7 +112,14 @@ impl Worker<()> {
             self.handlers.typed.is_empty() && self.handlers.any.is_none(),
             "call Worker::state before Worker::handle"
         );
-        Worker { howdah: self.howdah, state, handlers: Handlers::new(), queues: self.queues, settings: self.settings }
+        Worker {
+            howdah: self.howdah,
+            state,
+            handlers: Handlers::new(),
+            queues: self.queues,
+            settings: self.settings,
+            retry_by: self.retry_by,
+        }
     }
 }
 
@@ -116,12 +131,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     /// Runs jobs of every kind that has no function of its own.
-    pub fn handle_any<T, F, Fut, R>(mut self, handler: F) -> Self
+    pub fn handle_any<T, O, F, Fut, R>(mut self, handler: F) -> Self
     where
+        O: 'static,
         T: FromRef<S> + Send + Sync + 'static,
         F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = R> + Send + 'static,
-        R: IntoOutcome + 'static,
+        R: IntoOutcome<O> + 'static,
     {
         self.handlers.add_any(handler);
         self
@@ -137,6 +153,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// How many jobs of each queue run at a time, where [`queue`](Self::queue) does not say; 10.
     pub fn concurrency(mut self, jobs: usize) -> Self {
         self.settings.concurrency = jobs;
+        self
+    }
+
+    /// Decides with a function when a failed job is tried again; `None`: as the job, its kind or its queue says. A handler
+    /// that has given a time itself is not asked about.
+    pub fn retry_by(mut self, wait: impl Fn(&FailedAttempt<'_>) -> Option<Duration> + Send + Sync + 'static) -> Self {
+        self.retry_by = Some(Arc::new(wait));
         self
     }
 
@@ -202,7 +225,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// Once it runs, errors of the database are logged and survived.
     pub async fn run_until<F: Future>(self, stop: F) -> Result<()> {
         let queues = self.served_queues()?;
-        engine::run(self.howdah, self.state, self.handlers, queues, self.settings, stop).await
+        engine::run(self.howdah, self.state, self.handlers, queues, self.settings, self.retry_by, stop).await
     }
 
     fn served_queues(&self) -> Result<Vec<(String, usize)>> {

@@ -39,6 +39,8 @@ pub(super) struct Claimed {
     pub(super) max_attempts: i16,
     pub(super) priority: i16,
     pub(super) enqueued_micros: i64,
+    /// The column, as it is; most jobs have none.
+    pub(super) options: Option<Box<RawValue>>,
 }
 
 pub(super) struct Queue {
@@ -189,6 +191,7 @@ mod tests {
             max_attempts: 1,
             priority: 5,
             enqueued_micros: 0,
+            options: None,
         }
     }
 

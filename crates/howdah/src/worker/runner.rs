@@ -13,15 +13,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::ledger::{End, Finished};
+use super::policy::{self, RetryBy};
 use super::queue::{Claimed, Queue};
 use super::shared::Shared;
-use crate::handler::{Call, Handlers, JobError, Outcome, RawJob, Verdict};
+use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Options, Outcome, RawJob, Verdict};
 use crate::job::JobId;
 
 pub(super) struct Runner<S> {
     pub(super) shared: Arc<Shared>,
     pub(super) handlers: Handlers<S>,
     pub(super) state: S,
+    pub(super) retry_by: Option<RetryBy>,
 }
 
 impl<S: Send + Sync + 'static> Runner<S> {
@@ -49,16 +51,29 @@ impl<S: Send + Sync + 'static> Runner<S> {
             return Duration::ZERO;
         };
         let started = Instant::now();
-        let call = Arc::new(self.call(queue, &job, started, entry.timeout));
+        let (options, unreadable) = match Options::read(job.options.as_deref()) {
+            Ok(options) => (options, None),
+            Err(error) => (None, Some(error)),
+        };
+        let timeout = options.as_ref().and_then(|o| o.timeout()).or(entry.timeout);
+        let version = options.as_ref().and_then(|o| o.version).unwrap_or(FIRST_VERSION);
+        let call = Arc::new(self.call(queue, &job, started, timeout, options));
         self.shared.begin(&call);
         let span =
             tracing::info_span!("job", id = job.id, kind = %job.kind, queue = %queue.name, attempt = job.attempt);
-        let raw = RawJob { kind: job.kind, payload: job.payload };
+        let kind = job.kind.clone();
+        let raw = RawJob { kind: job.kind, payload: job.payload, version };
         // Inside an async block, so that a panic before the first await is caught as well.
-        let work = async { (entry.run)(raw, Arc::clone(&call), &self.state).await };
-        let outcome = self.guard(work.instrument(span), entry.timeout).await;
+        let work = async {
+            match unreadable {
+                None => (entry.run)(raw, Arc::clone(&call), &self.state).await,
+                Some(error) => Outcome::Failed(error),
+            }
+        };
+        let outcome = self.guard(work.instrument(span), timeout).await;
         let took = started.elapsed();
         self.shared.end(&call);
+        let outcome = policy::applied(outcome, entry.retry, self.retry_by.as_ref(), &kind, &call);
         let end = ending(&call, outcome);
         let run_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
         let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end };
@@ -66,7 +81,14 @@ impl<S: Send + Sync + 'static> Runner<S> {
         took
     }
 
-    fn call(&self, queue: &Queue, job: &Claimed, started: Instant, timeout: Option<Duration>) -> Call {
+    fn call(
+        &self,
+        queue: &Queue,
+        job: &Claimed,
+        started: Instant,
+        timeout: Option<Duration>,
+        options: Option<Box<Options>>,
+    ) -> Call {
         Call {
             howdah: self.shared.howdah.clone(),
             id: JobId(job.id),
@@ -77,7 +99,8 @@ impl<S: Send + Sync + 'static> Runner<S> {
             priority: u8::try_from(job.priority).unwrap_or(0),
             enqueued_micros: job.enqueued_micros,
             started,
-            deadline: timeout.map(|t| started + t),
+            deadline: timeout.and_then(|t| started.checked_add(t)),
+            options,
             cancelled: CancellationToken::new(),
             cancel_asked: AtomicBool::new(false),
             lost: AtomicBool::new(false),
@@ -114,9 +137,9 @@ impl<S: Send + Sync + 'static> Runner<S> {
 
 /// What is told of a job.
 fn ending(call: &Call, outcome: Outcome) -> End {
-    let error = match outcome {
-        Outcome::Done => None,
-        Outcome::Failed(error) => Some(error),
+    let (error, result) = match outcome {
+        Outcome::Done(result) => (None, result),
+        Outcome::Failed(error) => (Some(error), None),
     };
     if let Some(error) = &error {
         tracing::warn!(job = %call.id, attempt = call.attempt, queue = %call.queue, verdict = error.verdict.as_str(),
@@ -130,7 +153,7 @@ fn ending(call: &Call, outcome: Outcome) -> End {
         return End::Lost;
     }
     match error {
-        None => End::Done,
+        None => End::Done(result),
         // Whatever a cancelled handler failed with, it was asked to stop.
         Some(error) if call.cancel_asked.load(Ordering::Acquire) => {
             End::Failed(JobError { verdict: Verdict::Cancel, ..error })

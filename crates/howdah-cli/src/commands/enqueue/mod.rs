@@ -4,7 +4,9 @@
 //! behind is said with it.
 
 mod payload;
+mod settings;
 mod stream;
+mod unique;
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +15,9 @@ use jiff::Timestamp;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Answer;
+use settings::Settings;
+
+use super::{Answer, wait};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -25,7 +29,8 @@ use crate::{connect, duration};
 Examples:
   howdah enqueue welcome -a name=Ada -a user:=42
   howdah enqueue welcome '{\"user\": 42}' --delay 5m
-  howdah enqueue report @report.json --queue slow
+  howdah enqueue report @report.json --queue slow --timeout 10m --wait
+  howdah enqueue reindex -a shop:=7 --unique --delay 1m --on-hit replace-time
   generate-lines | howdah enqueue import -")]
 pub(crate) struct Enqueue {
     /// The kind of the job, by which workers know what to do
@@ -51,6 +56,13 @@ pub(crate) struct Enqueue {
     /// How often it is tried before it is dead; the queue's own number if left out
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     max_attempts: Option<u16>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    unique: unique::UniqueArgs,
+    /// Wait until the job has ended, print its output, and exit with 1 if it did not end well
+    #[arg(long)]
+    wait: bool,
 }
 
 fn time(text: &str) -> Result<SystemTime, String> {
@@ -60,25 +72,40 @@ fn time(text: &str) -> Result<SystemTime, String> {
 
 pub(crate) async fn run(global: &Global, out: Output, command: Enqueue) -> Result<Answer> {
     if command.payload.as_deref() == Some("-") {
+        if command.wait || command.unique.read().map_err(Failure::usage)?.is_some() {
+            return Err(Failure::usage("--wait and --unique are for one job, not for a stream of them"));
+        }
         return stream::run(global, out, &command).await;
     }
     // Before connecting: what was typed may be wrong.
     let payload = payload::of(command.payload.as_deref(), &command.arguments)?;
+    let unique = command.unique.read().map_err(Failure::usage)?;
+    let howdah = connect::to_queue(global).await?;
     let work = async {
-        let howdah = connect::to_queue(global).await?;
-        Ok::<_, Failure>(command.one(&howdah, &payload).await?)
+        let job = command.one(&howdah, &payload)?;
+        match unique {
+            None => Ok::<_, Failure>((job.await?, false)),
+            Some(unique) => Ok(job.unique(unique).await.map(|enqueued| (enqueued.id, enqueued.hit))?),
+        }
     };
-    let id = tokio::select! {
-        id = work => id?,
+    let (id, hit) = tokio::select! {
+        enqueued = work => enqueued?,
         _ = tokio::signal::ctrl_c() => return Err(Failure::interrupted("interrupted: the job may have been enqueued")),
     };
-    out.answer(&json!({ "id": id }), id)?;
+    if command.wait {
+        return wait::one(&howdah, out, id).await;
+    }
+    out.answer(&json!({ "id": id, "hit": hit }), id)?;
     Ok(Answer::Yes)
 }
 
 impl Enqueue {
     /// One job with the options that were given.
-    fn one<'e>(&self, howdah: &'e howdah::Howdah, payload: &RawValue) -> howdah::Enqueue<'e> {
+    fn one<'e>(
+        &self,
+        howdah: &'e howdah::Howdah,
+        payload: &RawValue,
+    ) -> Result<howdah::Enqueue<'e, serde_json::Value>> {
         let mut job = howdah.enqueue_raw(&self.kind, payload).queue(&self.queue).priority(self.priority);
         if let Some(delay) = self.delay {
             job = job.delay(delay);
@@ -89,11 +116,11 @@ impl Enqueue {
         if let Some(attempts) = self.max_attempts {
             job = job.max_attempts(attempts);
         }
-        job
+        self.settings.of_one(job)
     }
 
     /// Many jobs with the options that were given.
-    fn many<'e>(&self, howdah: &'e howdah::Howdah, payloads: &[&RawValue]) -> howdah::EnqueueMany<'e> {
+    fn many<'e>(&self, howdah: &'e howdah::Howdah, payloads: &[&RawValue]) -> Result<howdah::EnqueueMany<'e>> {
         let mut jobs = howdah.enqueue_many_raw(&self.kind, payloads).queue(&self.queue).priority(self.priority);
         if let Some(delay) = self.delay {
             jobs = jobs.delay(delay);
@@ -104,6 +131,6 @@ impl Enqueue {
         if let Some(attempts) = self.max_attempts {
             jobs = jobs.max_attempts(attempts);
         }
-        jobs
+        self.settings.of_many(jobs)
     }
 }

@@ -41,7 +41,7 @@ fn from_file(file: &Path) -> Result<Box<RawValue>> {
 fn fields(arguments: &[String]) -> Result<Box<RawValue>> {
     let mut object = Map::new();
     for argument in arguments {
-        let (name, value) = field(argument)?;
+        let (name, value) = field("-a", argument)?;
         if name.is_empty() {
             return Err(Failure::usage(format!("-a {argument:?} has no name")).hint(EXAMPLE));
         }
@@ -53,15 +53,15 @@ fn fields(arguments: &[String]) -> Result<Box<RawValue>> {
 }
 
 /// The first `=` parts the name from the value; a colon before it says that the value is JSON.
-fn field(argument: &str) -> Result<(&str, Value)> {
+pub(super) fn field<'a>(option: &str, argument: &'a str) -> Result<(&'a str, Value)> {
     let Some((name, value)) = argument.split_once('=') else {
-        return Err(Failure::usage(format!("-a {argument:?} has no =")).hint(EXAMPLE));
+        return Err(Failure::usage(format!("{option} {argument:?} has no =")).hint(EXAMPLE));
     };
     match name.strip_suffix(':') {
         None => Ok((name, Value::from(value))),
         Some(name) => match serde_json::from_str(value) {
             Ok(value) => Ok((name, value)),
-            Err(e) => Err(Failure::usage(format!("-a {name}:= is not followed by JSON: {e}")).hint(EXAMPLE)),
+            Err(e) => Err(Failure::usage(format!("{option} {name}:= is not followed by JSON: {e}")).hint(EXAMPLE)),
         },
     }
 }

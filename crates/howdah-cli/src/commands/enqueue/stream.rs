@@ -64,7 +64,7 @@ async fn pour(howdah: &Howdah, command: &Enqueue, spinner: &ProgressBar, enqueue
         }
         let good: Vec<&RawValue> = batch.iter().map_while(|line| line.payload.as_deref().ok()).collect();
         if !good.is_empty() {
-            if let Err(error) = command.many(howdah, &good).await {
+            if let Err(error) = command.many(howdah, &good)?.await {
                 return Err(refused(howdah, command, &batch, &good, error, enqueued).await);
             }
             *enqueued += good.len() as u64;
@@ -99,7 +99,11 @@ async fn refused(
         }
     }
     if fine > 0 {
-        match command.many(howdah, &good[..fine]).await {
+        let jobs = match command.many(howdah, &good[..fine]) {
+            Ok(jobs) => jobs,
+            Err(failure) => return failure,
+        };
+        match jobs.await {
             Ok(_) => *enqueued += fine as u64,
             Err(error) => return error.into(),
         }
@@ -122,7 +126,7 @@ fn is_about_a_payload(error: &howdah::Error) -> bool {
 /// Asks whether these would be accepted; nothing stays.
 async fn accepts(howdah: &Howdah, command: &Enqueue, payloads: &[&RawValue]) -> Result<bool> {
     let mut tx = howdah.pool().begin().await?;
-    let accepted = command.many(howdah, payloads).on(&mut tx).await;
+    let accepted = command.many(howdah, payloads)?.on(&mut tx).await;
     tx.rollback().await?;
     match accepted {
         Ok(_) => Ok(true),

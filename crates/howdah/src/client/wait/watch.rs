@@ -1,0 +1,209 @@
+//! One task for each process that waits: it listens, asks, and tells those who wait.
+//!
+//! Invariant: an id that somebody waits for is asked about soon after it is new (a job that ends in that moment may not
+//! have seen the wish), whenever a notification names it, and every few seconds. Limit: one connection; it is closed
+//! when nobody has waited for a while.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::types::Json;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+
+use crate::client::Howdah;
+use crate::error::Result;
+use crate::job::JobId;
+
+/// How soon a new id is asked about again; each time after that, three times as long.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+/// How long the server believes that somebody waits: longer than a look and a lost connection.
+const TTL_MS: i32 = 30_000;
+/// Ids in one question.
+const MOST: usize = 5_000;
+/// How long the connection is kept for the next one who waits.
+const LINGER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(35);
+
+/// How a job ended, as the database says it.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    pub(super) state: String,
+    pub(super) result: Option<Box<RawValue>>,
+    pub(super) reason: Option<String>,
+}
+
+/// Who waits for one job, and when it is asked about next.
+#[derive(Debug)]
+struct Waited {
+    tell: Vec<oneshot::Sender<Option<End>>>,
+    ask_at: Instant,
+    pause: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    jobs: HashMap<i64, Waited>,
+    running: bool,
+}
+
+/// What a process waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    inner: Mutex<Inner>,
+    /// Somebody has begun to wait.
+    changed: Notify,
+}
+
+type Row = (i64, Option<String>, Option<Json<Box<RawValue>>>, Option<String>);
+
+impl Watch {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the end of a job; `None`: there is no such job.
+    pub(super) async fn end_of(self: &Arc<Self>, howdah: &Howdah, job: JobId) -> Option<End> {
+        loop {
+            let (tell, hear) = oneshot::channel();
+            let start = {
+                let mut inner = self.lock();
+                let waited = inner.jobs.entry(job.0).or_insert_with(|| Waited {
+                    tell: Vec::new(),
+                    ask_at: Instant::now(),
+                    pause: FIRST_LOOK,
+                });
+                waited.tell.push(tell);
+                !std::mem::replace(&mut inner.running, true)
+            };
+            self.changed.notify_one();
+            if start {
+                tokio::spawn(run(Arc::clone(self), howdah.clone()));
+            }
+            // The task may have died with its runtime, of which a process can have several: then begin again.
+            if let Ok(end) = hear.await {
+                return end;
+            }
+        }
+    }
+
+    /// The ids to ask about now, and when to ask again.
+    fn due(&self, now: Instant) -> (Vec<i64>, Option<Instant>) {
+        let mut inner = self.lock();
+        inner.jobs.retain(|_, waited| {
+            waited.tell.retain(|tell| !tell.is_closed());
+            !waited.tell.is_empty()
+        });
+        let mut due = Vec::new();
+        for (id, waited) in &mut inner.jobs {
+            if waited.ask_at <= now && due.len() < MOST {
+                due.push(*id);
+                waited.ask_at = now + waited.pause;
+                waited.pause = (waited.pause * 3).min(LOOK_ANYWAY);
+            }
+        }
+        (due, inner.jobs.values().map(|waited| waited.ask_at).min())
+    }
+
+    /// A notification names these: ask now.
+    fn named(&self, ids: &str, now: Instant) {
+        let mut inner = self.lock();
+        for id in ids.split(',').filter_map(|id| id.parse::<i64>().ok()) {
+            if let Some(waited) = inner.jobs.get_mut(&id) {
+                waited.ask_at = now;
+            }
+        }
+    }
+
+    /// Nothing was heard for a while: ask about everything.
+    fn all(&self, now: Instant) {
+        for waited in self.lock().jobs.values_mut() {
+            waited.ask_at = now;
+        }
+    }
+
+    fn tell(&self, rows: Vec<Row>) {
+        let mut inner = self.lock();
+        for (id, state, result, reason) in rows {
+            let end = state.map(|state| End { state, result: result.map(|Json(result)| result), reason });
+            for tell in inner.jobs.remove(&id).map(|waited| waited.tell).unwrap_or_default() {
+                let _ = tell.send(end.clone());
+            }
+        }
+    }
+
+    /// Ends the task, unless somebody has begun to wait.
+    fn stop_if_idle(&self) -> bool {
+        let mut inner = self.lock();
+        inner.running = !inner.jobs.is_empty();
+        !inner.running
+    }
+}
+
+/// Whoever ends without having said so (its runtime was shut down) leaves nobody waiting for nothing.
+struct Served {
+    watch: Arc<Watch>,
+    /// It has said so, under the lock: whoever comes now starts another task.
+    done: bool,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let mut inner = self.watch.lock();
+        inner.running = false;
+        inner.jobs.clear();
+    }
+}
+
+async fn run(watch: Arc<Watch>, howdah: Howdah) {
+    let mut served = Served { watch, done: false };
+    let mut failures = 0;
+    while let Err(error) = session(&served.watch, &howdah, &mut failures).await {
+        let wait = crate::worker::backoff(failures);
+        tracing::warn!(%error, retry_ms = wait.as_millis(), "waiting for jobs: the connection failed, trying again");
+        failures += 1;
+        tokio::time::sleep(wait).await;
+    }
+    served.done = true;
+}
+
+/// Serves those who wait until nobody does, or the connection fails.
+async fn session(watch: &Watch, howdah: &Howdah, failures: &mut u32) -> Result<()> {
+    let options = howdah.worker_options().application_name("howdah wait");
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER).connect_with(options).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(&howdah.names().text("howdah.ended")).await?;
+    watch.all(Instant::now());
+    loop {
+        let (ids, next) = watch.due(Instant::now());
+        if !ids.is_empty() {
+            let query =
+                sqlx::query_as(howdah.names().sql("SELECT job_id, state, result, reason FROM howdah.wait_for($1, $2)"));
+            let rows = timeout(ANSWER, query.bind(&ids).bind(TTL_MS).fetch_all(&mut listener)).await;
+            watch.tell(rows.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??);
+            *failures = 0;
+            continue;
+        }
+        let until = next.unwrap_or_else(|| Instant::now() + LINGER);
+        tokio::select! {
+            heard = listener.try_recv() => match heard? {
+                Some(heard) => watch.named(heard.payload(), Instant::now()),
+                None => return Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into()).into()),
+            },
+            () = watch.changed.notified() => {}
+            () = tokio::time::sleep_until(until.into()) => {
+                if next.is_none() && watch.stop_if_idle() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! When a failed job is tried again, as far as the program decides it.
+//!
+//! Invariant: a time that the handler gave itself is left alone. Limit: what the job itself, its kind or its queue say is
+//! known to the database, which decides last; see `howdah.retry_delay`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::handler::{Call, Outcome, Verdict};
+use crate::job::JobId;
+use crate::retry::Retry;
+
+/// A failed attempt, as the function of [`Worker::retry_by`](crate::Worker::retry_by) sees it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FailedAttempt<'a> {
+    /// The job.
+    pub id: JobId,
+    /// Its kind.
+    pub kind: &'a str,
+    /// Which attempt failed, from 1.
+    pub attempt: u16,
+    /// After how many the job is dead.
+    pub max_attempts: u16,
+    /// The kind of error.
+    pub error_kind: &'a str,
+    /// What it said.
+    pub message: &'a str,
+}
+
+/// The application's own policy.
+pub(super) type RetryBy = Arc<dyn Fn(&FailedAttempt<'_>) -> Option<Duration> + Send + Sync>;
+
+/// Adds to a failure what the program says of its retry.
+pub(super) fn applied(
+    outcome: Outcome,
+    declared: Option<Retry>,
+    retry_by: Option<&RetryBy>,
+    kind: &str,
+    call: &Call,
+) -> Outcome {
+    let Outcome::Failed(mut error) = outcome else { return outcome };
+    if error.verdict == Verdict::Retry && error.delay.is_none() {
+        error.declared = declared;
+        error.delay = retry_by.and_then(|wait| {
+            let failed = FailedAttempt {
+                id: call.id,
+                kind,
+                attempt: call.attempt,
+                max_attempts: call.max_attempts,
+                error_kind: &error.kind,
+                message: &error.message,
+            };
+            // A panic in it must not take the runner along.
+            catch_unwind(AssertUnwindSafe(|| wait(&failed))).unwrap_or_else(|_| {
+                tracing::error!(job = %call.id, "the function given to retry_by panicked: the policy of the queue applies");
+                None
+            })
+        });
+    }
+    Outcome::Failed(error)
+}

@@ -1,0 +1,52 @@
+-- howdah.check_options(options) -> void
+-- Refuses options that do not exist or make no sense. The options of a job, each of which may be left out:
+--   attributes  an object whose values are scalars or arrays of scalars, to find and to filter jobs by; at most 8 KiB
+--   expires_at  a point in time, or ttl_ms a number of milliseconds from now: the job does not start after it
+--   timeout_ms  how long one attempt may take; 1 to a year
+--   retry       {policy: constant, linear or exponential, base_ms, factor, floor_ms, cap_ms, jitter}: what is left
+--               out is as the kind or the queue says
+--   version     of the payload's type, for the handler; 1 to 32767
+--   traceparent the W3C trace context of whoever enqueues
+--   id          an id from howdah.reserve_id, for one job
+--   unique      written by howdah.enqueue_unique
+-- Errors: HD002 (invalid argument), naming the option in COLUMN. Shared by every way to enqueue.
+CREATE OR REPLACE FUNCTION howdah.check_options(options jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_key   text;
+  v_value jsonb;
+BEGIN
+  IF jsonb_typeof(check_options.options) <> 'object' THEN
+    PERFORM howdah.option_refused('options', 'must be a JSON object, not ' || jsonb_typeof(check_options.options));
+  END IF;
+  FOR v_key, v_value IN SELECT * FROM jsonb_each(check_options.options) LOOP
+    CASE v_key
+      WHEN 'attributes' THEN
+        PERFORM howdah.check_attributes(v_value);
+      WHEN 'expires_at' THEN
+        IF check_options.options ? 'ttl_ms' THEN
+          PERFORM howdah.option_refused('ttl_ms', 'and expires_at: give one of them, not both');
+        END IF;
+        PERFORM howdah.as_time(v_key, v_value);
+      WHEN 'ttl_ms' THEN
+        PERFORM howdah.check_number(v_key, v_value, 0, 3155760000000);
+      WHEN 'timeout_ms' THEN
+        PERFORM howdah.check_number(v_key, v_value, 1, 31557600000);
+      WHEN 'retry' THEN
+        PERFORM howdah.check_retry(v_value);
+      WHEN 'version' THEN
+        PERFORM howdah.check_number(v_key, v_value, 1, 32767);
+      WHEN 'traceparent' THEN
+        IF jsonb_typeof(v_value) <> 'string' OR v_value #>> '{}' !~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+          PERFORM howdah.option_refused(v_key, 'must be a W3C traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01');
+        END IF;
+      WHEN 'id' THEN
+        PERFORM howdah.check_number(v_key, v_value, 128, 9007199254740991);
+      WHEN 'unique' THEN
+        NULL;
+      ELSE
+        PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))
+          || ': they are attributes, expires_at, ttl_ms, timeout_ms, retry, version, traceparent and id');
+    END CASE;
+  END LOOP;
+END $$;

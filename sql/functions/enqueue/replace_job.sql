@@ -1,0 +1,57 @@
+-- howdah.replace_job(job_id, what, payload, queue, priority, due_at, max_attempts, options) -> boolean
+-- Gives a job that waits another payload (what: replace_payload), another time (replace_time), or all of what is given
+-- (replace), which also makes its attempts start over. Returns whether it waited. Internal to howdah.enqueue_unique.
+-- Writes: job, ticket or deferred, expiry. Locks: the row that it
+-- waits in; waits for a claim of it that is under way. Errors: HD001, HD002.
+CREATE OR REPLACE FUNCTION howdah.replace_job(job_id bigint, what text, payload jsonb, queue text, priority integer, due_at timestamptz,
+  max_attempts integer, options jsonb)
+RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_now     timestamptz := howdah.now();
+  v_queue   howdah.queue;
+  v_options jsonb := howdah.stored_options(replace_job.options, v_now);
+  v_due     timestamptz := replace_job.due_at;
+  v_attempt integer := 0;
+  v_size    integer;
+  j         howdah.job;
+BEGIN
+  IF replace_job.what = 'replace_payload' THEN
+    v_due := (SELECT d.due_at FROM howdah.deferred d WHERE d.first_id BETWEEN (replace_job.job_id >> 7 << 7) AND replace_job.job_id
+                 AND replace_job.job_id < d.first_id + d.jobs);
+  END IF;
+  SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(replace_job.job_id) t;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  SELECT * INTO v_queue FROM howdah.queue q WHERE q.name = replace_job.queue;
+  IF NOT FOUND THEN
+    PERFORM howdah.unknown_queue(replace_job.queue);
+  END IF;
+  -- Out of an array, where it has its full size, however a table of the caller's has compressed it.
+  v_size := (SELECT pg_column_size(u) FROM unnest(ARRAY[replace_job.payload]) u);
+  IF v_size > v_queue.max_payload_bytes THEN
+    PERFORM howdah.payload_refused(replace_job.queue, v_size, v_queue.max_payload_bytes);
+  END IF;
+  SELECT * INTO j FROM howdah.find_job(replace_job.job_id);
+  IF replace_job.what <> 'replace_time' THEN
+    j.payload := replace_job.payload;
+  END IF;
+  IF replace_job.what = 'replace' THEN
+    j.queue_id := v_queue.id;
+    j.priority := replace_job.priority;
+    j.max_attempts := coalesce(replace_job.max_attempts, v_queue.max_attempts);
+    j.options := v_options;
+    v_attempt := 0;
+    DELETE FROM howdah.expiry e WHERE e.job_id = j.id;
+    IF v_options ? 'expires_at' THEN
+      PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, ARRAY[j.id], 1);
+    END IF;
+  END IF;
+  PERFORM howdah.rewrite_job(j);
+  IF v_due > v_now THEN
+    PERFORM howdah.defer(v_due, j.id, 1, j.queue_id, j.kind, j.priority, v_attempt);
+  ELSE
+    PERFORM howdah.put_back(ARRAY[j.id], ARRAY[v_attempt]::smallint[]);
+  END IF;
+  RETURN true;
+END $$;
