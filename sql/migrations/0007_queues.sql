@@ -25,12 +25,14 @@ CREATE TABLE IF NOT EXISTS howdah.kind (
 );
 
 -- Names of queues that were deleted, for their history: the row of howdah.queue is gone, and the name is free. An
--- enqueue that had read the queue before may still add jobs under its id; the keeper cancels them.
+-- enqueue that had read the queue before may still add jobs under its id; the keeper cancels them. `was` is the row of
+-- howdah.queue: what was set about the history still holds.
 CREATE TABLE howdah.deleted_queue (
   id         integer PRIMARY KEY,
   name       text COLLATE "C" NOT NULL,
   deleted_at timestamptz NOT NULL,
-  deleted_by text NOT NULL
+  deleted_by text NOT NULL,
+  was        jsonb NOT NULL
 );
 
 -- unfinished, cancel_waiting: the scheduled jobs of one queue.

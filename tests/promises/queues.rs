@@ -236,7 +236,7 @@ async fn what_a_forced_deletion_leaves_to_do_is_done_by_the_keeper() -> Result<(
 
 #[tokio::test]
 async fn a_job_that_is_enqueued_while_its_queue_is_deleted_is_seen_and_ends() -> Result<()> {
-    let db = mail("{}").await?;
+    let db = mail(r#"{"max_attempts": 7}"#).await?;
     let (mut open, mut worker) = (db.session().await?, db.session().await?);
     open.run("BEGIN").await?;
     let now = open.number("SELECT howdah.enqueue('letter', '{}', 'mail')").await?;
@@ -248,6 +248,12 @@ async fn a_job_that_is_enqueued_while_its_queue_is_deleted_is_seen_and_ends() ->
         "SELECT string_agg(queue || ' ' || state, ', ' ORDER BY id) FROM howdah.jobs WHERE id IN ({now}, {later})"
     );
     assert_eq!(db.text(&states).await?, "mail ready, mail scheduled");
+    // What was set about its history still holds.
+    db.run("CREATE TABLE was AS SELECT * FROM howdah.every_queue").await?;
+    assert_eq!(
+        db.text("SELECT string_agg(name || max_attempts, ' ' ORDER BY name) FROM was").await?,
+        "default20 mail7"
+    );
     rotate(&db).await?;
     assert_eq!(db.text(&states).await?, "mail cancelled, mail cancelled");
     // Its name is kept for as long as its history may be.

@@ -12,24 +12,25 @@
 CREATE OR REPLACE FUNCTION howdah.delete_queue(queue text, force boolean DEFAULT false) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_id   integer;
-  v_left record;
+  v_queue howdah.queue;
+  v_left  record;
 BEGIN
   IF delete_queue.queue = 'default' THEN
     RAISE EXCEPTION 'the queue default cannot be deleted: jobs that name no queue go there'
       USING ERRCODE = 'HD002', COLUMN = 'queue', HINT = 'To stop it: SELECT howdah.pause_queue(''default'')';
   END IF;
-  DELETE FROM howdah.queue q WHERE q.name = delete_queue.queue RETURNING q.id INTO v_id;
+  DELETE FROM howdah.queue q WHERE q.name = delete_queue.queue RETURNING q.* INTO v_queue;
   IF NOT FOUND THEN
     RETURN false;
   END IF;
-  INSERT INTO howdah.deleted_queue (id, name, deleted_at, deleted_by) VALUES (v_id, delete_queue.queue, howdah.now(), session_user);
-  DELETE FROM howdah.sleeper s WHERE s.queue_id = v_id;
+  INSERT INTO howdah.deleted_queue (id, name, deleted_at, deleted_by, was)
+    VALUES (v_queue.id, v_queue.name, howdah.now(), session_user, to_jsonb(v_queue));
+  DELETE FROM howdah.sleeper s WHERE s.queue_id = v_queue.id;
   IF delete_queue.force THEN
-    PERFORM howdah.cancel_waiting(v_id, 1000);
+    PERFORM howdah.cancel_waiting(v_queue.id, 1000);
   END IF;
   -- Looked at last: what a claim took before it could be cancelled is seen to run.
-  SELECT * INTO v_left FROM howdah.unfinished_jobs(v_id);
+  SELECT * INTO v_left FROM howdah.unfinished_jobs(v_queue.id);
   IF v_left.running > 0 OR (NOT coalesce(delete_queue.force, false) AND v_left.ready + v_left.scheduled > 0) THEN
     RAISE EXCEPTION 'queue % is not empty: % ready, % scheduled, % running', delete_queue.queue, v_left.ready, v_left.scheduled, v_left.running
       USING ERRCODE = 'HD006', COLUMN = 'queue', HINT = CASE
