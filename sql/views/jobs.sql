@@ -38,4 +38,4 @@ SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.prio
           FROM unnest(c.first_ids, c.counts, c.attempts) WITH ORDINALITY v(first_id, jobs, attempt, n)) u
       CROSS JOIN LATERAL generate_series(0, u.jobs - 1) g
       JOIN howdah.all_jobs j ON j.id = u.first_id + g AND c.span @> j.id
-  ) r JOIN howdah.queue q ON q.id = r.queue_id;
+  ) r JOIN howdah.all_queues q ON q.id = r.queue_id;

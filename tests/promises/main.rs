@@ -1,8 +1,10 @@
 //! Promises of the whole system, held against a real PostgreSQL.
 #![allow(missing_docs)]
 
+mod bounds;
 mod crashing;
 mod expiring;
+mod leases;
 mod leaving;
 mod logs;
 mod observing;
@@ -10,6 +12,7 @@ mod outputs;
 mod plain_sql;
 mod plans;
 mod progress;
+mod queues;
 mod readme;
 mod refusals;
 mod removal;

@@ -5,7 +5,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, demo, enqueue, jobs, migrate, purge, queues, work};
+use crate::commands::{config, demo, enqueue, jobs, kinds, migrate, purge, queues, work};
 
 const EXIT_CODES: &str = "\
 Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 PostgreSQL cannot be reached;
@@ -53,7 +53,7 @@ pub(crate) enum Command {
     /// Look at jobs, cancel them, retry them
     #[command(subcommand)]
     Jobs(jobs::Jobs),
-    /// Look at queues, pause and resume them
+    /// Look at queues, set, pause, resume and delete them
     #[command(subcommand)]
     Queues(queues::Queues),
     /// Look at the settings of the installation and change them: how long what has ended is kept
@@ -61,6 +61,9 @@ pub(crate) enum Command {
     Config(config::Config),
     /// Remove jobs that have ended before their retention is over
     Purge(purge::Purge),
+    /// Look at what is set of kinds of jobs, and change it
+    #[command(subcommand)]
+    Kinds(kinds::Kinds),
     /// Show what waits, what runs, and who works
     Stats,
     /// Run jobs: a program for each

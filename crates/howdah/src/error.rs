@@ -33,6 +33,25 @@ pub enum Error {
         /// What to do; may be empty.
         hint: String,
     },
+    /// A queue with a bound (`max_jobs`) takes no more jobs for now (SQL code `HD005`). Nothing was written. Outside of
+    /// a transaction, [`wait_if_full`](crate::Enqueue::wait_if_full) waits until it does.
+    #[error("{message}. {hint}")]
+    QueueFull {
+        /// Its name.
+        queue: String,
+        /// How many unfinished jobs it has, and its bound.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A queue that is to be deleted has unfinished jobs (SQL code `HD006`). Nothing was changed.
+    #[error("{message}. {hint}")]
+    QueueNotEmpty {
+        /// How many, in which states.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
     /// The job's lease is not held any more (SQL code `HD010`): another worker has the job, or it has ended.
     /// Roll back the transaction, and stop working on the job.
     #[error("job {job} is not held by this attempt any more: another worker has it, or it has ended")]
@@ -136,6 +155,12 @@ impl Error {
     }
 }
 
+/// The queue in the details of a refusal, which are JSON.
+fn named_in(detail: &str) -> String {
+    let detail: serde_json::Value = serde_json::from_str(detail).unwrap_or_default();
+    detail["queue"].as_str().unwrap_or_default().to_owned()
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let Some(e) = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>()) else {
@@ -144,6 +169,8 @@ impl From<sqlx::Error> for Error {
         let (message, hint) = (e.message().to_owned(), e.hint().unwrap_or_default().to_owned());
         match e.code() {
             "HD001" => Self::UnknownQueue { message, hint },
+            "HD005" => Self::QueueFull { queue: named_in(e.detail().unwrap_or_default()), message, hint },
+            "HD006" => Self::QueueNotEmpty { message, hint },
             "HD003" => {
                 Self::KeyHeld { message, hint, job: JobId(e.detail().and_then(|id| id.parse().ok()).unwrap_or(0)) }
             }

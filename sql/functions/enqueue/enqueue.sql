@@ -12,7 +12,8 @@
 -- Returns the job's id.
 -- Writes: job and ticket, or job and deferred. Notifies at commit only if a worker of the queue sleeps.
 -- Locks: row-exclusive on those tables; no row or key that another enqueuer needs.
--- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field).
+--   A queue with a bound (max_jobs) is the exception: see make_room.
+-- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field), HD005 the queue is full.
 -- Cost: two inserts with one index entry each; about 380 bytes of WAL.
 -- Written for speed: a statement or an expression more is felt here, so one lookup decides whether all is
 -- well and common, and whatever is not (options, a delay) goes to howdah.enqueue_slowly.
@@ -36,7 +37,7 @@ BEGIN
    WHERE q.name = enqueue.queue AND enqueue.priority BETWEEN 0 AND 9 AND enqueue.run_at IS NULL AND enqueue.delay IS NULL
      AND octet_length(enqueue.kind) BETWEEN 1 AND 128 AND enqueue.kind !~ '[[:cntrl:]]'
      AND pg_column_size(enqueue.payload) <= q.max_payload_bytes AND coalesce(enqueue.max_attempts, 1) BETWEEN 1 AND 1000
-     AND enqueue.options IS NULL;
+     AND enqueue.options IS NULL AND q.max_jobs IS NULL;
   IF v_id IS NULL THEN
     RETURN howdah.enqueue_slowly(enqueue.kind, enqueue.payload, enqueue.queue, enqueue.priority, enqueue.run_at, enqueue.delay,
       enqueue.max_attempts, enqueue.options);

@@ -3,7 +3,7 @@
 -- Arguments as for howdah.enqueue; payloads: a thousand to ten thousand per call is best, 100,000 the most.
 -- Returns the ids as runs of consecutive ids, in order: first_id, first_id + 1, ... jobs of them.
 -- Writes: job, one ticket (or deferred row) for each 128 jobs, and expiry for jobs that have one. Locks: as howdah.enqueue.
--- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field). All jobs or none.
+-- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field), HD005 the queue is full. All jobs or none.
 -- Cost: one index entry a job.
 CREATE OR REPLACE FUNCTION howdah.enqueue_many(
   kind text, payloads jsonb[], queue text DEFAULT 'default', priority integer DEFAULT 5,
@@ -36,6 +36,9 @@ BEGIN
   END IF;
   IF array_position(enqueue_many.payloads, NULL) IS NOT NULL THEN
     PERFORM howdah.payload_refused(enqueue_many.queue, NULL, NULL);
+  END IF;
+  IF v_queue.max_jobs IS NOT NULL THEN
+    PERFORM howdah.make_room(v_queue, v_count);
   END IF;
   IF v_options IS NOT NULL THEN
     v_options := howdah.stored_options(v_options, v_now);

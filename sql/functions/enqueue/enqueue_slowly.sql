@@ -1,6 +1,6 @@
 -- howdah.enqueue_slowly(kind, payload, queue, priority, run_at, delay, max_attempts, options) -> bigint
--- What howdah.enqueue does not decide at a glance: jobs that are due later, and everything that must be
--- refused. Internal: same arguments, writes, locks and errors as howdah.enqueue.
+-- What howdah.enqueue does not decide at a glance: jobs that are due later, queues with a bound, and everything that
+-- must be refused. Internal: same arguments, writes, locks and errors as howdah.enqueue.
 CREATE OR REPLACE FUNCTION howdah.enqueue_slowly(kind text, payload jsonb, queue text, priority integer, run_at timestamptz,
   delay interval, max_attempts integer, options jsonb)
 RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -1,25 +1,41 @@
 -- howdah.rescue() -> (worker, jobs)
--- Finds dead workers and gives their jobs to others. A worker is dead when its heartbeat is overdue by its
--- lease_ms; or when it has missed a heartbeat and the session that it registered from is gone. Nothing that
--- heartbeats is touched.
--- Returns a row for each worker that was given up. Writes: see rescue_worker. Locks: worker rows, skipping
--- what another rescue has. Errors: none.
+-- Finds dead workers and gives their jobs to others. A job is given away when its worker's heartbeat is overdue by the
+-- job's lease: its kind's lease_ms, or else its queue's, or else its worker's, and two heartbeats at least. A worker is
+-- given up when its own lease is over and it holds nothing any more; or, with all that it holds, when it has missed a
+-- heartbeat and the session that it registered from is gone. Nothing that heartbeats is touched.
+-- Returns a row for each worker that was given up or lost jobs. Writes: see rescue_worker and rescue_overdue. Locks:
+-- worker rows, skipping what another rescue has. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.rescue() RETURNS TABLE (worker text, jobs integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  w record;
+  -- The shortest lease that a setting gives: nobody who is silent for less need be looked at. NULL: there is none.
+  v_least integer := least((SELECT min(q.lease_ms) FROM howdah.queue q), (SELECT min(k.lease_ms) FROM howdah.kind k));
+  v_set   boolean := v_least IS NOT NULL;
+  v_why   text;
+  w       record;
 BEGIN
   FOR w IN
-    SELECT k.*, k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now() AS overdue FROM howdah.worker k
-     WHERE k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now()
+    SELECT k.id, k.name, k.heartbeat_at, howdah.session_ended(k) AS ended,
+           k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now() AS overdue FROM howdah.worker k
+     WHERE k.heartbeat_at + make_interval(secs => howdah.lease_ms(least(v_least, k.lease_ms), k.heartbeat_ms) / 1000.0) < howdah.now()
         OR howdah.session_ended(k)
      ORDER BY k.id FOR UPDATE SKIP LOCKED
   LOOP
     worker := w.name;
-    jobs := howdah.rescue_worker(w.id, 'worker_lost', format('worker %s was last heard of at %s%s', w.name,
-      to_char(w.heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), CASE WHEN NOT w.overdue THEN ' and its session has ended' ELSE '' END));
-    RETURN NEXT;
+    v_why := format('worker %s was last heard of at %s%s', w.name,
+      to_char(w.heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), CASE WHEN NOT w.overdue AND w.ended THEN ' and its session has ended' ELSE '' END);
+    jobs := 0;
+    IF v_set AND NOT w.ended THEN
+      jobs := howdah.rescue_overdue(w.id, v_why);
+      w.overdue := w.overdue AND NOT EXISTS (SELECT FROM howdah.lease l WHERE l.worker_id = w.id);
+    END IF;
+    IF w.ended OR w.overdue THEN
+      jobs := jobs + howdah.rescue_worker(w.id, 'worker_lost', v_why);
+      RETURN NEXT;
+    ELSIF jobs > 0 THEN
+      RETURN NEXT;
+    END IF;
   END LOOP;
   -- Leases without a worker: claimed by one that was just given up, or locked while it was.
   FOR w IN SELECT l.id, l.worker_id FROM howdah.lease l WHERE NOT EXISTS (SELECT FROM howdah.worker k WHERE k.id = l.worker_id)

@@ -1,8 +1,9 @@
--- howdah.rescue_lease(lease_id, worker_id, error_kind, message) -> integer
--- Ends a lease and gives its jobs to others. Returns how many. Internal to rescue; the caller has locked the
+-- howdah.rescue_lease(lease_id, worker_id, error_kind, message, job_ids) -> integer
+-- Takes jobs out of a lease (job_ids NULL: all, which ends it) and gives them to others. Returns how many. Internal to rescue; the caller has locked the
 -- lease row in an earlier statement.
 -- Writes: lease, failure, ticket, dead, receipt (for those that were to be cancelled).
-CREATE OR REPLACE FUNCTION howdah.rescue_lease(lease_id bigint, worker_id bigint, error_kind text, message text) RETURNS integer
+CREATE OR REPLACE FUNCTION howdah.rescue_lease(lease_id bigint, worker_id bigint, error_kind text, message text,
+  job_ids bigint[] DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -10,7 +11,7 @@ DECLARE
   v_attempts smallint[];
   v_now      timestamptz := howdah.now();
 BEGIN
-  SELECT array_agg(t.job_id), array_agg(t.attempt) INTO v_lost, v_attempts FROM howdah.take_from_lease(rescue_lease.lease_id) t;
+  SELECT array_agg(t.job_id), array_agg(t.attempt) INTO v_lost, v_attempts FROM howdah.take_from_lease(rescue_lease.lease_id, rescue_lease.job_ids) t;
   IF v_lost IS NULL THEN
     RETURN 0;
   END IF;

@@ -11,5 +11,6 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     howdah.rotate_ring('lease', 'lease', '{0,1,2,3}', 8388608),
     howdah.rotate_history(),
     howdah.rotate_jobs(),
+    howdah.sweep_deleted(),
     howdah.prune())
 $$;

@@ -3,15 +3,20 @@
 -- too) is due at once. Returns 'ready'; or the state that it is in, if nothing was changed; or NULL, if
 -- there is no such job.
 -- A dead job that had a unique key as long as it lived takes it again.
--- Writes: dead or deferred, and ticket; unique_key. Errors: HD003 another job has the unique key now.
+-- Writes: dead or deferred, and ticket; unique_key. Errors: HD001 a dead job's queue was deleted, HD003 another job has
+-- the unique key now; nothing was changed.
 CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_attempt smallint;
+  v_queue   integer;
 BEGIN
-  DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id;
+  DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id RETURNING d.queue_id INTO v_queue;
   IF FOUND THEN
+    IF NOT EXISTS (SELECT FROM howdah.queue q WHERE q.id = v_queue) THEN
+      PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
+    END IF;
     PERFORM howdah.take_key_again(retry.job_id);
     PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[0]::smallint[]);
     RETURN 'ready';

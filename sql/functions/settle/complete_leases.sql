@@ -17,8 +17,12 @@ DECLARE
 BEGIN
   PERFORM howdah.must_read_committed();
   -- Lock first and look later: the statement after this one sees what a complete_in has committed meanwhile.
-  PERFORM FROM howdah.lease l WHERE l.id = ANY (complete_leases.lease_ids) FOR UPDATE;
-  SELECT array_agg(DISTINCT s.lease_id) INTO v_mixed FROM howdah.settled s WHERE s.lease_id = ANY (complete_leases.lease_ids);
+  -- A lease that holds fewer jobs than were told has lost some of them to others.
+  SELECT array_agg(k.id) FILTER (WHERE k.jobs <> u.jobs) INTO v_mixed
+    FROM (SELECT l.id, (SELECT sum(c) FROM unnest(l.counts) c) AS jobs
+            FROM howdah.lease l WHERE l.id = ANY (complete_leases.lease_ids) FOR UPDATE) k
+    JOIN unnest(complete_leases.lease_ids, complete_leases.jobs) u(id, jobs) ON u.id = k.id;
+  v_mixed := v_mixed || (SELECT array_agg(DISTINCT s.lease_id) FROM howdah.settled s WHERE s.lease_id = ANY (complete_leases.lease_ids));
   RETURN QUERY
     WITH told AS (
       SELECT u.id, u.jobs, sum(u.jobs) OVER (ORDER BY u.n) AS ends
@@ -41,7 +45,7 @@ BEGIN
       SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs))
         FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
     SELECT g.id FROM gone g, hook;
-  -- Leases of which a complete_in has settled a part: only the rest is left to complete.
+  -- Leases of which a complete_in has settled a part, or a rescue has taken one: only the rest is left to complete.
   RETURN QUERY
     SELECT l.id FROM howdah.lease l WHERE l.id = ANY (v_mixed) AND (
       SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results)) >= 0;

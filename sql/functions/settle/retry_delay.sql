@@ -5,7 +5,8 @@
 --   linear       base_ms * attempt
 --   exponential  base_ms * factor^(attempt - 1)
 -- no more than cap_ms, no less than floor_ms, and then spread by jitter (0.1: up to a tenth more or less), so that what
--- failed together does not come back together. Internal to howdah.fail.
+-- failed together does not come back together. Ten seconds in a queue that was deleted meanwhile: the keeper cancels
+-- it there. Internal to howdah.fail.
 CREATE OR REPLACE FUNCTION howdah.retry_delay(queue_id integer, kind text, attempt integer, options jsonb, declared jsonb) RETURNS interval
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -19,8 +20,8 @@ BEGIN
          coalesce((v_job ->> 'cap_ms')::float8, k.retry_cap_ms, (retry_delay.declared ->> 'cap_ms')::float8, q.retry_cap_ms) AS cap_ms,
          coalesce((v_job ->> 'jitter')::float8, k.retry_jitter, (retry_delay.declared ->> 'jitter')::float8, q.retry_jitter) AS jitter
     INTO r FROM howdah.queue q LEFT JOIN howdah.kind k ON k.name = retry_delay.kind WHERE q.id = retry_delay.queue_id;
-  RETURN make_interval(secs => greatest(r.floor_ms, least(r.cap_ms,
+  RETURN coalesce(make_interval(secs => greatest(r.floor_ms, least(r.cap_ms,
       CASE r.policy WHEN 'constant' THEN r.base_ms WHEN 'linear' THEN r.base_ms * retry_delay.attempt
                     ELSE r.base_ms * power(r.factor, least(retry_delay.attempt - 1, 60)) END))
-    * (1 + r.jitter * (2 * random() - 1)) / 1000);
+    * (1 + r.jitter * (2 * random() - 1)) / 1000), interval '10 seconds');
 END $$;

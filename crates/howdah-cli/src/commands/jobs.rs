@@ -120,11 +120,11 @@ const OF_ANY_STATE: &str = "SELECT to_json(x)::text FROM (
       FROM howdah.jobs
      WHERE ($1::text IS NULL OR state = $1) AND id = ANY (ARRAY(
        (SELECT j.id FROM howdah.job j
-         WHERE ($2::text IS NULL OR j.queue_id = (SELECT q.id FROM howdah.queue q WHERE q.name = $2))
+         WHERE ($2::text IS NULL OR j.queue_id = ANY (ARRAY(SELECT q.id FROM howdah.all_queues q WHERE q.name = $2)))
            AND ($3::text IS NULL OR j.kind = $3) ORDER BY j.id DESC LIMIT $4)
        UNION
        (SELECT j.id FROM howdah.job_kept j
-         WHERE ($2::text IS NULL OR j.queue_id = (SELECT q.id FROM howdah.queue q WHERE q.name = $2))
+         WHERE ($2::text IS NULL OR j.queue_id = ANY (ARRAY(SELECT q.id FROM howdah.all_queues q WHERE q.name = $2)))
            AND ($3::text IS NULL OR j.kind = $3) ORDER BY j.id DESC LIMIT $4)))
      ORDER BY id DESC LIMIT $4) x";
 

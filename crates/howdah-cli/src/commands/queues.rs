@@ -1,15 +1,16 @@
-//! `howdah queues`: look at queues, create, pause and resume them.
+//! `howdah queues`: look at queues, create, set, pause, resume and delete them.
 //!
 //! Invariant: a pause holds over restarts, and says who and why. Limit: what runs when a queue is paused goes on.
 
 use clap::Subcommand;
-use howdah::Howdah;
-use serde_json::json;
+use howdah::{Error, Howdah};
+use serde_json::{Value, json};
 
 use super::Answer;
+use super::settings::{Setting, object, refused, setting, show};
 use crate::args::Global;
-use crate::failure::Result;
-use crate::output::{Column, Output, Show};
+use crate::failure::{Failure, Result};
+use crate::output::{Column, Output, Show, parsed};
 use crate::{connect, sql};
 
 /// The verbs.
@@ -17,10 +18,34 @@ use crate::{connect, sql};
 pub(crate) enum Queues {
     /// List queues with what waits in them
     Ls,
-    /// Create a queue with default settings
+    /// Show one queue with its settings
+    Show {
+        /// The queue
+        name: String,
+    },
+    /// Create a queue; one that is there is left as it is
     Create {
         /// The queue
         name: String,
+        /// Settings that are not the default, such as max_jobs=1000
+        #[arg(value_name = "KEY=VALUE", value_parser = setting)]
+        settings: Vec<Setting>,
+    },
+    /// Change settings of a queue, and show all of them
+    Set {
+        /// The queue
+        name: String,
+        /// Such as max_attempts=5 or lease_ms=1m; with nothing after the `=`: the default
+        #[arg(required = true, value_name = "KEY=VALUE", value_parser = setting)]
+        settings: Vec<Setting>,
+    },
+    /// Delete a queue that has no unfinished jobs; its history stays
+    Rm {
+        /// The queue
+        name: String,
+        /// Cancel what waits in it; what runs is not touched, and keeps it
+        #[arg(long)]
+        force: bool,
     },
     /// Claim nothing more from a queue until it is resumed
     Pause {
@@ -38,7 +63,7 @@ pub(crate) enum Queues {
 }
 
 /// The columns of a list of queues.
-pub(super) const LIST: [Column; 9] = [
+pub(super) const LIST: [Column; 10] = [
     Column("queue", Show::Text),
     Column("ready", Show::Number),
     Column("running", Show::Number),
@@ -47,6 +72,22 @@ pub(super) const LIST: [Column; 9] = [
     Column("oldest_ready_at", Show::Time),
     Column("next_due_at", Show::Time),
     Column("paused", Show::Text),
+    Column("pause_reason", Show::Text),
+    Column("paused_by", Show::Text),
+];
+
+/// One queue; what is set of it follows.
+const ONE: [Column; 11] = [
+    Column("queue", Show::Text),
+    Column("ready", Show::Number),
+    Column("running", Show::Number),
+    Column("scheduled", Show::Number),
+    Column("dead", Show::Number),
+    Column("oldest_ready_at", Show::Time),
+    Column("next_due_at", Show::Time),
+    Column("paused", Show::Text),
+    Column("paused_at", Show::Time),
+    Column("paused_by", Show::Text),
     Column("pause_reason", Show::Text),
 ];
 
@@ -63,10 +104,27 @@ pub(crate) async fn run(global: &Global, out: Output, command: Queues) -> Result
             out.rows(&LIST, &all(&howdah).await?)?;
             Ok(Answer::Yes)
         }
-        Queues::Create { name } => {
-            howdah.create_queue(&name).await?;
-            tell(out, &name, "is there", true)
+        Queues::Show { name } => one(&howdah, out, &name).await,
+        Queues::Create { name, settings } => create(&howdah, out, &name, settings).await,
+        Queues::Set { name, settings } => {
+            let all: String = sqlx::query_scalar(sql::of(&howdah, "SELECT howdah.set_queue($1, $2)::text"))
+                .bind(name)
+                .bind(object(settings))
+                .fetch_one(howdah.pool())
+                .await
+                .map_err(refused)?;
+            show(out, &all)?;
+            Ok(Answer::Yes)
         }
+        Queues::Rm { name, force } => match howdah.delete_queue(&name, force).await {
+            Ok(deleted) => tell(out, &name, if deleted { "deleted" } else { "there is none" }, deleted),
+            Err(Error::QueueNotEmpty { message, .. }) => Err(Failure::no(message).hint(if force {
+                format!("pause it, and delete it when nothing runs any more: `howdah queues pause {name}`")
+            } else {
+                format!("let its workers finish, or cancel what waits: `howdah queues rm {name} --force`")
+            })),
+            Err(error) => Err(error.into()),
+        },
         Queues::Pause { name, reason } => {
             let by = std::env::var("USER").ok().filter(|user| !user.is_empty());
             let ran = howdah.pause_queue(&name, by.as_deref(), reason.as_deref()).await?;
@@ -77,6 +135,41 @@ pub(crate) async fn run(global: &Global, out: Output, command: Queues) -> Result
             tell(out, &name, if was_paused { "resumed" } else { "was not paused" }, was_paused)
         }
     }
+}
+
+/// One queue with its settings.
+async fn one(howdah: &Howdah, out: Output, name: &str) -> Result<Answer> {
+    let settings = sql::of(howdah, "SELECT howdah.queue_settings($1)::text");
+    let settings: String = sqlx::query_scalar(settings).bind(name).fetch_one(howdah.pool()).await?;
+    let row = sql::of(howdah, "SELECT to_json(x)::text FROM howdah.queues x WHERE queue = $1");
+    let row: Option<String> = sqlx::query_scalar(row).bind(name).fetch_optional(howdah.pool()).await?;
+    let mut row = parsed(row.as_deref().unwrap_or("{}"))?;
+    if out.is_json() {
+        row.insert("settings".to_owned(), Value::Object(parsed(&settings)?));
+        out.value(&Value::Object(row))?;
+        return Ok(Answer::Yes);
+    }
+    out.fields(&ONE, &row)?;
+    out.heading("settings")?;
+    show(out, &settings)?;
+    Ok(Answer::Yes)
+}
+
+/// Creates a queue; settings for one that is there are not put in force, and that is said.
+async fn create(howdah: &Howdah, out: Output, name: &str, settings: Vec<Setting>) -> Result<Answer> {
+    let there = "SELECT EXISTS (SELECT FROM howdah.queue WHERE name = $1)";
+    let there: bool = sqlx::query_scalar(sql::of(howdah, there)).bind(name).fetch_one(howdah.pool()).await?;
+    let as_is = settings.is_empty();
+    sqlx::query(sql::of(howdah, "SELECT howdah.create_queue($1, $2)"))
+        .bind(name)
+        .bind(object(settings))
+        .execute(howdah.pool())
+        .await
+        .map_err(refused)?;
+    if there && !as_is {
+        return tell(out, name, "was there before, and is left as it is: see `howdah queues set`", false);
+    }
+    tell(out, name, "is there", true)
 }
 
 fn tell(out: Output, name: &str, result: &str, done: bool) -> Result<Answer> {

@@ -10,5 +10,6 @@ mod demo;
 mod enqueue;
 mod exit;
 mod output;
+mod queues;
 mod support;
 mod work;

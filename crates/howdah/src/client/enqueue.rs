@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use super::full::{Patience, refuse_to_wait};
 use super::options::Options;
 use super::payload::Encoded;
 use super::queues::{Facts, Known};
@@ -42,6 +43,7 @@ pub struct Enqueue<'e, O = ()> {
     pub(super) max_attempts: Option<u16>,
     pub(super) options: Options,
     pub(super) target: Target<'e>,
+    pub(super) wait_if_full: Option<Duration>,
     output: PhantomData<fn() -> O>,
 }
 
@@ -60,6 +62,7 @@ impl<'e, O> Enqueue<'e, O> {
             max_attempts: None,
             options: Options::default(),
             target: Target::Pool(howdah.pool()),
+            wait_if_full: None,
             output: PhantomData,
         }
     }
@@ -145,13 +148,31 @@ impl<'e, O> Enqueue<'e, O> {
         self.options.join_trace();
         let id = match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
             Target::Pool(pool) => {
-                let mut connection = pool.acquire().await?;
-                self.send(&mut connection, &payload).await?
+                let mut patience = Patience::new(self.wait_if_full);
+                loop {
+                    let sent = self.send(&mut *pool.acquire().await?, &payload).await;
+                    if !(self.queue_went(&sent) || patience.wait_after(&sent).await) {
+                        break sent?;
+                    }
+                }
             }
-            Target::Connection(connection) => self.send(connection, &payload).await?,
+            Target::Connection(connection) => {
+                refuse_to_wait(self.wait_if_full)?;
+                let sent = self.send(connection, &payload).await;
+                self.queue_went(&sent);
+                sent?
+            }
         };
         metrics::enqueued(&self.queue, &self.kind, 1);
         Ok(id)
+    }
+
+    /// Whether a queue that was there is not any more, and sending again would create it. A transaction in which
+    /// that happened is lost; the next one goes right.
+    pub(super) fn queue_went<T>(&self, sent: &Result<T>) -> bool {
+        matches!(sent, Err(Error::UnknownQueue { .. }))
+            && self.howdah.queues.forget(&self.queue)
+            && self.queue_is_declared
     }
 
     async fn send(&self, connection: &mut PgConnection, payload: &RawValue) -> Result<JobId> {
@@ -233,14 +254,19 @@ impl<'e, O> Enqueue<'e, O> {
     }
 
     async fn learn(&self, connection: &mut PgConnection) -> Result<()> {
-        let sql = "SELECT id, max_attempts, max_payload_bytes, fresh_slot FROM howdah.queue WHERE name OPERATOR(pg_catalog.=) $1";
+        // Nothing of a queue with a bound: only the function holds it to that.
+        let sql = "SELECT id, max_attempts, max_payload_bytes, fresh_slot FROM howdah.queue
+                    WHERE name OPERATOR(pg_catalog.=) $1 AND max_jobs IS NULL";
         let query = sqlx::query_as(self.howdah.names().sql(sql)).bind(self.queue.as_ref());
         let row: Option<(i32, i16, i32, i16)> =
             self.howdah.observe("enqueue", query.fetch_optional(connection)).await?;
-        if let Some((id, max_attempts, max_payload_bytes, fresh_slot)) = row {
-            let facts = Facts { id, max_attempts, max_payload_bytes, fresh_slot };
-            self.howdah.queues.learn(&self.queue, facts, Instant::now());
-        }
+        let facts = row.map(|(id, max_attempts, max_payload_bytes, fresh_slot)| Facts {
+            id,
+            max_attempts,
+            max_payload_bytes,
+            fresh_slot,
+        });
+        self.howdah.queues.learn(&self.queue, facts, Instant::now());
         Ok(())
     }
 }

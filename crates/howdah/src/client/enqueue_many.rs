@@ -11,6 +11,7 @@ use sqlx::types::Json;
 use sqlx::{Acquire, PgConnection};
 
 use super::enqueue::{Enqueue, delay_micros};
+use super::full::{Patience, refuse_to_wait};
 use super::payload::Encoded;
 use super::target::{On, Target};
 use crate::error::Result;
@@ -88,10 +89,20 @@ impl<'e> EnqueueMany<'e> {
         let payloads = std::mem::take(&mut self.payloads).into_iter().collect::<Result<Vec<_>>>()?;
         match std::mem::replace(&mut self.one.target, Target::Pool(self.one.howdah.pool())) {
             Target::Pool(pool) => {
-                let mut connection = pool.acquire().await?;
-                self.send_all(&mut connection, &payloads).await
+                let mut patience = Patience::new(self.one.wait_if_full);
+                loop {
+                    let sent = self.send_all(&mut *pool.acquire().await?, &payloads).await;
+                    if !(self.one.queue_went(&sent) || patience.wait_after(&sent).await) {
+                        return sent;
+                    }
+                }
             }
-            Target::Connection(connection) => self.send_all(connection, &payloads).await,
+            Target::Connection(connection) => {
+                refuse_to_wait(self.one.wait_if_full)?;
+                let sent = self.send_all(connection, &payloads).await;
+                self.one.queue_went(&sent);
+                sent
+            }
         }
     }
 

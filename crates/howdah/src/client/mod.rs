@@ -5,11 +5,13 @@
 
 mod enqueue;
 mod enqueue_many;
+mod full;
 mod operate;
 mod options;
 pub(crate) mod payload;
 mod queues;
 mod retention;
+mod settings;
 mod target;
 mod unique;
 mod wait;
@@ -33,6 +35,7 @@ pub use enqueue_many::{EnqueueMany, JobIds};
 pub use operate::{Cancelled, JobState};
 pub(crate) use payload::has_nul;
 pub use retention::{Config, RemovedJob, Retention};
+pub use settings::{KindSettings, QueueSettings};
 pub use target::On;
 pub use unique::{EnqueueUnique, Enqueued, Unique};
 use wait::Watch;

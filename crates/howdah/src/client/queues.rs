@@ -24,7 +24,8 @@ pub(super) struct Facts {
 #[derive(Debug, Default)]
 struct Memory {
     exists: bool,
-    facts: Option<(Facts, Instant)>,
+    /// What was learnt when; nothing of a queue that the server must be asked about each time.
+    facts: Option<(Option<Facts>, Instant)>,
     nobody_asleep: Option<Instant>,
     last: Option<Instant>,
 }
@@ -57,15 +58,17 @@ impl Queues {
         };
         let busy = within(memory.last.replace(now), AWAKE);
         match memory.facts {
-            Some((facts, at)) if within(Some(at), FRESH) => {
+            Some((Some(facts), at)) if within(Some(at), FRESH) => {
                 Known::Facts { facts, look_for_sleepers: !within(memory.nobody_asleep, AWAKE) }
             }
+            Some((None, at)) if within(Some(at), FRESH) => Known::Nothing,
             _ if busy => Known::Busy,
             _ => Known::Nothing,
         }
     }
 
-    pub(super) fn learn(&self, queue: &str, facts: Facts, now: Instant) {
+    /// `None`: there is no such queue, or each enqueue has to ask the server, as with a bound.
+    pub(super) fn learn(&self, queue: &str, facts: Option<Facts>, now: Instant) {
         self.lock().entry(queue.to_owned()).or_default().facts = Some((facts, now));
     }
 
@@ -76,6 +79,11 @@ impl Queues {
 
     pub(super) fn exists(&self, queue: &str) -> bool {
         self.lock().get(queue).is_some_and(|m| m.exists)
+    }
+
+    /// The server does not know it (any more). Returns whether we thought that it is there.
+    pub(super) fn forget(&self, queue: &str) -> bool {
+        self.lock().remove(queue).is_some_and(|m| m.exists)
     }
 
     pub(super) fn set_exists(&self, queue: &str) {
@@ -95,12 +103,31 @@ mod tests {
         assert_eq!(queues.known("q", start), Known::Nothing);
         assert_eq!(queues.known("q", start + AWAKE * 2), Known::Nothing);
         assert_eq!(queues.known("q", start + AWAKE * 2), Known::Busy);
-        queues.learn("q", FACTS, start);
+        queues.learn("q", Some(FACTS), start);
         let known = |look_for_sleepers| Known::Facts { facts: FACTS, look_for_sleepers };
         assert_eq!(queues.known("q", start + AWAKE), known(true));
         queues.nobody_sleeps("q", start);
         assert_eq!(queues.known("q", start + AWAKE / 2), known(false));
         assert_eq!(queues.known("q", start + AWAKE), known(true));
         assert_eq!(queues.known("q", start + FRESH * 2), Known::Nothing);
+    }
+
+    #[test]
+    fn a_stream_into_a_bounded_queue_does_not_ask_for_its_facts_again_and_again() {
+        let (queues, start) = (Queues::default(), Instant::now());
+        queues.learn("q", None, start);
+        assert_eq!(queues.known("q", start), Known::Nothing);
+        assert_eq!(queues.known("q", start), Known::Nothing);
+        assert_eq!(queues.known("q", start + FRESH), Known::Nothing);
+        assert_eq!(queues.known("q", start + FRESH), Known::Busy);
+    }
+
+    #[test]
+    fn a_queue_that_was_deleted_is_created_again_by_who_declares_it() {
+        let queues = Queues::default();
+        queues.set_exists("q");
+        assert!(queues.forget("q"));
+        assert!(!queues.exists("q"));
+        assert!(!queues.forget("q"), "only once, or a refusal would go round for ever");
     }
 }

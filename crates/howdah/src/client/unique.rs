@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::enqueue::{Enqueue, delay_micros};
+use super::full::{Patience, refuse_to_wait};
 use super::target::Target;
 use super::{check_text, payload};
 use crate::error::Result;
@@ -140,8 +141,21 @@ impl<O> EnqueueUnique<'_, O> {
         }
         let payload = Json(payload.as_ref());
         match std::mem::replace(&mut self.one.target, Target::Pool(self.one.howdah.pool())) {
-            Target::Pool(pool) => self.send(&mut *pool.acquire().await?, payload).await,
-            Target::Connection(connection) => self.send(connection, payload).await,
+            Target::Pool(pool) => {
+                let mut patience = Patience::new(self.one.wait_if_full);
+                loop {
+                    let sent = self.send(&mut *pool.acquire().await?, payload).await;
+                    if !(self.one.queue_went(&sent) || patience.wait_after(&sent).await) {
+                        return sent;
+                    }
+                }
+            }
+            Target::Connection(connection) => {
+                refuse_to_wait(self.one.wait_if_full)?;
+                let sent = self.send(connection, payload).await;
+                self.one.queue_went(&sent);
+                sent
+            }
         }
     }
 

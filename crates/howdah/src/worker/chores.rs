@@ -51,12 +51,14 @@ pub(super) struct Chores {
     disown_at: Instant,
     watch_at: Instant,
     office: Option<Office>,
+    /// How often this worker had lost some of its jobs when it last asked which.
+    robbed: i32,
 }
 
 impl Chores {
     pub(super) fn new(shared: Arc<Shared>, link: Link) -> Self {
         let now = Instant::now();
-        Self { shared, link, beat_at: now, disown_at: now + DISOWN_EVERY, watch_at: now, office: None }
+        Self { shared, link, beat_at: now, disown_at: now + DISOWN_EVERY, watch_at: now, office: None, robbed: 0 }
     }
 
     /// Runs until the worker has told everything; then unregisters it.
@@ -115,18 +117,36 @@ impl Chores {
 
     async fn heartbeat(&mut self) -> Result<()> {
         let (shared, worker) = (&self.shared, self.shared.worker_id());
-        let sql = shared.howdah.names().sql("SELECT alive, cancelled FROM howdah.heartbeat($1)");
-        let (alive, cancelled): (bool, Vec<i64>) = self.link.row(sqlx::query_as(sql).bind(worker)).await?;
+        let sql = shared.howdah.names().sql("SELECT alive, cancelled, robbed FROM howdah.heartbeat($1)");
+        let (alive, cancelled, robbed): (bool, Vec<i64>, Option<i32>) =
+            self.link.row(sqlx::query_as(sql).bind(worker)).await?;
         if !alive {
             tracing::warn!(worker, "this worker was given up: its heartbeat was overdue; registering again");
             let queues: Vec<&str> = shared.queues.iter().map(|q| q.name.as_ref()).collect();
             let query = start_worker(&shared.howdah, &shared.settings, &queues, shared.kinds.as_deref());
             let (id,) = self.link.row(query).await?;
             self.shared.lost_everything(id);
-            self.office = None;
+            (self.office, self.robbed) = (None, 0);
             return Ok(());
         }
         self.shared.ask_to_cancel(&cancelled);
+        self.look_for_lost(robbed.unwrap_or(0)).await
+    }
+
+    /// After a silence in which jobs whose leases are short went to others: which ones.
+    async fn look_for_lost(&mut self, robbed: i32) -> Result<()> {
+        if robbed == self.robbed {
+            return Ok(());
+        }
+        let (leases, jobs): (Vec<i64>, Vec<i64>) = self.shared.held().into_iter().unzip();
+        let sql = self.shared.howdah.names().sql("SELECT lease_id, job_id FROM howdah.lost($1, $2)");
+        let lost: Vec<(i64, i64)> = self.link.rows(sqlx::query_as(sql).bind(leases).bind(jobs)).await?;
+        tracing::warn!(
+            jobs = lost.len(),
+            "lost jobs to other workers: the heartbeat was later than their leases allow"
+        );
+        self.shared.lost_some(&lost.into_iter().collect());
+        self.robbed = robbed;
         Ok(())
     }
 

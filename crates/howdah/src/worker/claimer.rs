@@ -125,6 +125,9 @@ impl Claimer {
 
     /// Looks into one queue, if it is time and there is a free hand.
     async fn look(&mut self, i: usize) -> Result<()> {
+        if self.looks[i].queue.remade.swap(false, Ordering::AcqRel) {
+            self.find_again(i).await?;
+        }
         let now = Instant::now();
         let look = &mut self.looks[i];
         let woken = look.queue.woken.swap(false, Ordering::AcqRel);
@@ -155,6 +158,24 @@ impl Claimer {
             self.withdraw(i).await?;
         }
         self.claim_or_sleep(i, wanted).await
+    }
+
+    /// The queue may be another one of the same name: its jobs are claimed by its name, but whoever enqueues looks for
+    /// sleepers by its id. So if it has announced itself, it does so again.
+    async fn find_again(&mut self, i: usize) -> Result<()> {
+        let look = &mut self.looks[i];
+        let sql = self.shared.howdah.names().sql("SELECT id FROM howdah.queue WHERE name = $1");
+        let found: Vec<(i32,)> = match self.link.rows(sqlx::query_as(sql).bind(look.queue.name.as_ref())).await {
+            Ok(found) => found,
+            Err(error) => {
+                look.queue.remade.store(true, Ordering::Release);
+                return Err(error);
+            }
+        };
+        look.queue.set_id(found.first().map_or(0, |(id,)| *id));
+        look.sleep.forgotten();
+        look.fronts.sweep();
+        Ok(())
     }
 
     async fn claim_or_sleep(&mut self, i: usize, wanted: usize) -> Result<()> {
@@ -193,7 +214,7 @@ impl Claimer {
                 look.fronts.sweep();
             }
             Next::Announce => {
-                let (queue, worker) = (look.queue.id, self.shared.worker_id());
+                let (queue, worker) = (look.queue.id(), self.shared.worker_id());
                 self.announce("SELECT howdah.fall_asleep($1, ARRAY[$2])", worker, queue).await?;
                 let look = &mut self.looks[i];
                 look.sleep.fell_asleep();
@@ -255,7 +276,7 @@ impl Claimer {
         if !look.sleep.announced() {
             return Ok(());
         }
-        let (queue, worker) = (look.queue.id, self.shared.worker_id());
+        let (queue, worker) = (look.queue.id(), self.shared.worker_id());
         self.announce("SELECT howdah.stay_awake($1, ARRAY[$2])", worker, queue).await?;
         self.looks[i].sleep.stays_awake(Instant::now());
         Ok(())

@@ -130,8 +130,9 @@ async fn begin(
     let mut served = Vec::new();
     for (name, concurrency) in queues {
         let sql = howdah.names().sql("SELECT id FROM howdah.queue WHERE name = $1");
-        let id = sqlx::query_scalar(sql).bind(name).fetch_one(&mut *connection).await?;
-        served.push(Arc::new(Queue::new(name, id, *concurrency)));
+        let id = sqlx::query_scalar(sql).bind(name).fetch_optional(&mut *connection).await?;
+        // None: deleted in this moment.
+        served.push(Arc::new(Queue::new(name, id.unwrap_or(0), *concurrency)));
     }
     Ok((worker_id, served))
 }

@@ -34,6 +34,8 @@ pub(super) enum End {
     CompletedIn(Option<JobError>),
     /// It has not started.
     Released,
+    /// It is another worker's by now: there is nothing to tell.
+    Lost,
 }
 
 impl End {
@@ -43,6 +45,7 @@ impl End {
             Self::Done(_) | Self::CompletedIn(None) => "completed",
             Self::Failed(error) | Self::CompletedIn(Some(error)) => error.verdict.as_str(),
             Self::Released => "released",
+            Self::Lost => "lost",
         }
     }
 }
@@ -58,6 +61,7 @@ pub(super) struct Page {
     pub(super) failed: Vec<(i64, JobError, i32)>,
     pub(super) completed_in: Vec<(i64, Option<JobError>, i32)>,
     pub(super) released: Vec<i64>,
+    lost: usize,
     jobs: usize,
     /// Jobs of the lease that were told before.
     told: usize,
@@ -67,7 +71,7 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn len(&self) -> usize {
-        self.done.len() + self.failed.len() + self.completed_in.len() + self.released.len()
+        self.done.len() + self.failed.len() + self.completed_in.len() + self.released.len() + self.lost
     }
 
     fn is_whole(&self) -> bool {
@@ -103,6 +107,7 @@ impl Ledger {
             End::Failed(error) => page.failed.push((finished.id, error, finished.run_ms)),
             End::CompletedIn(error) => page.completed_in.push((finished.id, error, finished.run_ms)),
             End::Released => page.released.push(finished.id),
+            End::Lost => page.lost += 1,
         }
     }
 
@@ -148,6 +153,21 @@ mod tests {
         let (whole, parts) = ledger.take(now, false);
         assert_eq!((whole.len(), whole[0].done.len(), parts.len()), (1, 2, 0));
         assert_eq!(ledger.due(), None);
+    }
+
+    #[test]
+    fn a_lease_that_has_lost_jobs_leaves_the_ledger_with_the_last_of_the_others() {
+        let now = Instant::now();
+        let lease = Arc::new(Lease { id: 7, jobs: 3, claimed: now });
+        let mut ledger = Ledger::default();
+        ledger.add(finished(&lease, 1, End::Lost), now);
+        let (whole, parts) = ledger.take(now, false);
+        assert_eq!((whole.len(), parts.len(), parts[0].len(), parts[0].done.len()), (0, 1, 1, 0));
+        ledger.add(finished(&lease, 0, End::Done(None)), now);
+        ledger.add(finished(&lease, 2, End::Done(None)), now);
+        let (whole, parts) = ledger.take(now, false);
+        assert_eq!((whole.len(), parts[0].done.len()), (0, 2), "what is left is not a whole lease");
+        assert!(ledger.pages.is_empty());
     }
 
     #[test]

@@ -54,13 +54,14 @@ async fn listen(shared: &Shared, options: &PgConnectOptions, failures: &mut u32)
 
 async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut u32) -> Result<()> {
     let names = shared.howdah.names();
-    let (wake, due, cancel) = (names.text("howdah.wake"), names.text("howdah.due"), names.text("howdah.cancel"));
+    let [wake, due, cancel, queues] =
+        ["howdah.wake", "howdah.due", "howdah.cancel", "howdah.queues"].map(|channel| names.text(channel));
     // The listener of sqlx takes its session from a pool: one of its own, with room for no other.
     let options = options.clone().application_name("howdah listener");
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER).connect_with(options).await?;
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
-    listener.listen_all([wake.as_str(), due.as_str(), cancel.as_str()]).await?;
+    listener.listen_all([wake.as_str(), due.as_str(), cancel.as_str(), queues.as_str()]).await?;
     attach(shared, &mut listener).await?;
     if *failures > 0 {
         tracing::info!("listens again");
@@ -68,10 +69,7 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
     *failures = 0;
     shared.listening.store(true, Ordering::Release);
     // Whatever was said while nobody listened.
-    for queue in &shared.queues {
-        queue.woken.store(true, Ordering::Release);
-    }
-    shared.look.notify_one();
+    remade(shared, None);
     shared.beat.notify_one();
     shared.due.notify_one();
     loop {
@@ -82,6 +80,8 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
                         woken(shared, heard.payload());
                     } else if heard.channel() == due {
                         shared.due.notify_one();
+                    } else if heard.channel() == queues {
+                        remade(shared, Some(heard.payload()));
                     } else if heard.payload().parse() == Ok(shared.worker_id()) {
                         shared.beat.notify_one();
                     }
@@ -95,9 +95,18 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
     }
 }
 
+/// A queue of this name was made; `None`: any may have been.
+fn remade(shared: &Shared, name: Option<&str>) {
+    for queue in shared.queues.iter().filter(|queue| name.is_none_or(|name| name == queue.name.as_ref())) {
+        queue.remade.store(true, Ordering::Release);
+        queue.woken.store(true, Ordering::Release);
+    }
+    shared.look.notify_one();
+}
+
 fn woken(shared: &Shared, payload: &str) {
     let Ok(id) = payload.parse::<i32>() else { return };
-    if let Some(queue) = shared.queues.iter().find(|q| q.id == id) {
+    if let Some(queue) = shared.queues.iter().find(|q| q.id() == id) {
         queue.woken.store(true, Ordering::Release);
         shared.look.notify_one();
     }

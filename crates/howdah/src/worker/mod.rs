@@ -182,7 +182,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
-    /// How long after its last heartbeat its jobs are given to others, 100 ms to a day; 20 s.
+    /// How long after its last heartbeat its jobs are given to others, 100 ms to a day; 20 s. Their kinds and queues may
+    /// say otherwise, see [`QueueSettings::lease_ms`](crate::QueueSettings::lease_ms).
     pub fn lease(mut self, after: Duration) -> Self {
         self.settings.lease = after;
         self

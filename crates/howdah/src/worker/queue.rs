@@ -3,8 +3,8 @@
 //! Invariant: at most `concurrency` runners; every claimed job is either here, or with one of them. Limit: jobs
 //! are claimed ahead only while they take milliseconds, and then for 25 ms of work.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,10 +45,13 @@ pub(super) struct Claimed {
 
 pub(super) struct Queue {
     pub(super) name: Arc<str>,
-    pub(super) id: i32,
+    /// 0 while there is no queue of this name. Another one after it was deleted and made again.
+    id: AtomicI32,
     pub(super) concurrency: usize,
     /// Somebody said that there are new jobs.
     pub(super) woken: AtomicBool,
+    /// Somebody said that it was made: the id may be another one.
+    pub(super) remade: AtomicBool,
     /// How long a job runs, averaged, in microseconds.
     average_us: AtomicU64,
     hands: Mutex<Hands>,
@@ -64,13 +67,22 @@ impl Queue {
     pub(super) fn new(name: &str, id: i32, concurrency: usize) -> Self {
         Self {
             name: name.into(),
-            id,
+            id: AtomicI32::new(id),
             concurrency,
             woken: AtomicBool::new(true),
+            remade: AtomicBool::new(false),
             // Long until it has shown otherwise.
             average_us: AtomicU64::new(u64::try_from(SHORT.as_micros()).unwrap_or(0) * 4),
             hands: Mutex::default(),
         }
+    }
+
+    pub(super) fn id(&self) -> i32 {
+        self.id.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_id(&self, id: i32) {
+        self.id.store(id, Ordering::Release);
     }
 
     fn hands(&self) -> MutexGuard<'_, Hands> {
@@ -131,6 +143,20 @@ impl Queue {
         }
         self.average_us.store(u64::try_from(SHORT.as_micros()).unwrap_or(0) * 4, Ordering::Relaxed);
         hands.buffer.drain(..).collect()
+    }
+
+    /// What is claimed and has not started.
+    pub(super) fn waiting(&self) -> Vec<(i64, i64)> {
+        self.hands().buffer.iter().map(|job| (job.lease.id, job.id)).collect()
+    }
+
+    /// Those of these jobs, by lease and id, that have not started.
+    pub(super) fn take(&self, jobs: &HashSet<(i64, i64)>) -> Vec<Claimed> {
+        let mut hands = self.hands();
+        let (taken, kept): (VecDeque<_>, VecDeque<_>) =
+            hands.buffer.drain(..).partition(|job| jobs.contains(&(job.lease.id, job.id)));
+        hands.buffer = kept;
+        Vec::from(taken)
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -79,12 +79,10 @@ impl<S: Send + Sync + 'static> Runner<S> {
         trace::ended(&span, &outcome);
         lines.send(&call);
         let end = ending(&call, outcome);
-        measured.end(end.as_ref().map_or("lost", End::name), took);
-        if let Some(end) = end {
-            let run_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
-            let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end };
-            let _ = self.shared.finished.send(finished);
-        }
+        measured.end(end.name(), took);
+        let run_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
+        let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end };
+        let _ = self.shared.finished.send(finished);
         took
     }
 
@@ -144,8 +142,8 @@ impl<S: Send + Sync + 'static> Runner<S> {
     }
 }
 
-/// What is told of a job; `None` if nobody would listen any more.
-fn ending(call: &Call, outcome: Outcome) -> Option<End> {
+/// What is told of a job.
+fn ending(call: &Call, outcome: Outcome) -> End {
     let (error, result) = match outcome {
         Outcome::Done(result) => (None, result),
         Outcome::Failed(error) => (Some(error), None),
@@ -155,19 +153,19 @@ fn ending(call: &Call, outcome: Outcome) -> Option<End> {
             kind = %error.kind, error = %error.message, "attempt failed");
     }
     if call.completed_in.load(Ordering::Acquire) {
-        return Some(End::CompletedIn(error));
+        return End::CompletedIn(error);
     }
     if call.lost.load(Ordering::Acquire) {
         metrics::lease_lost("running");
         tracing::warn!(job = %call.id, attempt = call.attempt, "the result is dropped: the lease was lost before");
-        return None;
+        return End::Lost;
     }
-    Some(match error {
+    match error {
         None => End::Done(result),
         // Whatever a cancelled handler failed with, it was asked to stop.
         Some(error) if call.cancel_asked.load(Ordering::Acquire) => {
             End::Failed(JobError { verdict: Verdict::Cancel, ..error })
         }
         Some(error) => End::Failed(error),
-    })
+    }
 }

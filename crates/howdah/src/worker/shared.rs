@@ -3,7 +3,7 @@
 //! Invariant: a job that runs is in `running`, and nowhere else. Limit: locks are held for a moment and never
 //! over an await.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -152,7 +152,7 @@ impl Shared {
     /// dropped; from now on it is another worker.
     pub(super) fn lost_everything(&self, new_worker_id: i64) {
         for queue in &self.queues {
-            queue.take_all();
+            self.drop_lost(queue.take_all());
         }
         self.leases().clear();
         for call in self.running().values() {
@@ -163,15 +163,44 @@ impl Shared {
         self.look.notify_one();
     }
 
+    /// What is claimed or runs, by lease and id.
+    pub(super) fn held(&self) -> Vec<(i64, i64)> {
+        let running: Vec<_> = self.running().keys().map(|(id, lease)| (*lease, *id)).collect();
+        self.queues.iter().flat_map(|queue| queue.waiting()).chain(running).collect()
+    }
+
+    /// This worker was silent, and these of its jobs, by lease and id, are with others; it keeps the rest. A job that
+    /// is about to start in this moment hears nothing, and its result is refused.
+    pub(super) fn lost_some(&self, lost: &HashSet<(i64, i64)>) {
+        for queue in &self.queues {
+            self.drop_lost(queue.take(lost));
+        }
+        let running: Vec<_> = self.running().values().cloned().collect();
+        for call in running.iter().filter(|call| lost.contains(&(call.lease_id, call.id.0))) {
+            // What its own handler has completed is not held any more either.
+            if !call.completed_in.load(Ordering::Acquire) {
+                call.lose();
+            }
+        }
+    }
+
+    fn drop_lost(&self, jobs: Vec<Claimed>) {
+        self.end_unstarted(jobs, || End::Lost);
+    }
+
     /// Gives claimed jobs back that have not started.
     pub(super) fn give_back(&self, jobs: Vec<Claimed>) {
+        self.end_unstarted(jobs, || End::Released);
+    }
+
+    fn end_unstarted(&self, jobs: Vec<Claimed>, end: impl Fn() -> End) {
         for job in jobs {
             let _ = self.finished.send(Finished {
                 lease: job.lease,
                 position: job.position,
                 id: job.id,
                 run_ms: 0,
-                end: End::Released,
+                end: end(),
             });
         }
     }

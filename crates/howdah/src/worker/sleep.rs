@@ -88,6 +88,11 @@ impl Sleep {
         self.wakes >= WAKES
     }
 
+    /// Whoever enqueues may not know of the announcement any more.
+    pub(super) fn forgotten(&mut self) {
+        self.announced = false;
+    }
+
     /// The announcement is taken back.
     pub(super) fn stays_awake(&mut self, now: Instant) {
         self.announced = false;
