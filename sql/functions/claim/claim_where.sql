@@ -1,4 +1,4 @@
--- howdah.claim_where(worker_id, queue, jobs, filter, kinds, after, since, most)
+-- howdah.claim_where(worker_id, queue, jobs, filter, kinds, after, since, before, most)
 --   -> lease_id, id, kind, payload, attempt, ..., next, newest
 -- As howdah.claim, of the jobs whose attributes match a filter (see howdah.check_filter) only. Takes them out of their
 -- tickets; the rest stays for others, in its order. One call looks at a bounded number of jobs, and so may find none
@@ -7,6 +7,7 @@
 --   after   where to go on: what `next` was; NULL: from the front
 --   since   what was enqueued with ids up to this is not looked at: seen in an earlier walk, and attributes never change.
 --           Leave it out now and then to find what was committed late. What came back is always looked at.
+--   before  only what is ahead of this place is looked at: how a long walk hears of jobs that have come in front of it
 --   most    how many jobs to look at, 1 to 10,000
 -- The rows are those of howdah.claim and, in each of them:
 --   next    NULL: everything was looked at
@@ -17,7 +18,7 @@
 -- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
 -- Cost: 3 us for each job that is looked at. No other claim pays for this.
 CREATE OR REPLACE FUNCTION howdah.claim_where(worker_id bigint, queue text, jobs integer, filter text, kinds text[] DEFAULT NULL,
-  after bigint DEFAULT NULL, since bigint DEFAULT 0, most integer DEFAULT 2000)
+  after bigint DEFAULT NULL, since bigint DEFAULT 0, before bigint DEFAULT NULL, most integer DEFAULT 2000)
 RETURNS TABLE (lease_id bigint, id bigint, kind text, payload jsonb, attempt smallint, max_attempts smallint,
                priority smallint, enqueued_at timestamptz, options jsonb, next bigint, newest bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -39,7 +40,8 @@ BEGIN
   newest := howdah.last_id();
   SELECT q.id INTO v_queue FROM howdah.queue q WHERE q.name = claim_where.queue AND q.paused_at IS NULL;
   IF FOUND THEN
-    v_look := howdah.look_for(v_queue, claim_where.jobs, v_filter, claim_where.kinds, claim_where.after, claim_where.since, claim_where.most);
+    v_look := howdah.look_for(v_queue, claim_where.jobs, v_filter, claim_where.kinds, claim_where.after, claim_where.since,
+      claim_where.before, claim_where.most);
     next := v_look.next;
     v_lease := howdah.lease_jobs(claim_where.worker_id, v_queue, v_look.first_ids, v_look.counts, v_look.ids);
   END IF;

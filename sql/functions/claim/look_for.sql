@@ -1,10 +1,10 @@
--- howdah.look_for(queue_id, jobs, filter, kinds, after, since, most) -> (ids, first_ids, counts, next)
+-- howdah.look_for(queue_id, jobs, filter, kinds, after, since, before, most) -> (ids, first_ids, counts, next)
 -- Looks for ready jobs that match, in the order in which they are claimed, and locks nothing: see howdah.claim_where.
 --   ids                which jobs match, at most `jobs`
 --   first_ids, counts  the tickets that hold them
 -- Internal. A place in the order is a priority and an id: priority << 56 | id.
 -- Cost: two index entries for each ticket, one row for each job.
-CREATE OR REPLACE FUNCTION howdah.look_for(queue_id integer, jobs integer, filter jsonpath, kinds text[], after bigint, since bigint, most integer,
+CREATE OR REPLACE FUNCTION howdah.look_for(queue_id integer, jobs integer, filter jsonpath, kinds text[], after bigint, since bigint, before bigint, most integer,
   OUT ids bigint[], OUT first_ids bigint[], OUT counts smallint[], OUT next bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
@@ -22,7 +22,7 @@ BEGIN
     INTO v_firsts, v_counts, v_places, v_seen
     FROM (SELECT t.*, sum(t.jobs) OVER (ORDER BY t.priority, t.first_id) - t.jobs AS before FROM (
             SELECT u.* FROM (
-              SELECT k.* FROM generate_series(v_priority, 9) p, LATERAL (
+              SELECT k.* FROM generate_series(v_priority, coalesce(look_for.before >> 56, 9)) p, LATERAL (
                 SELECT priority, first_id, jobs, kind FROM howdah.ticket
                  WHERE slot IN (0, 1) AND queue_id = look_for.queue_id AND priority = p
                    AND first_id > greatest(look_for.since, CASE WHEN p = v_priority THEN v_id ELSE 0 END)
@@ -31,6 +31,7 @@ BEGIN
               (SELECT priority, first_id, jobs, kind FROM howdah.ticket
                 WHERE slot IN (2, 3) AND queue_id = look_for.queue_id AND (priority, first_id) > (v_priority, v_id)
                 ORDER BY priority, first_id LIMIT look_for.most)) u
+            WHERE look_for.before IS NULL OR (u.priority::bigint << 56 | u.first_id) < look_for.before
             ORDER BY u.priority, u.first_id LIMIT look_for.most) t) s
    WHERE s.before < look_for.most;
   IF v_seen = 0 THEN

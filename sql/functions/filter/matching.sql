@@ -1,6 +1,6 @@
 -- howdah.matching(first_ids, counts, filter, kind) -> setof bigint
 -- Which jobs of these runs match a filter and are of a kind; NULL in place of either: any. In no order. Opens only the
--- partitions of howdah.job that the ids are in. Internal. Reads: job, job_kept. Cost: 2 us a job.
+-- partitions of howdah.job that the ids are in. Internal. Reads: job, job_kept. Cost: a microsecond a job.
 CREATE OR REPLACE FUNCTION howdah.matching(first_ids bigint[], counts integer[], filter jsonpath, kind text DEFAULT NULL)
 RETURNS SETOF bigint LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$

@@ -3,8 +3,12 @@
 //! Invariant: every question is one documented SQL function or view. Limit: it holds a pool and a name, and no
 //! state of the queue, so that any number of handles agree.
 
+mod decide;
 mod enqueue;
 mod enqueue_many;
+mod find;
+mod jobs;
+mod many;
 mod operate;
 mod payload;
 mod queues;
@@ -23,8 +27,12 @@ use crate::job::Job;
 use crate::schema::{MigrationStatus, Schema, migrate};
 use queues::Queues;
 
+pub use decide::{Change, Decide};
 pub use enqueue::Enqueue;
 pub use enqueue_many::{EnqueueMany, JobIds};
+pub use find::{Find, FoundJob};
+pub use jobs::Jobs;
+pub use many::{Many, Progress};
 pub use operate::{Cancelled, JobState};
 pub use target::On;
 

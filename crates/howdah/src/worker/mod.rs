@@ -11,6 +11,7 @@
 mod chores;
 mod claimer;
 mod engine;
+mod filtered;
 mod flusher;
 mod fronts;
 mod ledger;
@@ -20,6 +21,7 @@ mod queue;
 mod runner;
 mod shared;
 mod sleep;
+mod walk;
 
 use std::fmt;
 use std::future::Future;
@@ -27,6 +29,7 @@ use std::time::Duration;
 
 use crate::client::Howdah;
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::handler::{Ctx, FromRef, Handler, Handlers, IntoOutcome, RawJob};
 
 /// How a worker goes about its work. The defaults are in [`Worker::new`].
@@ -40,6 +43,7 @@ pub(crate) struct Settings {
     grace: Duration,
     keeper: bool,
     listen: bool,
+    filter: Option<Filter>,
 }
 
 /// Runs jobs. Give it handlers, then [`run_until`](Worker::run_until) something happens.
@@ -90,6 +94,7 @@ impl Worker<()> {
                 grace: Duration::from_secs(30),
                 keeper: true,
                 listen: true,
+                filter: None,
             },
         }
     }
@@ -180,6 +185,15 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// Whether it listens for new jobs; true. Without it, it polls.
     pub fn listen(mut self, listen: bool) -> Self {
         self.settings.listen = listen;
+        self
+    }
+
+    /// Claims only jobs whose attributes match, in all of its queues; the others are left for workers without a filter
+    /// or with another. Each claim looks at up to 2000 jobs and goes on where the last one stopped, so that many jobs
+    /// that do not match delay one that does, but do not make claims dear. The SQL function behind it is
+    /// `howdah.claim_where`.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.settings.filter = Some(filter);
         self
     }
 
