@@ -92,17 +92,12 @@ async fn a_ready_job_that_is_held_is_not_claimed_until_it_is_let_go() -> Result<
 #[tokio::test]
 async fn nobody_spins_while_a_due_job_is_held() -> Result<()> {
     let db = Db::new().await?;
-    // Counts what the keeper does, outside of any transaction.
+    // Counts the statements of each tick of the keeper and of each heartbeat, outside of any transaction.
     db.run(
         "CREATE SEQUENCE ticks; CREATE SEQUENCE beats;
-         ALTER FUNCTION howdah.promote RENAME TO promote_really;
-         CREATE FUNCTION howdah.promote(most integer, since timestamptz, OUT promoted integer, OUT next_ms bigint) LANGUAGE plpgsql AS $$ BEGIN
-           PERFORM nextval('public.ticks');
-           SELECT p.promoted, p.next_ms INTO promoted, next_ms FROM howdah.promote_really($1, $2) p; END $$;
-         ALTER FUNCTION howdah.heartbeat RENAME TO heartbeat_really;
-         CREATE FUNCTION howdah.heartbeat(worker_id bigint, OUT alive boolean, OUT keeper_vacant boolean, OUT cancelled bigint[]) LANGUAGE plpgsql AS $$ BEGIN
-           PERFORM nextval('public.beats');
-           SELECT h.alive, h.keeper_vacant, h.cancelled INTO alive, keeper_vacant, cancelled FROM howdah.heartbeat_really($1) h; END $$",
+         CREATE FUNCTION counts() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval(TG_ARGV[0]); RETURN NULL; END $$;
+         CREATE TRIGGER ticks AFTER DELETE ON howdah.deferred FOR EACH STATEMENT EXECUTE FUNCTION counts('public.ticks');
+         CREATE TRIGGER beats AFTER UPDATE ON howdah.worker FOR EACH STATEMENT EXECUTE FUNCTION counts('public.beats')",
     )
     .await?;
     let id = db.howdah.enqueue(Errand { n: 1 }).delay(Duration::from_millis(300)).await?;
@@ -111,7 +106,8 @@ async fn nobody_spins_while_a_due_job_is_held() -> Result<()> {
     let worker = working(&db).await?;
     // From when it is due, for as long as thirty heartbeats of 50 ms last.
     db.wait_for(&format!("SELECT due_at < howdah.now() FROM howdah.jobs WHERE id = {id}"), "true").await?;
-    let (ticks, beats) = (db.number("SELECT last_value FROM ticks").await?, db.number("SELECT last_value FROM beats").await?);
+    let (ticks, beats) =
+        (db.number("SELECT last_value FROM ticks").await?, db.number("SELECT last_value FROM beats").await?);
     db.wait_for(&format!("SELECT last_value > {beats} + 30 FROM beats"), "true").await?;
     let ticks = db.number("SELECT last_value FROM ticks").await? - ticks;
     assert!(ticks < 10, "{ticks} ticks of the keeper");
@@ -173,7 +169,11 @@ async fn isolating_waits_for_nobody_and_a_held_run_waits_as_a_whole_without_it()
 #[tokio::test]
 async fn a_pool_of_one_connection_can_find_for_update() -> Result<()> {
     let db = Db::new().await?;
-    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(3)).connect(db.url()).await?;
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(3))
+        .connect(db.url())
+        .await?;
     let howdah = howdah::Howdah::from_pool(pool);
     howdah.enqueue_many((0..10).map(|n| Errand { n })).await?;
     let mut tx = howdah.pool().begin().await?;
@@ -191,7 +191,9 @@ async fn a_job_is_deleted_without_a_trace_wherever_it_is_unless_it_runs() -> Res
     let (mut session, worker) = (db.session().await?, db.worker().await?);
     let ready = "SELECT first_id + 1 FROM howdah.enqueue_many('k', '{1,2,3}', priority => 9)";
     let scheduled = "SELECT first_id + 1 FROM howdah.enqueue_many('k', '{1,2,3}', delay => '1 hour')";
-    let ended = |how: &str| format!("SELECT howdah.enqueue('k', max_attempts => 1); SELECT {how} FROM howdah.claim({worker}) c");
+    let ended = |how: &str| {
+        format!("SELECT howdah.enqueue('k', max_attempts => 1); SELECT {how} FROM howdah.claim({worker}) c")
+    };
     for (state, make) in [
         ("ready", ready.to_owned()),
         ("scheduled", scheduled.to_owned()),
@@ -214,11 +216,15 @@ async fn a_job_is_deleted_without_a_trace_wherever_it_is_unless_it_runs() -> Res
         session.run("ROLLBACK").await?;
         assert_eq!(session.text(&format!("SELECT howdah.state({id})")).await?, state, "rolled back");
         assert_eq!(session.text(&format!("SELECT howdah.delete({id})")).await?, state);
-        let traces = format!("SELECT count(*) FROM (SELECT id FROM howdah.job UNION ALL SELECT job_id FROM howdah.failure UNION ALL SELECT job_id FROM howdah.dead) x WHERE id = {id}");
+        let traces = format!(
+            "SELECT count(*) FROM (SELECT id FROM howdah.job UNION ALL SELECT job_id FROM howdah.failure UNION ALL SELECT job_id FROM howdah.dead) x WHERE id = {id}"
+        );
         assert_eq!(session.number(&traces).await?, 0, "{state}");
         assert_eq!(session.number("SELECT count(*) FROM howdah.jobs").await?, others, "{state}");
         assert_eq!(session.text(&format!("SELECT howdah.delete({id}) IS NULL")).await?, "true");
-        session.run(&format!("SELECT howdah.complete(lease_id) FROM howdah.claim({worker}, jobs => 500) LIMIT 1")).await?;
+        session
+            .run(&format!("SELECT howdah.complete(lease_id) FROM howdah.claim({worker}, jobs => 500) LIMIT 1"))
+            .await?;
     }
     let running = session.number("SELECT howdah.enqueue('k')").await?;
     session.run(&format!("SELECT howdah.claim({worker})")).await?;
@@ -264,7 +270,11 @@ async fn a_change_is_followed_by_everything_that_knows_the_job() -> Result<()> {
     assert_eq!(db.howdah.change(ids[3], change).on(&mut tx).await?, Some(JobState::Ready));
     assert_eq!(db.howdah.change(ids[1], Change::new().queue("other")).on(&mut tx).await?, Some(JobState::Ready));
     tx.commit().await?;
-    let claim = |queue: &str| format!("SELECT payload || ' ' || priority || ' ' || max_attempts FROM howdah.claim({worker}, '{queue}', 10)");
+    let claim = |queue: &str| {
+        format!(
+            "SELECT payload::text || ' ' || priority || ' ' || max_attempts FROM howdah.claim({worker}, '{queue}', 10)"
+        )
+    };
     let errand = |n: i32, rest: &str| format!("{{\"n\": {n}}} {rest}");
     assert_eq!(session.list(&claim("other")).await?, [errand(1, "5 20")]);
     let wanted = [errand(77, "1 3"), errand(0, "5 20"), errand(2, "5 20"), errand(4, "5 20")];
@@ -305,7 +315,11 @@ async fn a_change_refuses_what_no_job_may_have() -> Result<()> {
     }
     assert_eq!(db.content().await?, before);
     for call in ["delete(7)", "change(7, '1')", "reschedule(7, delay => '1 s')"] {
-        assert_eq!(session.text(&format!("SELECT howdah.{call} IS NULL")).await?, "true", "there is no such job: {call}");
+        assert_eq!(
+            session.text(&format!("SELECT howdah.{call} IS NULL")).await?,
+            "true",
+            "there is no such job: {call}"
+        );
     }
     for call in ["delete", "isolate", "find_for_update", "change", "reschedule"] {
         let arguments = match call {
@@ -362,7 +376,11 @@ async fn a_changed_job_is_not_forgotten_by_the_rotation_of_jobs() -> Result<()> 
 async fn what_is_found_is_what_was_asked_for() -> Result<()> {
     let db = Db::new().await?;
     db.run("SELECT count(howdah.enqueue('errand', '{\"n\": 1}', options => jsonb_build_object('attributes', jsonb_build_object('t', g % 3)), priority => g % 2)) FROM generate_series(1, 30) g").await?;
-    let found = db.howdah.find(Jobs::queue("default").filter(Filter::attr("t").eq(1)).in_state(JobState::Ready)).limit(4).await?;
+    let found = db
+        .howdah
+        .find(Jobs::queue("default").filter(Filter::attr("t").eq(1)).in_state(JobState::Ready))
+        .limit(4)
+        .await?;
     assert_eq!(found.len(), 4);
     assert!(found.windows(2).all(|pair| pair[0].id > pair[1].id), "newest first");
     assert!(found.iter().all(|job| job.attributes["t"] == 1 && job.kind == "errand" && job.due_at.is_none()));

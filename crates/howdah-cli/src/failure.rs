@@ -131,9 +131,10 @@ impl From<howdah::Error> for Failure {
 /// The option that sets a field of a job.
 fn option_of(field: &str) -> String {
     match field {
-        "delay" | "priority" | "queue" | "schema" => format!("--{field}"),
+        "delay" | "priority" | "queue" | "schema" | "filter" => format!("--{field}"),
         "run_at" => "--run-at".to_owned(),
         "max_attempts" => "--max-attempts".to_owned(),
+        "states" => "--state".to_owned(),
         "kind" => "KIND".to_owned(),
         other => other.to_owned(),
     }

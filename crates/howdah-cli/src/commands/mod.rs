@@ -3,11 +3,13 @@
 //! Invariant: a command returns its exit status or a failure; it prints its data itself. Limit: Ctrl-C ends at
 //! once all but those that have something to put in order.
 
+pub(crate) mod dead;
 pub(crate) mod demo;
 pub(crate) mod enqueue;
 pub(crate) mod jobs;
 pub(crate) mod migrate;
 pub(crate) mod queues;
+mod selection;
 pub(crate) mod stats;
 pub(crate) mod work;
 
@@ -56,7 +58,8 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
     match cli.command {
         Command::Migrate(command) => migrate::run(global, out, command).await,
         Command::Enqueue(command) => Box::pin(enqueue::run(global, out, command)).await,
-        Command::Jobs(command) => jobs::run(global, out, command).await,
+        Command::Jobs(command) => Box::pin(jobs::run(global, out, command)).await,
+        Command::Dead(command) => Box::pin(dead::run(global, out, command)).await,
         Command::Queues(command) => queues::run(global, out, command).await,
         Command::Stats => stats::run(global, out).await,
         Command::Work(command) => Box::pin(work::run(global, out, command)).await,

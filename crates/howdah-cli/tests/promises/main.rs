@@ -8,6 +8,7 @@
 mod demo;
 mod enqueue;
 mod exit;
+mod many;
 mod output;
 mod support;
 mod work;

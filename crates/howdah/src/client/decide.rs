@@ -147,7 +147,8 @@ fn query(howdah: &Howdah, job: JobId, what: What) -> Result<Query<'static>> {
     Ok(match what {
         What::Delete => sql("SELECT howdah.delete($1)"),
         What::Reschedule { run_at, delay } => {
-            let at = run_at.map(|at| micros(at).ok_or_else(|| Error::invalid("run_at", "must be before the year 9999")));
+            let at =
+                run_at.map(|at| micros(at).ok_or_else(|| Error::invalid("run_at", "must be before the year 9999")));
             sql("SELECT howdah.reschedule($1, howdah.at_micros($2), howdah.span_micros($3))")
                 .bind(at.transpose()?)
                 .bind(delay.map(delay_micros))

@@ -51,24 +51,13 @@ impl FoundJob {
     /// # Errors
     /// [`Error::Invalid`] if it is not one.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(self.payload.get()).map_err(|e| Error::invalid("payload", format!("of job {}: {e}", self.id)))
+        serde_json::from_str(self.payload.get())
+            .map_err(|e| Error::invalid("payload", format!("of job {}: {e}", self.id)))
     }
 }
 
 type Attributes = serde_json::Map<String, serde_json::Value>;
-type Row = (
-    i64,
-    String,
-    String,
-    String,
-    i16,
-    i16,
-    i16,
-    Micros,
-    Option<Micros>,
-    Json<Box<RawValue>>,
-    Json<Attributes>,
-);
+type Row = (i64, String, String, String, i16, i16, i16, Micros, Option<Micros>, Json<Box<RawValue>>, Json<Attributes>);
 
 fn found(row: Row) -> Result<FoundJob> {
     Ok(FoundJob {

@@ -36,12 +36,16 @@ enum Verb {
 impl Verb {
     fn sql(self) -> &'static str {
         match self {
-            Self::Cancel => "SELECT cancelled, cancelling, next, upto FROM howdah.cancel_many($1, $2, $3, $4, $5, $6, $7, $8)",
-            Self::Retry => "SELECT retried, 0::pg_catalog.int8, next, upto FROM howdah.retry_many($1, $2, $3, $4, $5, $6, $7, $8)",
-            // Dead jobs have no other state that one could ask for: the argument is checked and not passed on.
+            Self::Cancel => {
+                "SELECT cancelled, cancelling, next, upto FROM howdah.cancel_many($1, $2, $3, $4, $5, $6, $7, $8)"
+            }
+            Self::Retry => {
+                "SELECT retried, 0::pg_catalog.int8, next, upto FROM howdah.retry_many($1, $2, $3, $4, $5, $6, $7, $8)"
+            }
+            // Dead jobs have no other state that one could ask for: the states are checked and not passed on.
             Self::Purge => {
                 "SELECT purged, 0::pg_catalog.int8, next, upto FROM (SELECT howdah.check_states($3, '{dead}') s) c,
-                        LATERAL howdah.purge_dead($1, $2, $4, $5, $6, $7, $8)"
+                        LATERAL howdah.purge_dead($1, $2, $4, $5, $6, $7, $8) WHERE s IS NOT NULL"
             }
         }
     }

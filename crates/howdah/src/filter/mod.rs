@@ -271,10 +271,7 @@ mod tests {
     fn a_pattern_of_like_becomes_a_regular_expression_of_its_own_characters() {
         assert_eq!(regex("a.b%c_(\\%\\\\"), r"^a\.b.*c.\(\%\\$");
         assert_eq!(regex("1\\"), r"^1\\$");
-        assert_eq!(
-            Filter::attr("p").like("a.%").to_string(),
-            r#"$."p" like_regex "^a\\..*$" flag "s""#
-        );
+        assert_eq!(Filter::attr("p").like("a.%").to_string(), r#"$."p" like_regex "^a\\..*$" flag "s""#);
     }
 
     #[test]

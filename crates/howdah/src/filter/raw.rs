@@ -20,7 +20,9 @@ pub(super) fn check(text: &str) -> Result<(), &'static str> {
                 comment(&mut rest)?;
             }
             '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.checked_sub(1).ok_or("must not close a parenthesis that it has not opened")?,
+            ')' | ']' | '}' => {
+                depth = depth.checked_sub(1).ok_or("must not close a parenthesis that it has not opened")?
+            }
             _ => {}
         }
     }
@@ -55,9 +57,13 @@ mod tests {
 
     #[test]
     fn what_is_closed_passes() {
-        for text in
-            ["$.a == 1", r#"$."a)\"(" == ")" && ($.b[*] > 1)"#, "$.a /* ) \" */ == 1", r"$.a\) == 1", "exists($.a ? (@ > 1))"]
-        {
+        for text in [
+            "$.a == 1",
+            r#"$."a)\"(" == ")" && ($.b[*] > 1)"#,
+            "$.a /* ) \" */ == 1",
+            r"$.a\) == 1",
+            "exists($.a ? (@ > 1))",
+        ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
     }
@@ -65,8 +71,15 @@ mod tests {
     #[test]
     fn what_reaches_out_is_refused() {
         for text in [
-            "$.a == 1) || (true", "($.a == 1", r#"$.a == "x"#, r#"$.a == "x\""#, "$.a == 1 /* ", "$.a == 1 /*/", "$.a\\",
-            "$.a\0 == 1", "$.a == 1 /* \" */ ) || (\"\" == \"\"",
+            "$.a == 1) || (true",
+            "($.a == 1",
+            r#"$.a == "x"#,
+            r#"$.a == "x\""#,
+            "$.a == 1 /* ",
+            "$.a == 1 /*/",
+            "$.a\\",
+            "$.a\0 == 1",
+            "$.a == 1 /* \" */ ) || (\"\" == \"\"",
         ] {
             assert!(check(text).is_err(), "{text}");
         }

@@ -120,7 +120,11 @@ mod tests {
         };
         assert_eq!(round(start, 100, Duration::from_secs(1)), 0);
         let later = start + Duration::from_secs(4);
-        assert_eq!(round(later, 200, Duration::ZERO), 0, "a walk of a moment ago may have missed what was not committed");
+        assert_eq!(
+            round(later, 200, Duration::ZERO),
+            0,
+            "a walk of a moment ago may have missed what was not committed"
+        );
         assert_eq!(round(later + MARGIN, 300, Duration::ZERO), 100);
         assert_eq!(round(start + Duration::from_secs(21), 400, Duration::ZERO), 0, "a full walk again");
     }
