@@ -32,7 +32,6 @@ pub struct Filter(String);
 
 impl Filter {
     /// The attribute of this name, to be compared.
-    #[must_use]
     pub fn attr(name: impl AsRef<str>) -> Attribute {
         Attribute(format!("$.{}", quoted(name.as_ref())))
     }

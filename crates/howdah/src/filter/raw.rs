@@ -21,7 +21,7 @@ pub(super) fn check(text: &str) -> Result<(), &'static str> {
             }
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => {
-                depth = depth.checked_sub(1).ok_or("must not close a parenthesis that it has not opened")?
+                depth = depth.checked_sub(1).ok_or("must not close a parenthesis that it has not opened")?;
             }
             _ => {}
         }
