@@ -28,6 +28,8 @@ DECLARE
   v_filter jsonpath := howdah.check_filter(claim_where.filter);
   v_queue  integer;
   v_look   record;
+  v_step   integer := least(greatest(128, 2 * claim_where.jobs), claim_where.most);
+  v_left   integer := claim_where.most;
   v_lease  bigint;
 BEGIN
   IF claim_where.jobs IS NULL OR claim_where.jobs NOT BETWEEN 1 AND 500 THEN
@@ -40,9 +42,15 @@ BEGIN
   newest := howdah.last_id();
   SELECT q.id INTO v_queue FROM howdah.queue q WHERE q.name = claim_where.queue AND q.paused_at IS NULL;
   IF FOUND THEN
-    v_look := howdah.look_for(v_queue, claim_where.jobs, v_filter, claim_where.kinds, claim_where.after, claim_where.since,
-      claim_where.before, claim_where.most);
-    next := v_look.next;
+    next := claim_where.after;
+    -- Not more than is likely to be needed at first: where most jobs match, the rest would be looked at for nothing.
+    LOOP
+      v_look := howdah.look_for(v_queue, claim_where.jobs, v_filter, claim_where.kinds, next, claim_where.since, claim_where.before, v_step);
+      next := v_look.next;
+      v_left := v_left - v_step;
+      EXIT WHEN v_look.ids IS NOT NULL OR next IS NULL OR v_left <= 0;
+      v_step := v_left;
+    END LOOP;
     v_lease := howdah.lease_jobs(claim_where.worker_id, v_queue, v_look.first_ids, v_look.counts, v_look.ids);
   END IF;
   IF v_lease IS NULL THEN

@@ -15,11 +15,12 @@ DECLARE
   v_firsts   bigint[];
   v_counts   integer[];
   v_places   bigint[];
+  v_kinds    text[];
   v_seen     bigint;
 BEGIN
   -- Of `most` tickets, those whose jobs are the first `most`.
-  SELECT array_agg(s.first_id), array_agg(s.jobs), array_agg(s.priority::bigint << 56 | s.first_id), count(*)
-    INTO v_firsts, v_counts, v_places, v_seen
+  SELECT array_agg(s.first_id), array_agg(s.jobs), array_agg(s.priority::bigint << 56 | s.first_id), array_agg(s.kind), count(*)
+    INTO v_firsts, v_counts, v_places, v_kinds, v_seen
     FROM (SELECT t.*, sum(t.jobs) OVER (ORDER BY t.priority, t.first_id) - t.jobs AS before FROM (
             SELECT u.* FROM (
               SELECT k.* FROM generate_series(v_priority, coalesce(look_for.before >> 56, 9)) p, LATERAL (
@@ -40,9 +41,9 @@ BEGIN
   WITH hit AS (
     SELECT m.id, u.place, u.first_id, u.jobs, row_number() OVER (ORDER BY u.place, m.id) AS n
       FROM howdah.matching(v_firsts, v_counts, look_for.filter) m(id)
-      JOIN unnest(v_firsts, v_counts, v_places) u(first_id, jobs, place)
+      JOIN unnest(v_firsts, v_counts, v_places, v_kinds) u(first_id, jobs, place, kind)
         ON u.first_id >> 7 = m.id >> 7 AND m.id >= u.first_id AND m.id < u.first_id + u.jobs
-     WHERE look_for.kinds IS NULL OR (SELECT j.kind FROM howdah.find_job(m.id) j) = ANY (look_for.kinds))
+     WHERE look_for.kinds IS NULL OR u.kind = ANY (look_for.kinds))
   SELECT array_agg(h.id ORDER BY h.n) FILTER (WHERE h.n <= look_for.jobs), min(h.place) FILTER (WHERE h.n > look_for.jobs) - 1
     INTO ids, next FROM hit h;
   SELECT array_agg(u.first_id ORDER BY u.place), array_agg(u.jobs ORDER BY u.place) INTO first_ids, counts

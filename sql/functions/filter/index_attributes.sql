@@ -5,7 +5,7 @@
 --   SELECT howdah.index_attributes(true) \gexec
 -- There is a statement for each partition of howdah.job, so that an interrupted build is continued by asking again;
 -- what a broken build left behind is dropped first. Nothing comes back when all is as it is wanted.
--- What it costs: jobs without attributes pay nothing; those with some about a quarter more at their enqueue in bulk.
+-- What it costs: jobs without attributes pay nothing; those with some up to a quarter more at their enqueue.
 -- It is used by howdah.find and by the operations on many jobs, when a filter matches no more than 10,000 jobs.
 -- Reads: the catalog. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.index_attributes(wanted boolean DEFAULT true) RETURNS SETOF text

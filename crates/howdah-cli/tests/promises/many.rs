@@ -13,11 +13,13 @@ async fn with_jobs() -> Desk {
         .execute(howdah.pool())
         .await
         .unwrap();
-    sqlx::query("SELECT howdah.fail(c.lease_id, ARRAY[c.id], messages => '{no paper}') FROM howdah.claim($1, jobs => 10) c")
-        .bind(worker)
-        .execute(howdah.pool())
-        .await
-        .unwrap();
+    sqlx::query(
+        "SELECT howdah.fail(c.lease_id, ARRAY[c.id], messages => '{no paper}') FROM howdah.claim($1, jobs => 10) c",
+    )
+    .bind(worker)
+    .execute(howdah.pool())
+    .await
+    .unwrap();
     sqlx::query(sql).execute(howdah.pool()).await.unwrap();
     desk
 }
@@ -33,7 +35,12 @@ async fn jobs_are_cancelled_by_what_they_are_once_that_was_confirmed() {
     assert_eq!(desk.ok(&["jobs", "ls", "--filter", filter]).await.lines().count(), 5);
     let dry = desk.ok(&["jobs", "cancel", "--filter", filter, "--dry-run"]).await;
     assert_eq!(dry, "5 jobs would be cancelled\n");
-    for unsure in [&["jobs", "cancel", "--filter", filter][..], &["jobs", "cancel"], &["jobs", "cancel", "--yes"], &["dead", "purge", "--all"]] {
+    for unsure in [
+        &["jobs", "cancel", "--filter", filter][..],
+        &["jobs", "cancel"],
+        &["jobs", "cancel", "--yes"],
+        &["dead", "purge", "--all"],
+    ] {
         let said = desk.run(unsure).await;
         assert!(said.code == 2 && said.err.contains("hint: "), "{unsure:?}: {said:?}");
     }
@@ -43,9 +50,16 @@ async fn jobs_are_cancelled_by_what_they_are_once_that_was_confirmed() {
     assert_eq!((in_state(&desk, "ready").await, in_state(&desk, "cancelled").await), (5, 5));
     let said = desk.run(&["jobs", "cancel", "--all", "--yes", "--json"]).await.json();
     assert_eq!((said["cancelled"].as_i64(), said["asked"].as_i64()), (Some(5), Some(0)));
-    for wrong in [&["jobs", "ls", "--filter", "$.tenant"][..], &["jobs", "cancel", "--filter", "$.a == (", "--yes"], &["jobs", "cancel", "--state", "dead", "--yes"]] {
+    for wrong in [
+        &["jobs", "ls", "--filter", "$.tenant"][..],
+        &["jobs", "cancel", "--filter", "$.a == (", "--yes"],
+        &["jobs", "cancel", "--state", "dead", "--yes"],
+    ] {
         let said = desk.run(wrong).await;
-        assert!(said.code == 2 && (said.err.contains("--filter") || said.err.contains("--state")), "{wrong:?}: {said:?}");
+        assert!(
+            said.code == 2 && (said.err.contains("--filter") || said.err.contains("--state")),
+            "{wrong:?}: {said:?}"
+        );
     }
 }
 
@@ -57,7 +71,9 @@ async fn the_dead_are_listed_shown_sent_again_and_purged() {
     let one = list.lines().next().and_then(|line| line.split('\t').next()).unwrap().to_owned();
     assert!(desk.ok(&["dead", "show", &one]).await.contains("no paper"));
     assert_eq!(desk.ok(&["dead", "retry", &one]).await, "1 retried\n");
-    for gone in [&["dead", "show", &one][..], &["dead", "retry", &one], &["dead", "purge", &one, "7"], &["dead", "show", "7"]] {
+    for gone in
+        [&["dead", "show", &one][..], &["dead", "retry", &one], &["dead", "purge", &one, "7"], &["dead", "show", "7"]]
+    {
         let said = desk.run(gone).await;
         assert!(said.code == 1 && !said.err.is_empty(), "{gone:?}: {said:?}");
     }
