@@ -2,8 +2,11 @@
 #![allow(missing_docs)]
 
 mod bounds;
+mod bulk;
 mod crashing;
+mod deciding;
 mod expiring;
+mod filters;
 mod leases;
 mod leaving;
 mod logs;

@@ -156,7 +156,7 @@ async fn a_job_is_cancelled_wherever_it_is() -> Result<()> {
             "SELECT string_agg(state || '|' || attempt, ' ' ORDER BY id) FROM howdah.jobs WHERE id >= {first};"
         );
         assert_eq!(db.psql(&states).await?, format!("{before} cancelled|0 {before}"));
-        assert_eq!(db.psql(&cancel(&(first + 1).to_string())).await?, "cancelled");
+        assert_eq!(db.psql(&cancel(&(first + 1).to_string())).await?, "already cancelled");
     }
     assert_eq!(queue(&db, "mail").await?, "2|0|2|0");
     let (lease, ids) = claim(&db, &worker, 2).await?;

@@ -5,7 +5,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, demo, enqueue, jobs, kinds, migrate, purge, queues, work};
+use crate::commands::{config, dead, demo, enqueue, jobs, kinds, migrate, purge, queues, work};
 
 const EXIT_CODES: &str = "\
 Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 PostgreSQL cannot be reached;
@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// Look at jobs, cancel them, retry them
     #[command(subcommand)]
     Jobs(jobs::Jobs),
+    /// Look at jobs whose last attempt failed, send them again, delete them
+    #[command(subcommand)]
+    Dead(dead::Dead),
     /// Look at queues, set, pause, resume and delete them
     #[command(subcommand)]
     Queues(queues::Queues),

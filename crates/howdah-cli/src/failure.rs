@@ -133,7 +133,7 @@ impl From<howdah::Error> for Failure {
 /// The option that sets a field of a job.
 fn option_of(field: &str) -> String {
     match field {
-        "delay" | "priority" | "queue" | "schema" | "retry" => format!("--{field}"),
+        "delay" | "priority" | "queue" | "schema" | "retry" | "filter" => format!("--{field}"),
         "ttl_ms" => "--ttl".to_owned(),
         "expires_at" => "--expires-at".to_owned(),
         "timeout_ms" => "--timeout".to_owned(),
@@ -142,6 +142,7 @@ fn option_of(field: &str) -> String {
         "period" => "--unique-for".to_owned(),
         "run_at" => "--run-at".to_owned(),
         "max_attempts" => "--max-attempts".to_owned(),
+        "states" => "--state".to_owned(),
         "kind" => "KIND".to_owned(),
         other => other.to_owned(),
     }

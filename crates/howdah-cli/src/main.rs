@@ -11,6 +11,7 @@ mod dotenv;
 mod duration;
 mod failure;
 mod output;
+mod progress;
 mod sql;
 
 use std::process::ExitCode;

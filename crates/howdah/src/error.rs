@@ -59,6 +59,14 @@ pub enum Error {
         /// The job.
         job: JobId,
     },
+    /// What was asked for cannot be done to a job in its state (SQL code `HD007`). Nothing was written.
+    #[error("{message}. {hint}")]
+    WrongState {
+        /// Which job, and which state.
+        message: String,
+        /// What to do instead.
+        hint: String,
+    },
     /// The database has no queue.
     #[error(
         "there is no howdah in the schema {schema:?} of this database: call `migrate()`, or run `howdah migrate up`"
@@ -175,6 +183,7 @@ impl From<sqlx::Error> for Error {
                 Self::KeyHeld { message, hint, job: JobId(e.detail().and_then(|id| id.parse().ok()).unwrap_or(0)) }
             }
             "HD002" => Self::Invalid { field: e.column().unwrap_or("argument").to_owned(), message, hint },
+            "HD007" => Self::WrongState { message, hint },
             _ => Self::Database(error),
         }
     }

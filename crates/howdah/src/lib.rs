@@ -3,6 +3,7 @@
 mod bytes;
 mod client;
 mod error;
+mod filter;
 mod handler;
 mod job;
 mod logs;
@@ -16,10 +17,11 @@ mod worker;
 
 pub use bytes::Bytes;
 pub use client::{
-    Cancelled, Config, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Howdah, JobIds, JobState, KindSettings,
-    On, QueueSettings, RemovedJob, Retention, Unique, Wait,
+    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, FoundJob, Howdah,
+    JobIds, JobState, Jobs, KindSettings, Many, On, Progress, QueueSettings, RemovedJob, Retention, Unique, Wait,
 };
 pub use error::{Error, Result};
+pub use filter::{Attribute, Filter, Value};
 pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob};
 pub use howdah_derive::Job;
 pub use job::{Job, JobId};

@@ -3,7 +3,7 @@
 --   since     nothing that was due before is looked at, so that dead rows are not walked over; leave it out
 --             now and then to find what was committed late
 --   promoted  how many runs became ready: if it is `most`, call again
---   next_ms   milliseconds until the next one is due; NULL if there is none
+--   next_ms   milliseconds until the next one is due that is not due yet; NULL if there is none
 -- Writes: deferred, ticket. Locks: rows of deferred, skipping what others have locked. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.promote(most integer DEFAULT 1000, since timestamptz DEFAULT '-infinity', OUT promoted integer, OUT next_ms bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -24,6 +24,8 @@ BEGIN
     RETURNING queue_id)
   SELECT coalesce(sum(b.n), 0), count(howdah.wake(b.queue_id)) INTO promoted, v_woken
     FROM (SELECT queue_id, count(*) AS n FROM back GROUP BY queue_id) b;
+  -- What is due and still there is locked by somebody (or more than `most`): looked at again by the clock, since a
+  -- timer for it would ring all the time.
   SELECT greatest(0, ceil(extract(epoch FROM d.due_at - howdah.now()) * 1000)) INTO next_ms
-    FROM howdah.deferred d WHERE d.due_at >= promote.since AND d.due_at < 'infinity' ORDER BY d.due_at LIMIT 1;
+    FROM howdah.deferred d WHERE d.due_at >= promote.since AND d.due_at > v_now AND d.due_at < 'infinity' ORDER BY d.due_at LIMIT 1;
 END $$;

@@ -2,7 +2,8 @@
 -- Cancels a job and returns what became of it:
 --   cancelled   it waited, and will not run
 --   cancelling  it runs: its worker is told, its handler sees the cancellation, and it then ends as cancelled
---   completed, cancelled, expired, dead: it had ended before, and nothing was changed; NULL: there is no such job
+--   already cancelled, completed, expired, dead: it had ended before, and nothing was changed
+--   NULL        there is no such job
 -- Writes: ticket or deferred, and receipt; or cancel_request. Locks: the ticket or deferred row; waits for a
 -- claim of it that is under way. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.cancel(job_id bigint) RETURNS text
@@ -32,5 +33,5 @@ BEGIN
       RETURN 'cancelling';
     END IF;
   END LOOP;
-  RETURN howdah.state(cancel.job_id);
+  RETURN (SELECT CASE s WHEN 'cancelled' THEN 'already cancelled' ELSE s END FROM howdah.state(cancel.job_id) s);
 END $$;

@@ -18,7 +18,7 @@ BEGIN
       PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
     END IF;
     PERFORM howdah.take_key_again(retry.job_id);
-    PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[0]::smallint[]);
+    PERFORM howdah.start_over(ARRAY[retry.job_id]);
     RETURN 'ready';
   END IF;
   IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id

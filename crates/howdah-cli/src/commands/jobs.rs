@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use howdah::{Cancelled, Howdah, JobId, JobState};
 use serde_json::{Value, json};
 
+use super::selection::{self, Deed, Selection, Sure};
 use super::{Answer, wait};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
@@ -26,12 +27,12 @@ pub(crate) enum Jobs {
         #[arg(long)]
         logs: bool,
     },
-    /// Cancel jobs: those that wait end at once, those that run are asked to
-    Cancel(Ids),
+    /// Cancel jobs, by number or by what they are: those that wait end at once, those that run are asked to
+    Cancel(Which),
     /// Wait until jobs have ended, and print what they returned; exit with 1 if any did not end well
     Wait(Ids),
-    /// Run dead jobs again with all their attempts, and scheduled ones at once
-    Retry(Ids),
+    /// Run dead jobs again with all their attempts, and scheduled ones at once, by number or by what they are
+    Retry(Which),
 }
 
 /// Which jobs to list.
@@ -40,18 +41,32 @@ pub(crate) struct Ls {
     /// Only jobs in this state: scheduled, blocked, ready, running, completed, cancelled, expired, dead
     #[arg(long, value_parser = state)]
     state: Option<JobState>,
-    /// Only jobs of this queue
-    #[arg(long)]
-    queue: Option<String>,
-    /// Only jobs of this kind
-    #[arg(long)]
-    kind: Option<String>,
+    #[command(flatten)]
+    which: Selection,
     /// At most so many
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
 }
 
 /// Which jobs.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// The jobs' numbers
+    #[arg(conflicts_with_all = ["queue", "kind", "filter", "state", "all"])]
+    ids: Vec<i64>,
+    /// Only jobs in this state; may be given several times
+    #[arg(long, value_parser = state)]
+    state: Vec<JobState>,
+    #[command(flatten)]
+    which: Selection,
+    #[command(flatten)]
+    sure: Sure,
+}
+
+const CANCELLED: Deed = Deed { done: "cancelled", states: &[JobState::Scheduled, JobState::Ready, JobState::Running] };
+const RETRIED: Deed = Deed { done: "retried", states: &[JobState::Dead] };
+
+/// Which jobs, by number only.
 #[derive(Debug, Args)]
 pub(crate) struct Ids {
     /// The jobs' numbers
@@ -109,24 +124,10 @@ const LOGS: [Column; 5] = [
     Column("message", Show::Text),
 ];
 
-const OF_A_STATE: &str = "SELECT to_json(x)::text FROM (
+const FOUND: &str = "SELECT to_json(x)::text FROM (
     SELECT id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, worker_id, claimed_at, ended_at, run_ms
-      FROM howdah.jobs
-     WHERE state = $1 AND ($2::text IS NULL OR queue = $2) AND ($3::text IS NULL OR kind = $3)
-     ORDER BY id DESC LIMIT $4) x";
-
-const OF_ANY_STATE: &str = "SELECT to_json(x)::text FROM (
-    SELECT id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, worker_id, claimed_at, ended_at, run_ms
-      FROM howdah.jobs
-     WHERE ($1::text IS NULL OR state = $1) AND id = ANY (ARRAY(
-       (SELECT j.id FROM howdah.job j
-         WHERE ($2::text IS NULL OR j.queue_id = ANY (ARRAY(SELECT q.id FROM howdah.all_queues q WHERE q.name = $2)))
-           AND ($3::text IS NULL OR j.kind = $3) ORDER BY j.id DESC LIMIT $4)
-       UNION
-       (SELECT j.id FROM howdah.job_kept j
-         WHERE ($2::text IS NULL OR j.queue_id = ANY (ARRAY(SELECT q.id FROM howdah.all_queues q WHERE q.name = $2)))
-           AND ($3::text IS NULL OR j.kind = $3) ORDER BY j.id DESC LIMIT $4)))
-     ORDER BY id DESC LIMIT $4) x";
+      FROM howdah.jobs WHERE id = ANY (ARRAY(SELECT howdah.find($1, $2, $3, $4, NULL, $5::int4)))
+     ORDER BY id DESC) x";
 
 fn state(text: &str) -> Result<JobState, String> {
     text.parse().map_err(|e: howdah::Error| e.to_string().trim_start_matches("state: ").to_owned())
@@ -137,20 +138,22 @@ pub(crate) async fn run(global: &Global, out: Output, command: Jobs) -> Result<A
     match command {
         Jobs::Ls(which) => ls(&howdah, out, &which).await,
         Jobs::Show { id, logs } => show(&howdah, out, id, logs).await,
-        Jobs::Cancel(Ids { ids }) => cancel(&howdah, out, &ids).await,
+        Jobs::Cancel(w) if !w.ids.is_empty() => cancel(&howdah, out, &w.ids).await,
+        Jobs::Cancel(w) => {
+            selection::run(&howdah, out, CANCELLED, (&w.which, &w.state, &w.sure), Howdah::cancel_all).await
+        }
         Jobs::Wait(Ids { ids }) => wait::all(&howdah, out, &ids).await,
-        Jobs::Retry(Ids { ids }) => retry(&howdah, out, &ids).await,
+        Jobs::Retry(w) if !w.ids.is_empty() => retry(&howdah, out, &w.ids).await,
+        Jobs::Retry(w) => selection::run(&howdah, out, RETRIED, (&w.which, &w.state, &w.sure), Howdah::retry_all).await,
     }
 }
 
 async fn ls(howdah: &Howdah, out: Output, which: &Ls) -> Result<Answer> {
-    // Of one state, the view reads that state's room. Of any, the newest ids come first from the index: the view
-    // would look at every job.
-    let statement = if which.state.is_some() { OF_A_STATE } else { OF_ANY_STATE };
-    let rows: Vec<String> = sqlx::query_scalar(sql::of(howdah, statement))
-        .bind(which.state.map(JobState::as_str))
-        .bind(&which.queue)
-        .bind(&which.kind)
+    let rows: Vec<String> = sqlx::query_scalar(sql::of(howdah, FOUND))
+        .bind(&which.which.queue)
+        .bind(&which.which.kind)
+        .bind(which.state.map(|state| vec![state.as_str()]))
+        .bind(which.which.filter.as_ref().map(ToString::to_string))
         .bind(which.limit)
         .fetch_all(howdah.pool())
         .await?;
@@ -161,7 +164,7 @@ async fn ls(howdah: &Howdah, out: Output, which: &Ls) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-async fn show(howdah: &Howdah, out: Output, id: i64, logs: bool) -> Result<Answer> {
+pub(super) async fn show(howdah: &Howdah, out: Output, id: i64, logs: bool) -> Result<Answer> {
     let statement = "SELECT to_json(x)::text FROM (
         SELECT j.*, p.percent, p.message AS progress, p.at AS progress_at, p.attempt AS progress_attempt, p.checkpoint,
                CASE WHEN $2 THEN (SELECT coalesce(json_agg(l ORDER BY l.at, l.line), '[]')

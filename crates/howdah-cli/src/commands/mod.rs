@@ -4,6 +4,7 @@
 //! once all but those that have something to put in order.
 
 pub(crate) mod config;
+pub(crate) mod dead;
 pub(crate) mod demo;
 pub(crate) mod enqueue;
 pub(crate) mod jobs;
@@ -11,6 +12,7 @@ pub(crate) mod kinds;
 pub(crate) mod migrate;
 pub(crate) mod purge;
 pub(crate) mod queues;
+mod selection;
 mod settings;
 pub(crate) mod stats;
 mod wait;
@@ -61,7 +63,8 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
     match cli.command {
         Command::Migrate(command) => migrate::run(global, out, command).await,
         Command::Enqueue(command) => Box::pin(enqueue::run(global, out, command)).await,
-        Command::Jobs(command) => jobs::run(global, out, command).await,
+        Command::Jobs(command) => Box::pin(jobs::run(global, out, command)).await,
+        Command::Dead(command) => Box::pin(dead::run(global, out, command)).await,
         Command::Queues(command) => queues::run(global, out, command).await,
         Command::Config(command) => config::run(global, out, command).await,
         Command::Purge(what) => purge::run(global, out, what).await,

@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod enqueue;
 mod exit;
+mod many;
 mod output;
 mod queues;
 mod support;

@@ -3,9 +3,13 @@
 //! Invariant: every question is one documented SQL function or view. Limit: it holds a pool and a name, and no
 //! state of the queue, so that any number of handles agree.
 
+mod decide;
 mod enqueue;
 mod enqueue_many;
+mod find;
 mod full;
+mod jobs;
+mod many;
 mod operate;
 mod options;
 pub(crate) mod payload;
@@ -30,8 +34,12 @@ use crate::schema::{MigrationStatus, Schema, migrate};
 use crate::statement::Observer;
 use queues::Queues;
 
+pub use decide::{Change, Decide};
 pub use enqueue::Enqueue;
 pub use enqueue_many::{EnqueueMany, JobIds};
+pub use find::{Find, FoundJob};
+pub use jobs::Jobs;
+pub use many::{Many, Progress};
 pub use operate::{Cancelled, JobState};
 pub(crate) use payload::has_nul;
 pub use retention::{Config, RemovedJob, Retention};

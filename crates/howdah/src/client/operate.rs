@@ -89,6 +89,7 @@ impl Howdah {
             None => None,
             Some("cancelled") => Some(Cancelled::Now),
             Some("cancelling") => Some(Cancelled::Asked),
+            Some("already cancelled") => Some(Cancelled::TooLate(JobState::Cancelled)),
             Some(state) => Some(Cancelled::TooLate(state.parse()?)),
         })
     }

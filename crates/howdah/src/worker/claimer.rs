@@ -17,6 +17,7 @@ use super::link::Link;
 use super::queue::{Claimed, Lease, Queue};
 use super::shared::Shared;
 use super::sleep::{Next, Sleep};
+use super::walk::Walk;
 use crate::error::Result;
 use crate::metrics;
 use crate::sqltime::Micros;
@@ -32,7 +33,8 @@ const FOREVER: Duration = Duration::from_secs(3600);
 /// Starts runners: so many, for this queue.
 pub(super) type Start = Box<dyn Fn(&Arc<Queue>, usize) + Send + Sync>;
 
-type Row = (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros, Option<Json<Box<RawValue>>>, Option<Micros>);
+pub(super) type Row =
+    (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros, Option<Json<Box<RawValue>>>, Option<Micros>);
 
 const CLAIM: &str =
     "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at, options, NULL::timestamptz
@@ -42,9 +44,11 @@ const CLAIM_AND_CLOCK: &str =
     "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at, options, howdah.now()
                                  FROM howdah.claim($1, $2, $3, $4, $5)";
 
-struct Look {
-    queue: Arc<Queue>,
+pub(super) struct Look {
+    pub(super) queue: Arc<Queue>,
     fronts: Fronts,
+    /// Instead of the fronts, if the worker has a filter.
+    pub(super) walk: Walk,
     sleep: Sleep,
     /// When to look again by itself.
     at: Instant,
@@ -53,10 +57,10 @@ struct Look {
 }
 
 pub(super) struct Claimer {
-    shared: Arc<Shared>,
-    link: Link,
+    pub(super) shared: Arc<Shared>,
+    pub(super) link: Link,
     start: Start,
-    looks: Vec<Look>,
+    pub(super) looks: Vec<Look>,
     /// The last claim failed, and may have been done all the same.
     unanswered: bool,
 }
@@ -70,6 +74,7 @@ impl Claimer {
             .map(|queue| Look {
                 queue: Arc::clone(queue),
                 fronts: Fronts::default(),
+                walk: Walk::new(now),
                 sleep: Sleep::new(now),
                 at: now,
                 full: false,
@@ -179,46 +184,61 @@ impl Claimer {
     }
 
     async fn claim_or_sleep(&mut self, i: usize, wanted: usize) -> Result<()> {
+        if self.shared.settings.filter.is_some() {
+            return self.claim_by_filter(i, wanted).await;
+        }
         let now = Instant::now();
         let fronts = self.looks[i].fronts.next(now);
         let swept = fronts.is_none();
         let found = match self.claim(i, wanted, fronts).await {
             Ok(found) => found,
             Err(error) => {
-                self.unanswered = true;
-                let look = &mut self.looks[i];
-                look.fronts.sweep();
-                look.at = now;
+                self.failed_to_claim(i, now);
                 return Err(error);
             }
         };
-        // Not all processes at once.
+        if found > 0 {
+            self.found(i, now);
+        } else if swept {
+            return self.found_nothing(i, now).await;
+        } else {
+            // Nothing behind the front: look everywhere before believing it.
+            self.looks[i].fronts.sweep();
+            self.look_again(i, now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn failed_to_claim(&mut self, i: usize, now: Instant) {
+        self.unanswered = true;
+        self.looks[i].fronts.sweep();
+        self.look_again(i, now);
+    }
+
+    pub(super) fn found(&mut self, i: usize, now: Instant) {
+        self.looks[i].sleep.found(now);
+        self.look_again(i, now);
+    }
+
+    pub(super) fn look_again(&mut self, i: usize, now: Instant) {
+        self.looks[i].at = now;
+    }
+
+    /// There is nothing to claim in the whole queue: waits, or sleeps.
+    pub(super) async fn found_nothing(&mut self, i: usize, now: Instant) -> Result<()> {
         let poll = if self.shared.listening.load(Ordering::Acquire) { LOOK_ANYWAY } else { self.shared.settings.poll };
+        // Not all processes at once.
         let poll = poll.mul_f64(rand::random_range(0.9..1.1));
         let look = &mut self.looks[i];
-        if found > 0 {
-            look.sleep.found(now);
-            look.at = now;
-            return Ok(());
-        }
-        if !swept {
-            // Nothing behind the front: look everywhere before believing it.
-            look.fronts.sweep();
-            look.at = now;
-            return Ok(());
-        }
+        // The fronts may be used until then; the look after it is a sweep again.
+        look.fronts.sweep();
         match look.sleep.found_nothing(now, poll) {
-            Next::LookIn(wait) => {
-                look.at = Instant::now() + wait;
-                // The fronts may be used until then; the look after it is a sweep again.
-                look.fronts.sweep();
-            }
+            Next::LookIn(wait) => look.at = Instant::now() + wait,
             Next::Announce => {
                 let (queue, worker) = (look.queue.id(), self.shared.worker_id());
                 self.announce("SELECT howdah.fall_asleep($1, ARRAY[$2])", worker, queue).await?;
                 let look = &mut self.looks[i];
                 look.sleep.fell_asleep();
-                look.fronts.sweep();
                 look.at = now;
             }
         }
@@ -227,7 +247,7 @@ impl Claimer {
 
     /// One claim. Returns how many jobs it took.
     async fn claim(&mut self, i: usize, wanted: usize, fronts: Option<Vec<i64>>) -> Result<usize> {
-        let (shared, look) = (&self.shared, &mut self.looks[i]);
+        let (shared, look) = (&self.shared, &self.looks[i]);
         let sql = if metrics::ON { CLAIM_AND_CLOCK } else { CLAIM };
         let worker = shared.worker_id();
         let asked = Instant::now();
@@ -242,10 +262,16 @@ impl Claimer {
                     .bind(&fronts),
             )
             .await?;
-        let Some(first) = rows.first() else { return Ok(0) };
+        Ok(self.accept(i, asked, rows))
+    }
+
+    /// Takes in what a claim gave, and starts it. Returns how many jobs that are.
+    pub(super) fn accept(&mut self, i: usize, asked: Instant, rows: Vec<Row>) -> usize {
+        let look = &mut self.looks[i];
+        let Some(first) = rows.first() else { return 0 };
         let lease = Arc::new(Lease { id: first.0, jobs: rows.len(), claimed: asked });
         let found = rows.len();
-        shared.claimed(lease.id, found);
+        self.shared.claimed(lease.id, found);
         metrics::claimed(&look.queue.name, found);
         let jobs = rows.into_iter().enumerate().map(|(position, row)| {
             look.fronts.saw(asked, row.6, row.1);
@@ -267,7 +293,7 @@ impl Claimer {
         });
         let runners = look.queue.push(jobs);
         (self.start)(&look.queue, runners);
-        Ok(found)
+        found
     }
 
     /// Takes the announcement back: notifications would wake nobody who could help.

@@ -124,6 +124,12 @@ async fn begin(
     if pid == claims_pid {
         return Err(Error::Pooler { backend_pid: pid });
     }
+    if let Some(filter) = &settings.filter {
+        sqlx::query(howdah.names().sql("SELECT howdah.check_filter($1)"))
+            .bind(filter.as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
     let names: Vec<&str> = queues.iter().map(|(name, _)| name.as_str()).collect();
     let (worker_id,) = chores.row(start_worker(howdah, settings, &names, kinds)).await?;
     let connection = chores.open().await?;

@@ -12,6 +12,7 @@
 mod chores;
 mod claimer;
 mod engine;
+mod filtered;
 mod flusher;
 mod fronts;
 mod ledger;
@@ -24,6 +25,7 @@ mod rotation;
 mod runner;
 mod shared;
 mod sleep;
+mod walk;
 
 pub(crate) use link::backoff;
 pub use policy::FailedAttempt;
@@ -36,6 +38,7 @@ use std::time::Duration;
 
 use crate::client::Howdah;
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 pub(crate) use notes::{Note, Notes};
 
 use crate::handler::{Ctx, FromRef, Handler, Handlers, IntoOutcome, RawJob};
@@ -52,6 +55,7 @@ pub(crate) struct Settings {
     keeper: bool,
     listen: bool,
     continue_trace: bool,
+    filter: Option<Filter>,
 }
 
 /// Runs jobs. Give it handlers, then [`run_until`](Worker::run_until) something happens.
@@ -104,6 +108,7 @@ impl Worker<()> {
                 keeper: true,
                 listen: true,
                 continue_trace: false,
+                filter: None,
             },
             retry_by: None,
         }
@@ -218,6 +223,15 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// a trace of its own that is linked to that; false. For the feature `opentelemetry`, and jobs that run at once.
     pub fn continue_trace(mut self, of_enqueuer: bool) -> Self {
         self.settings.continue_trace = of_enqueuer;
+        self
+    }
+
+    /// Claims only jobs whose attributes match, in all of its queues; the others are left for workers without a filter
+    /// or with another. Each claim looks at up to 2000 jobs and goes on where the last one stopped, so that many jobs
+    /// that do not match delay one that does, but do not make claims dear. The SQL function behind it is
+    /// `howdah.claim_where`.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.settings.filter = Some(filter);
         self
     }
 

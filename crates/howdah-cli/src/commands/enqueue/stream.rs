@@ -6,11 +6,10 @@
 //! Invariant: jobs are enqueued in the order of the lines, and after an error exactly the lines before the named
 //! one are. Limit: there is no transaction around the whole stream.
 
-use std::io::{BufRead, IsTerminal};
-use std::time::Duration;
+use std::io::BufRead;
 
 use howdah::Howdah;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -21,6 +20,7 @@ use crate::commands::Answer;
 use crate::connect;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
+use crate::progress::spinner;
 
 /// How many lines go in one round trip, and how many more may have been read.
 const BATCH: usize = 5_000;
@@ -34,7 +34,7 @@ struct Line {
 
 pub(super) async fn run(global: &Global, out: Output, command: &Enqueue) -> Result<Answer> {
     let howdah = connect::to_queue(global).await?;
-    let spinner = spinner();
+    let spinner = spinner("enqueued");
     let mut enqueued: u64 = 0;
     let ended = pour(&howdah, command, &spinner, &mut enqueued).await;
     spinner.finish_and_clear();
@@ -162,17 +162,4 @@ fn without_line(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.replace(&place, &format!(" at column {}", error.column()))
-}
-
-/// Shown on a terminal only.
-fn spinner() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let spinner = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} jobs enqueued, {per_sec}, {elapsed}") {
-        spinner.set_style(style);
-    }
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    spinner
 }

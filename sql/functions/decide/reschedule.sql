@@ -1,0 +1,34 @@
+-- howdah.reschedule(job_id, run_at, delay) -> text
+-- Sets when a job that waits is due, in the caller's transaction; exactly one of run_at and delay. Attempts that were
+-- made stay counted. Returns the state that it is in then, 'scheduled', or 'ready' if that time is past; NULL: there is
+-- no such job.
+-- Writes: ticket, deferred. Locks: its row, and waits for whoever has it; if it stands for other jobs too, they wait for
+-- this commit: see howdah.isolate.
+-- Errors: HD002 invalid argument; HD007 the job does not wait; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.reschedule(job_id bigint, run_at timestamptz DEFAULT NULL, delay interval DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_now timestamptz := howdah.now();
+  v_due timestamptz := coalesce(reschedule.run_at, v_now + reschedule.delay);
+  w     record;
+BEGIN
+  PERFORM howdah.must_read_committed(), howdah.check_job('any', 0, reschedule.run_at, reschedule.delay, NULL, NULL);
+  IF v_due IS NULL THEN
+    RAISE EXCEPTION 'give run_at or delay' USING ERRCODE = 'HD002', COLUMN = 'run_at';
+  END IF;
+  w := howdah.single_out(reschedule.job_id);
+  IF w.state IS NULL THEN
+    IF howdah.state(reschedule.job_id) IS NOT NULL THEN
+      PERFORM howdah.not_waiting(reschedule.job_id, howdah.state(reschedule.job_id), 'rescheduled');
+    END IF;
+    RETURN NULL;
+  END IF;
+  PERFORM howdah.drop_waiting(reschedule.job_id, w.state, w.queue_id, w.priority);
+  IF v_due > v_now THEN
+    PERFORM howdah.defer(v_due, reschedule.job_id, 1, w.queue_id, w.kind, w.priority, w.attempt);
+    RETURN 'scheduled';
+  END IF;
+  PERFORM howdah.put_back(ARRAY[reschedule.job_id], ARRAY[w.attempt]);
+  RETURN 'ready';
+END $$;
