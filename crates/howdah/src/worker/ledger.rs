@@ -151,8 +151,8 @@ mod tests {
         ledger.add(finished(&lease, 1, End::Lost), now);
         let (whole, parts) = ledger.take(now, false);
         assert_eq!((whole.len(), parts.len(), parts[0].len(), parts[0].done.len()), (0, 1, 1, 0));
-        ledger.add(finished(&lease, 0, End::Done), now);
-        ledger.add(finished(&lease, 2, End::Done), now);
+        ledger.add(finished(&lease, 0, End::Done(None)), now);
+        ledger.add(finished(&lease, 2, End::Done(None)), now);
         let (whole, parts) = ledger.take(now, false);
         assert_eq!((whole.len(), parts[0].done.len()), (0, 2), "what is left is not a whole lease");
         assert!(ledger.pages.is_empty());
