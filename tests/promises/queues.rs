@@ -249,7 +249,7 @@ async fn a_job_that_is_enqueued_while_its_queue_is_deleted_is_seen_and_ends() ->
     );
     assert_eq!(db.text(&states).await?, "mail ready, mail scheduled");
     // What was set about its history still holds.
-    db.run("CREATE TABLE was AS SELECT * FROM howdah.every_queue").await?;
+    db.run("CREATE TABLE was AS SELECT * FROM howdah.every_queue()").await?;
     assert_eq!(
         db.text("SELECT string_agg(name || max_attempts, ' ' ORDER BY name) FROM was").await?,
         "default20 mail7"

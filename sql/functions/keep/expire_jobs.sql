@@ -10,7 +10,7 @@ BEGIN
   -- The jobs of a queue that was deleted meanwhile end all the same, as its row said.
   FOR x IN SELECT j.id, j.queue_id, j.kind, j.priority, u.attempt, q.on_expiry, j.options ->> 'expires_at' AS expires_at
              FROM unnest(expire_jobs.job_ids, expire_jobs.attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j
-             JOIN howdah.every_queue q ON q.id = j.queue_id ORDER BY j.id LOOP
+             JOIN howdah.every_queue() q ON q.id = j.queue_id ORDER BY j.id LOOP
     IF x.on_expiry = 'dead' THEN
       PERFORM howdah.bury(x.id, x.queue_id, x.kind, x.priority, x.attempt, 'expired: it was not started before ' || x.expires_at);
     ELSE
