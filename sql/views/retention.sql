@@ -5,6 +5,6 @@ SELECT q.name AS queue,
        max(r.retention) FILTER (WHERE r.outcome = 3) AS expired, max(r.retention) FILTER (WHERE r.outcome = 4) AS dead,
        bool_or(r.by_rows AND r.outcome < 4) AS by_rows, q.on_removal, q.before_removal,
        f.failed_at, f.message AS failure, f.failures, f.retry_at
-  FROM howdah.retentions() r JOIN howdah.every_queue q ON q.id = r.queue_id
+  FROM howdah.retentions() r JOIN howdah.queue q ON q.id = r.queue_id
   LEFT JOIN howdah.removal_failure f ON f.queue_id = q.id
- GROUP BY q.id, q.name, q.on_removal, q.before_removal, f.queue_id, f.failed_at, f.message, f.failures, f.retry_at;
+ GROUP BY q.id, f.queue_id;

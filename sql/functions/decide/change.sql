@@ -4,7 +4,7 @@
 -- Returns the state that it is in; NULL: there is no such job.
 -- Writes: job, and ticket, deferred or dead. Locks: its row, and waits for whoever has it; if it stands for other jobs
 -- too, they wait for this commit: see howdah.isolate. Partitions of jobs do not turn until this commit.
--- Errors: HD001 unknown queue, HD002 invalid argument; HD007 the job runs or has ended; HD012 the transaction is not
+-- Errors: HD001 unknown queue, HD002 invalid argument; HD005 the queue that it should move to is full; HD007 the job runs or has ended; HD012 the transaction is not
 -- READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.change(job_id bigint, payload jsonb DEFAULT NULL, priority integer DEFAULT NULL, queue text DEFAULT NULL,
   max_attempts integer DEFAULT NULL)
@@ -20,8 +20,12 @@ BEGIN
   PERFORM howdah.must_read_committed(), howdah.check_job('any', coalesce(change.priority, 5), NULL, NULL, change.max_attempts, NULL);
   SELECT q.* INTO v_queue FROM howdah.queue q
    WHERE CASE WHEN change.queue IS NULL THEN q.id = (SELECT j.queue_id FROM howdah.find_job(change.job_id) j) ELSE q.name = change.queue END;
-  IF NOT FOUND AND change.queue IS NOT NULL THEN
-    PERFORM howdah.unknown_queue(change.queue);
+  IF NOT FOUND THEN
+    -- The one that is named, or the job's own, which was deleted.
+    PERFORM howdah.unknown_queue(coalesce(change.queue, (
+      SELECT d.name FROM howdah.find_job(change.job_id) f JOIN howdah.deleted_queue d ON d.id = f.queue_id)))
+      WHERE change.queue IS NOT NULL OR EXISTS (SELECT FROM howdah.find_job(change.job_id));
+    RETURN NULL;
   END IF;
   -- Out of an array, where it has its full size, however a table of the caller's has compressed it.
   v_size := (SELECT pg_column_size(u) FROM unnest(ARRAY[change.payload]) u);
@@ -42,6 +46,9 @@ BEGIN
     v_state := 'dead';
   END IF;
   SELECT * INTO j FROM howdah.find_job(change.job_id);
+  IF j.queue_id <> v_queue.id AND v_state <> 'dead' THEN
+    PERFORM howdah.make_room(v_queue, 1);
+  END IF;
   j.payload := coalesce(change.payload, j.payload);
   j.priority := coalesce(change.priority, j.priority);
   j.queue_id := v_queue.id;

@@ -37,6 +37,9 @@ BEGIN
     j.payload := replace_job.payload;
   END IF;
   IF replace_job.what = 'replace' THEN
+    IF j.queue_id <> v_queue.id THEN
+      PERFORM howdah.make_room(v_queue, 1);
+    END IF;
     j.queue_id := v_queue.id;
     j.priority := replace_job.priority;
     j.max_attempts := coalesce(replace_job.max_attempts, v_queue.max_attempts);

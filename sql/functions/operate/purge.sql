@@ -26,11 +26,11 @@ BEGIN
       USING ERRCODE = 'HD002', COLUMN = 'older_than';
   ELSIF purge.most IS NULL OR purge.most NOT BETWEEN 1 AND 10000 THEN
     RAISE EXCEPTION 'most must be 1 to 10000, not %', coalesce(purge.most::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'most';
-  ELSIF purge.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.every_queue q WHERE q.name = purge.queue) THEN
+  ELSIF purge.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.every_queue() q WHERE q.name = purge.queue) THEN
     PERFORM howdah.unknown_queue(purge.queue);
   END IF;
   FOR k IN SELECT array_agg(q.id) AS queue_ids, array_agg(v_outcome::smallint) AS outcomes, array_agg(howdah.now() - purge.older_than) AS cuts
-             FROM howdah.every_queue q WHERE purge.queue IS NULL OR q.name = purge.queue HAVING count(*) > 0 LOOP
+             FROM howdah.every_queue() q WHERE purge.queue IS NULL OR q.name = purge.queue HAVING count(*) > 0 LOOP
     FOR p IN SELECT * FROM howdah.pick_ended(k.queue_ids, k.outcomes, k.cuts, purge.most) LOOP
       v_removed := v_removed + howdah.remove_jobs(p.queue_id, p.slot, p.tids, p.dead_ids);
     END LOOP;

@@ -27,5 +27,5 @@ BEGIN
         SELECT d.job_id, 'dead', d.attempt, NULL, d.died_at, NULL, NULL, d.reason
           FROM howdah.dead d WHERE d.job_id = ANY (leaving_jobs.dead_ids)) e
       CROSS JOIN LATERAL howdah.find_job(e.id) j
-      JOIN howdah.every_queue q ON q.id = j.queue_id;
+      JOIN howdah.every_queue() q ON q.id = j.queue_id;
 END $$;

@@ -22,7 +22,7 @@ BEGIN
     v_removed := howdah.try_removal(q.queue_id, NULL, '{}', v_ids);
     removed := removed + coalesce(v_removed, 0);
     IF v_removed IS NULL THEN
-      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', u.name, f.message) FROM howdah.removal_failure f, howdah.every_queue u
+      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', u.name, f.message) FROM howdah.removal_failure f, howdah.every_queue() u
                                           WHERE f.queue_id = q.queue_id AND u.id = q.queue_id));
     END IF;
     EXIT WHEN removed >= prune_dead.most;

@@ -29,7 +29,7 @@ BEGIN
     v_removed := howdah.try_removal(p.queue_id, prune_pages.slot, p.tids, '{}');
     removed := removed + coalesce(v_removed, 0);
     IF v_removed IS NULL THEN
-      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', q.name, f.message) FROM howdah.removal_failure f, howdah.every_queue q
+      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', q.name, f.message) FROM howdah.removal_failure f, howdah.every_queue() q
                                           WHERE f.queue_id = p.queue_id AND q.id = p.queue_id));
     END IF;
   END LOOP;

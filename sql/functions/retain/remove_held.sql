@@ -20,12 +20,12 @@ BEGIN
   IF v_left IS NULL OR v_left NOT BETWEEN 1 AND 10000 THEN
     RAISE EXCEPTION 'most must be 1 to 10000, not %', coalesce(v_left::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'most';
   END IF;
-  IF remove_held.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.every_queue q WHERE q.name = remove_held.queue) THEN
+  IF remove_held.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.every_queue() q WHERE q.name = remove_held.queue) THEN
     PERFORM howdah.unknown_queue(remove_held.queue);
   END IF;
   FOR k IN SELECT array_agg(r.queue_id) AS queue_ids, array_agg(r.outcome) AS outcomes,
                   array_agg(v_now - greatest(r.retention, interval '10 seconds')) AS cuts
-             FROM howdah.retentions() r JOIN howdah.every_queue q ON q.id = r.queue_id
+             FROM howdah.retentions() r JOIN howdah.every_queue() q ON q.id = r.queue_id
             WHERE r.held AND (remove_held.queue IS NULL OR q.name = remove_held.queue) HAVING count(*) > 0 LOOP
     FOR p IN SELECT * FROM howdah.pick_ended(k.queue_ids, k.outcomes, k.cuts, v_left) LOOP
       RETURN QUERY SELECT * FROM howdah.leaving_jobs(p.slot, p.tids, p.dead_ids);

@@ -18,7 +18,7 @@ DECLARE
   v_jobs  jsonb;
   v_ids   bigint[];
 BEGIN
-  SELECT * INTO v_queue FROM howdah.every_queue q WHERE q.id = remove_jobs.queue_id;
+  SELECT * INTO v_queue FROM howdah.every_queue() q WHERE q.id = remove_jobs.queue_id;
   IF v_queue.before_removal IS NOT NULL THEN
     v_call := format('SELECT %s($1)', howdah.removal_function(v_queue.before_removal));
     FOR v_jobs IN

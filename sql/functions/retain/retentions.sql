@@ -11,7 +11,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
          o.outcome = 4 OR q.on_removal <> 'delete' OR q.before_removal IS NOT NULL
            OR o.retention < max(o.retention) FILTER (WHERE o.outcome < 4) OVER (),
          q.on_removal = 'hold'
-    FROM howdah.every_queue q, howdah.config c, LATERAL (VALUES
+    FROM howdah.every_queue() q, howdah.config c, LATERAL (VALUES
       (1::smallint, coalesce(q.completed_retention, c.completed_retention, c.history_retention)),
       (2::smallint, coalesce(q.cancelled_retention, c.cancelled_retention, c.history_retention)),
       (3::smallint, coalesce(q.expired_retention, c.expired_retention, c.history_retention)),

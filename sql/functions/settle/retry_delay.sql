@@ -19,7 +19,7 @@ BEGIN
          coalesce((v_job ->> 'floor_ms')::float8, k.retry_floor_ms, (retry_delay.declared ->> 'floor_ms')::float8, q.retry_floor_ms) AS floor_ms,
          coalesce((v_job ->> 'cap_ms')::float8, k.retry_cap_ms, (retry_delay.declared ->> 'cap_ms')::float8, q.retry_cap_ms) AS cap_ms,
          coalesce((v_job ->> 'jitter')::float8, k.retry_jitter, (retry_delay.declared ->> 'jitter')::float8, q.retry_jitter) AS jitter
-    INTO r FROM howdah.every_queue q LEFT JOIN howdah.kind k ON k.name = retry_delay.kind WHERE q.id = retry_delay.queue_id;
+    INTO r FROM howdah.queue q LEFT JOIN howdah.kind k ON k.name = retry_delay.kind WHERE q.id = retry_delay.queue_id;
   RETURN coalesce(make_interval(secs => greatest(r.floor_ms, least(r.cap_ms,
       CASE r.policy WHEN 'constant' THEN r.base_ms WHEN 'linear' THEN r.base_ms * retry_delay.attempt
                     ELSE r.base_ms * power(r.factor, least(retry_delay.attempt - 1, 60)) END))
