@@ -10,8 +10,8 @@ mod worker;
 
 pub use client::{Cancelled, Enqueue, EnqueueMany, Howdah, JobIds, JobState, On};
 pub use error::{Error, Result};
-pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob};
+pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx};
 pub use howdah_derive::Job;
 pub use job::{Job, JobId};
 pub use schema::{AppliedMigration, MigrationStatus};
-pub use worker::Worker;
+pub use worker::{JobHandle, Receive, Receiver, Worker};

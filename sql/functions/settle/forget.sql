@@ -1,6 +1,6 @@
 -- howdah.forget(worker_id, lease_id, job_ids) -> setof bigint
--- Lets go of jobs that complete_in has completed: the worker's bookkeeping after a handler has returned.
--- Returns those whose completion is committed. One that is missing was not completed: its transaction was
+-- Lets go of jobs that complete_in or cancel_in has ended: the worker's bookkeeping after a handler has returned.
+-- Returns those whose end is committed. One that is missing has not ended: its transaction was
 -- rolled back or never committed, and the job is still held, or lost.
 -- Writes: lease, settled. Locks: the lease row. Errors: HD012 the transaction is not READ COMMITTED.
 -- Its commit does not wait for the disk, and so neither does that of a transaction around it.
@@ -21,5 +21,5 @@ BEGIN
   -- A lease of one job goes with complete_in: the receipt is what is left of it.
   RETURN QUERY SELECT j FROM unnest(forget.job_ids) j
     WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
-      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome = 1 AND r.worker_id = forget.worker_id);
+      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id);
 END $$;

@@ -6,11 +6,12 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use sqlx::PgConnection;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Howdah;
@@ -31,6 +32,9 @@ impl<T: Clone> FromRef<T> for T {
     }
 }
 
+/// Who waits to hear whether the database has accepted how an attempt ended.
+pub(crate) type Answer = oneshot::Sender<Result<()>>;
+
 /// One attempt at one job, as the worker and the handler share it.
 #[doc(hidden)]
 #[derive(Debug)]
@@ -50,13 +54,25 @@ pub struct Call {
     pub(crate) cancel_asked: AtomicBool,
     /// The lease is known to be lost.
     pub(crate) lost: AtomicBool,
-    /// `complete_in` was called and did not refuse.
+    /// `complete_in` or `cancel_in` was called and did not refuse.
     pub(crate) completed_in: AtomicBool,
+    pub(crate) answer: Mutex<Option<Answer>>,
+}
+
+impl Call {
+    /// Somebody waits for what the database says.
+    pub(crate) fn await_answer(&self, answer: Answer) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+
+    pub(crate) fn take_answer(&self) -> Option<Answer> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// What a handler knows of its attempt, and its part of the worker's state, to which it derefs.
 pub struct Ctx<T = ()> {
-    call: Arc<Call>,
+    pub(crate) call: Arc<Call>,
     state: T,
 }
 
@@ -147,9 +163,14 @@ impl<T> Ctx<T> {
     /// [`Error::LeaseLost`] if the job is not this attempt's any more: roll back. The SQL function behind it is
     /// `howdah.complete_in`.
     pub async fn complete_in(&self, transaction: &mut PgConnection) -> Result<()> {
+        self.end_in("SELECT howdah.complete_in($1, $2, $3)", transaction).await
+    }
+
+    /// Ends the job by this statement inside the handler's own transaction.
+    pub(super) async fn end_in(&self, sql: &'static str, transaction: &mut PgConnection) -> Result<()> {
         let call = &self.call;
         let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
-        sqlx::query(call.howdah.names().sql("SELECT howdah.complete_in($1, $2, $3)"))
+        sqlx::query(call.howdah.names().sql(sql))
             .bind(call.lease_id)
             .bind(call.id.0)
             .bind(run_ms)

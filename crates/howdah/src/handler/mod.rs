@@ -4,6 +4,7 @@
 //! the worker. Limit: two arities, `async fn(J)` and `async fn(J, Ctx<T>)`.
 
 mod ctx;
+mod transaction;
 mod verdict;
 
 use std::collections::HashMap;
@@ -13,12 +14,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::job::Job;
 
-pub(crate) use ctx::Call;
+pub(crate) use ctx::{Answer, Call};
 pub use ctx::{Ctx, FromRef};
+pub(crate) use transaction::Transactions;
+pub use transaction::Tx;
 pub(crate) use verdict::Outcome;
 pub(crate) use verdict::Verdict;
 pub use verdict::{IntoOutcome, JobError, OrVerdict};
@@ -75,7 +79,7 @@ pub struct RawJob {
 }
 
 /// A handler with its types forgotten.
-type Run<S> = Arc<dyn Fn(RawJob, Arc<Call>, &S) -> BoxFuture<'static, Outcome> + Send + Sync>;
+pub(crate) type Run<S> = Arc<dyn Fn(RawJob, Arc<Call>, &S) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
 /// One entry of the [`Handlers`].
 pub(crate) struct Entry<S> {
@@ -88,13 +92,16 @@ pub(crate) struct Entry<S> {
 pub(crate) struct Handlers<S> {
     pub(crate) typed: HashMap<&'static str, Entry<S>>,
     pub(crate) any: Option<Entry<S>>,
+    /// The kinds that `any` is for; `None`: all.
+    pub(crate) only: Option<Vec<String>>,
     /// A kind that two functions claim.
     pub(crate) twice: Option<&'static str>,
+    pub(crate) transactions: Transactions,
 }
 
 impl<S: 'static> Handlers<S> {
     pub(crate) fn new() -> Self {
-        Self { typed: HashMap::new(), any: None, twice: None }
+        Self { typed: HashMap::new(), any: None, only: None, twice: None, transactions: Transactions::default() }
     }
 
     pub(crate) fn add<M, H: Handler<S, M>>(&mut self, handler: H) {
@@ -102,9 +109,13 @@ impl<S: 'static> Handlers<S> {
             Ok(job) => handler.call(job, call, state),
             Err(error) => std::future::ready(Outcome::Failed(error)).boxed(),
         });
-        let entry = Entry { run, timeout: H::Job::TIMEOUT, queue: H::Job::QUEUE };
-        if self.typed.insert(H::Job::KIND, entry).is_some() {
-            self.twice = Some(H::Job::KIND);
+        self.insert::<H::Job>(run);
+    }
+
+    fn insert<J: Job>(&mut self, run: Run<S>) {
+        let entry = Entry { run, timeout: J::TIMEOUT, queue: J::QUEUE };
+        if self.typed.insert(J::KIND, entry).is_some() {
+            self.twice = Some(J::KIND);
         }
     }
 
@@ -127,14 +138,17 @@ impl<S: 'static> Handlers<S> {
 
     /// The kinds that can be done here; `None`: any.
     pub(crate) fn kinds(&self) -> Option<Vec<String>> {
+        if self.any.is_some() {
+            return self.only.clone();
+        }
         let mut kinds: Vec<_> = self.typed.keys().map(|k| (*k).to_owned()).collect();
         kinds.sort();
-        self.any.is_none().then_some(kinds)
+        Some(kinds)
     }
 }
 
 /// Reads a payload; an error names the field that does not fit, and never the value.
-fn decode<J: Job>(raw: &RawJob) -> Result<J, JobError> {
+pub(crate) fn decode<J: DeserializeOwned>(raw: &RawJob) -> Result<J, JobError> {
     let mut json = serde_json::Deserializer::from_str(raw.payload.get());
     serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let path = e.path().to_string();

@@ -176,6 +176,8 @@ pub enum Outcome {
     Done,
     /// It did not.
     Failed(JobError),
+    /// It gives the job back, and the attempt does not count.
+    Released,
 }
 
 /// What a handler may return: `()`, or a `Result<(), E>` where `E` is [`JobError`] or any error.

@@ -34,6 +34,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     handlers: Handlers<S>,
     queues: Vec<(String, usize)>,
     settings: Settings,
+    started: impl FnOnce() + Send,
     stop: F,
 ) -> Result<()> {
     let options = howdah.worker_options();
@@ -61,6 +62,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     tracing::info!(worker = worker_id, name = shared.settings.name, "works");
 
     let runner = Arc::new(Runner { shared: Arc::clone(&shared), handlers, state });
+    let transactions = runner.handlers.transactions.clone();
     let start = Box::new(move |queue: &Arc<Queue>, tasks| runner.start(queue, tasks));
     let claimer = Claimer::new(Arc::clone(&shared), claims, start);
     let flusher = Flusher {
@@ -78,6 +80,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     }
 
     let chores = tokio::spawn(Chores::new(Arc::clone(&shared), chores).run());
+    started();
     stop.await;
     finish(&shared).await;
     let _ = claimer.await;
@@ -85,6 +88,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let _ = flusher.await;
     let _ = chores.await;
     others.join_all().await;
+    transactions.close().await;
     tracing::info!(worker = worker_id, "stopped");
     Ok(())
 }
@@ -122,7 +126,8 @@ async fn begin(
     for (name, concurrency) in queues {
         let sql = howdah.names().sql("SELECT id FROM howdah.queue WHERE name = $1");
         let id = sqlx::query_scalar(sql).bind(name).fetch_one(&mut *connection).await?;
-        served.push(Arc::new(Queue::new(name, id, *concurrency)));
+        let queue = Queue::new(name, id, *concurrency);
+        served.push(Arc::new(if settings.claims_ahead { queue } else { queue.never_ahead() }));
     }
     Ok((worker_id, served))
 }

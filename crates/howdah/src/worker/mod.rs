@@ -13,10 +13,12 @@ mod claimer;
 mod engine;
 mod flusher;
 mod fronts;
+mod in_transaction;
 mod ledger;
 mod link;
 mod listener;
 mod queue;
+mod receive;
 mod runner;
 mod shared;
 mod sleep;
@@ -29,6 +31,8 @@ use crate::client::Howdah;
 use crate::error::{Error, Result};
 use crate::handler::{Ctx, FromRef, Handler, Handlers, IntoOutcome, RawJob};
 
+pub use receive::{JobHandle, Receive, Receiver};
+
 /// How a worker goes about its work. The defaults are in [`Worker::new`].
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -40,6 +44,8 @@ pub(crate) struct Settings {
     grace: Duration,
     keeper: bool,
     listen: bool,
+    /// Whether short jobs may be claimed before there is a hand free for them.
+    claims_ahead: bool,
 }
 
 /// Runs jobs. Give it handlers, then [`run_until`](Worker::run_until) something happens.
@@ -90,6 +96,7 @@ impl Worker<()> {
                 grace: Duration::from_secs(30),
                 keeper: true,
                 listen: true,
+                claims_ahead: true,
             },
         }
     }
@@ -200,8 +207,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// [`Error::NotInstalled`] and [`Error::SchemaMismatch`], [`Error::Pooler`], and what the database refuses.
     /// Once it runs, errors of the database are logged and survived.
     pub async fn run_until<F: Future>(self, stop: F) -> Result<()> {
+        self.run_telling(|| (), stop).await
+    }
+
+    /// As [`run_until`](Self::run_until); says when it has started.
+    async fn run_telling<F: Future>(self, started: impl FnOnce() + Send, stop: F) -> Result<()> {
         let queues = self.served_queues()?;
-        engine::run(self.howdah, self.state, self.handlers, queues, self.settings, stop).await
+        engine::run(self.howdah, self.state, self.handlers, queues, self.settings, started, stop).await
     }
 
     fn served_queues(&self) -> Result<Vec<(String, usize)>> {

@@ -45,6 +45,8 @@ pub(super) struct Queue {
     pub(super) name: Arc<str>,
     pub(super) id: i32,
     pub(super) concurrency: usize,
+    /// Whether short jobs may be claimed before there is a hand free for them.
+    claims_ahead: bool,
     /// Somebody said that there are new jobs.
     pub(super) woken: AtomicBool,
     /// How long a job runs, averaged, in microseconds.
@@ -64,11 +66,17 @@ impl Queue {
             name: name.into(),
             id,
             concurrency,
+            claims_ahead: true,
             woken: AtomicBool::new(true),
             // Long until it has shown otherwise.
             average_us: AtomicU64::new(u64::try_from(SHORT.as_micros()).unwrap_or(0) * 4),
             hands: Mutex::default(),
         }
+    }
+
+    /// Claims no more than can start.
+    pub(super) fn never_ahead(self) -> Self {
+        Self { claims_ahead: false, ..self }
     }
 
     fn hands(&self) -> MutexGuard<'_, Hands> {
@@ -89,7 +97,7 @@ impl Queue {
 
     fn ahead(&self) -> usize {
         let average = self.average_us.load(Ordering::Relaxed).max(1);
-        if Duration::from_micros(average) > SHORT {
+        if !self.claims_ahead || Duration::from_micros(average) > SHORT {
             return 0;
         }
         let each = usize::try_from(u64::try_from(AHEAD.as_micros()).unwrap_or(0) / average).unwrap_or(MOST_AHEAD);

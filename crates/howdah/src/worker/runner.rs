@@ -4,8 +4,8 @@
 //! one [`Finished`]. Limit: a handler that blocks its thread is not stopped by anything.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -59,9 +59,10 @@ impl<S: Send + Sync + 'static> Runner<S> {
         let outcome = self.guard(work.instrument(span), entry.timeout).await;
         let took = started.elapsed();
         self.shared.end(&call);
+        let answer = call.take_answer();
         if let Some(end) = ending(&call, outcome) {
             let run_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
-            let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end };
+            let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end, answer };
             let _ = self.shared.finished.send(finished);
         }
         took
@@ -83,6 +84,7 @@ impl<S: Send + Sync + 'static> Runner<S> {
             cancel_asked: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             completed_in: AtomicBool::new(false),
+            answer: Mutex::default(),
         }
     }
 
@@ -118,6 +120,7 @@ fn ending(call: &Call, outcome: Outcome) -> Option<End> {
     let error = match outcome {
         Outcome::Done => None,
         Outcome::Failed(error) => Some(error),
+        Outcome::Released => return released(call),
     };
     if let Some(error) = &error {
         tracing::warn!(job = %call.id, attempt = call.attempt, queue = %call.queue, verdict = error.verdict.as_str(),
@@ -138,4 +141,18 @@ fn ending(call: &Call, outcome: Outcome) -> Option<End> {
         }
         Some(error) => End::Failed(error),
     })
+}
+
+/// What is told of a job that is given back.
+fn released(call: &Call) -> Option<End> {
+    if call.completed_in.load(Ordering::Acquire) {
+        return Some(End::CompletedIn(None));
+    }
+    if call.lost.load(Ordering::Acquire) {
+        return None;
+    }
+    if call.cancel_asked.load(Ordering::Acquire) {
+        return Some(End::Failed(JobError::cancel("given back after somebody had asked to cancel it")));
+    }
+    Some(End::Released)
 }

@@ -167,6 +167,7 @@ impl Shared {
                 id: job.id,
                 run_ms: 0,
                 end: End::Released,
+                answer: None,
             });
         }
     }
