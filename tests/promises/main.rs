@@ -13,5 +13,6 @@ mod refusals;
 mod rotation;
 mod running;
 mod schema;
+mod testing;
 mod together;
 mod waiting;

@@ -6,6 +6,8 @@ mod handler;
 mod job;
 mod schema;
 mod sqltime;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod worker;
 
 pub use client::{Cancelled, Enqueue, EnqueueMany, Howdah, JobIds, JobState, On};

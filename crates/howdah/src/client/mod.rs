@@ -6,7 +6,7 @@
 mod enqueue;
 mod enqueue_many;
 mod operate;
-mod payload;
+pub(crate) mod payload;
 mod queues;
 mod target;
 
@@ -27,6 +27,8 @@ pub use enqueue::Enqueue;
 pub use enqueue_many::{EnqueueMany, JobIds};
 pub use operate::{Cancelled, JobState};
 pub use target::On;
+#[cfg(feature = "testing")]
+pub(crate) use target::Target;
 
 /// A connection that slept longer than this is asked whether it still lives before it is used.
 const PING_AFTER: Duration = Duration::from_secs(5);

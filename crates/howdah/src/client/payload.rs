@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 const MOST_BYTES: usize = 64 << 20;
 
 /// A payload, or why it cannot be one. The error is told when the enqueue is awaited.
-pub(super) type Encoded = Result<Box<RawValue>>;
+pub(crate) type Encoded = Result<Box<RawValue>>;
 
-pub(super) fn encode(value: &(impl Serialize + ?Sized)) -> Encoded {
+pub(crate) fn encode(value: &(impl Serialize + ?Sized)) -> Encoded {
     let raw = serde_json::value::to_raw_value(value)
         .map_err(|e| Error::invalid("payload", format!("cannot be written as JSON: {e}")))?;
     if raw.get().len() >= MOST_BYTES {

@@ -85,6 +85,8 @@ pub(crate) type Run<S> = Arc<dyn Fn(RawJob, Arc<Call>, &S) -> BoxFuture<'static,
 pub(crate) struct Entry<S> {
     pub(crate) run: Run<S>,
     pub(crate) timeout: Option<Duration>,
+    /// It runs in a transaction of its own.
+    pub(crate) in_tx: bool,
     pub(crate) queue: &'static str,
 }
 
@@ -109,11 +111,11 @@ impl<S: 'static> Handlers<S> {
             Ok(job) => handler.call(job, call, state),
             Err(error) => std::future::ready(Outcome::Failed(error)).boxed(),
         });
-        self.insert::<H::Job>(run);
+        self.insert::<H::Job>(run, false);
     }
 
-    fn insert<J: Job>(&mut self, run: Run<S>) {
-        let entry = Entry { run, timeout: J::TIMEOUT, queue: J::QUEUE };
+    fn insert<J: Job>(&mut self, run: Run<S>, in_tx: bool) {
+        let entry = Entry { run, timeout: J::TIMEOUT, in_tx, queue: J::QUEUE };
         if self.typed.insert(J::KIND, entry).is_some() {
             self.twice = Some(J::KIND);
         }
@@ -129,7 +131,7 @@ impl<S: 'static> Handlers<S> {
         let run: Run<S> = Arc::new(move |raw, call, state| {
             handler(raw, Ctx::new(call, T::from_ref(state))).map(IntoOutcome::into_outcome).boxed()
         });
-        self.any = Some(Entry { run, timeout: None, queue: "default" });
+        self.any = Some(Entry { run, timeout: None, in_tx: false, queue: "default" });
     }
 
     pub(crate) fn find(&self, kind: &str) -> Option<&Entry<S>> {

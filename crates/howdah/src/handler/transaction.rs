@@ -97,7 +97,7 @@ impl<S: 'static> Handlers<S> {
             .map(|ended: Result<_, JobError>| ended.unwrap_or_else(Outcome::Failed))
             .boxed()
         });
-        self.insert::<J>(run);
+        self.insert::<J>(run, true);
     }
 }
 

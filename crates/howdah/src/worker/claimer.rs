@@ -31,7 +31,29 @@ const FOREVER: Duration = Duration::from_secs(3600);
 /// Starts runners: so many, for this queue.
 pub(super) type Start = Box<dyn Fn(&Arc<Queue>, usize) + Send + Sync>;
 
-type Row = (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros);
+/// What [`CLAIM`] gives for each job.
+pub(super) type Row = (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros);
+
+/// Worker, queue, how many, kinds, fronts.
+pub(super) const CLAIM: &str = "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at
+                                  FROM howdah.claim($1, $2, $3, $4, $5)";
+
+impl Claimed {
+    /// A row of a claim, in its place.
+    pub(super) fn new(lease: &Arc<Lease>, position: usize, row: Row) -> Self {
+        Self {
+            lease: Arc::clone(lease),
+            position,
+            id: row.1,
+            kind: row.2,
+            payload: row.3.0,
+            attempt: row.4,
+            max_attempts: row.5,
+            priority: row.6,
+            enqueued_micros: row.7.0,
+        }
+    }
+}
 
 struct Look {
     queue: Arc<Queue>,
@@ -188,14 +210,12 @@ impl Claimer {
     /// One claim. Returns how many jobs it took.
     async fn claim(&mut self, i: usize, wanted: usize, fronts: Option<Vec<i64>>) -> Result<usize> {
         let (shared, look) = (&self.shared, &mut self.looks[i]);
-        let sql = "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at
-                     FROM howdah.claim($1, $2, $3, $4, $5)";
         let worker = shared.worker_id();
         let asked = Instant::now();
         let rows: Vec<Row> = self
             .link
             .rows(
-                sqlx::query_as(shared.howdah.names().sql(sql))
+                sqlx::query_as(shared.howdah.names().sql(CLAIM))
                     .bind(worker)
                     .bind(look.queue.name.as_ref())
                     .bind(i32::try_from(wanted).unwrap_or(1))
@@ -209,17 +229,7 @@ impl Claimer {
         shared.claimed(lease.id, found);
         let jobs = rows.into_iter().enumerate().map(|(position, row)| {
             look.fronts.saw(asked, row.6, row.1);
-            Claimed {
-                lease: Arc::clone(&lease),
-                position,
-                id: row.1,
-                kind: row.2,
-                payload: row.3.0,
-                attempt: row.4,
-                max_attempts: row.5,
-                priority: row.6,
-                enqueued_micros: row.7.0,
-            }
+            Claimed::new(&lease, position, row)
         });
         let runners = look.queue.push(jobs);
         (self.start)(&look.queue, runners);

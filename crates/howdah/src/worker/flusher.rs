@@ -258,9 +258,9 @@ impl Flusher {
 }
 
 /// 100 years.
-const MOST_DELAY_MS: i64 = 3_155_760_000_000;
+pub(super) const MOST_DELAY_MS: i64 = 3_155_760_000_000;
 
 /// Text as PostgreSQL can store it.
-fn storable(text: &str) -> String {
+pub(super) fn storable(text: &str) -> String {
     text.chars().take(8192).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }

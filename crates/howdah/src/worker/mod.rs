@@ -8,12 +8,15 @@
 //! Invariant: no database error ends a worker once it runs; every task reconnects by itself. Limit: a job is
 //! buffered here only if it can start at once or jobs take milliseconds.
 
+mod attempt;
 mod chores;
 mod claimer;
 mod engine;
 mod flusher;
 mod fronts;
 mod in_transaction;
+#[cfg(feature = "testing")]
+mod inline;
 mod ledger;
 mod link;
 mod listener;
@@ -31,6 +34,8 @@ use crate::client::Howdah;
 use crate::error::{Error, Result};
 use crate::handler::{Ctx, FromRef, Handler, Handlers, IntoOutcome, RawJob};
 
+#[cfg(feature = "testing")]
+pub(crate) use inline::{Inline, Ran, run_alone};
 pub use receive::{JobHandle, Receive, Receiver};
 
 /// How a worker goes about its work. The defaults are in [`Worker::new`].
@@ -71,7 +76,7 @@ pub(crate) struct Settings {
 /// ```
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker<S = ()> {
-    howdah: Howdah,
+    pub(crate) howdah: Howdah,
     state: S,
     handlers: Handlers<S>,
     queues: Vec<(String, usize)>,

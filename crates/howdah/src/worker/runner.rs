@@ -3,18 +3,18 @@
 //! Invariant: whatever a handler does (returns, fails, panics, hangs until its timeout), its job ends here with
 //! one [`Finished`]. Limit: a handler that blocks its thread is not stopped by anything.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::attempt::limited;
 use super::ledger::{End, Finished};
 use super::queue::{Claimed, Queue};
 use super::shared::Shared;
+use crate::client::Howdah;
 use crate::handler::{Call, Handlers, JobError, Outcome, RawJob, Verdict};
 use crate::job::JobId;
 
@@ -49,7 +49,7 @@ impl<S: Send + Sync + 'static> Runner<S> {
             return Duration::ZERO;
         };
         let started = Instant::now();
-        let call = Arc::new(self.call(queue, &job, started, entry.timeout));
+        let call = Arc::new(call(&self.shared.howdah, &queue.name, &job, started, entry.timeout));
         self.shared.begin(&call);
         let span =
             tracing::info_span!("job", id = job.id, kind = %job.kind, queue = %queue.name, attempt = job.attempt);
@@ -68,55 +68,48 @@ impl<S: Send + Sync + 'static> Runner<S> {
         took
     }
 
-    fn call(&self, queue: &Queue, job: &Claimed, started: Instant, timeout: Option<Duration>) -> Call {
-        Call {
-            howdah: self.shared.howdah.clone(),
-            id: JobId(job.id),
-            lease_id: job.lease.id,
-            queue: Arc::clone(&queue.name),
-            attempt: u16::try_from(job.attempt).unwrap_or(0),
-            max_attempts: u16::try_from(job.max_attempts).unwrap_or(0),
-            priority: u8::try_from(job.priority).unwrap_or(0),
-            enqueued_micros: job.enqueued_micros,
-            started,
-            deadline: timeout.map(|t| started + t),
-            cancelled: CancellationToken::new(),
-            cancel_asked: AtomicBool::new(false),
-            lost: AtomicBool::new(false),
-            completed_in: AtomicBool::new(false),
-            answer: Mutex::default(),
-        }
-    }
-
-    /// Lets a handler run until it returns, panics, takes too long, or the worker cannot wait any longer.
+    /// Lets a handler run until it ends, or the worker cannot wait any longer.
     async fn guard(&self, work: impl Future<Output = Outcome>, timeout: Option<Duration>) -> Outcome {
-        let work = AssertUnwindSafe(work).catch_unwind();
-        let limited = async {
-            let Some(limit) = timeout else { return work.await };
-            tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-                let error = JobError::retry(format!("the attempt took longer than its timeout of {limit:?}"));
-                Ok(Outcome::Failed(error.kind("timeout")))
-            })
-        };
-        let ended = tokio::select! {
+        tokio::select! {
             biased;
-            ended = limited => ended,
+            outcome = limited(work, timeout) => outcome,
             () = self.shared.aborting.cancelled() => {
                 let error = JobError::retry_in(Duration::ZERO, "the worker stopped before the job had finished");
-                Ok(Outcome::Failed(error.kind("worker_stopped")))
+                Outcome::Failed(error.kind("worker_stopped"))
             }
-        };
-        ended.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let text =
-                text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
-            Outcome::Failed(JobError::retry(text).kind("panic"))
-        })
+        }
+    }
+}
+
+/// An attempt that begins.
+pub(super) fn call(
+    howdah: &Howdah,
+    queue: &Arc<str>,
+    job: &Claimed,
+    started: Instant,
+    timeout: Option<Duration>,
+) -> Call {
+    Call {
+        howdah: howdah.clone(),
+        id: JobId(job.id),
+        lease_id: job.lease.id,
+        queue: Arc::clone(queue),
+        attempt: u16::try_from(job.attempt).unwrap_or(0),
+        max_attempts: u16::try_from(job.max_attempts).unwrap_or(0),
+        priority: u8::try_from(job.priority).unwrap_or(0),
+        enqueued_micros: job.enqueued_micros,
+        started,
+        deadline: timeout.map(|t| started + t),
+        cancelled: CancellationToken::new(),
+        cancel_asked: AtomicBool::new(false),
+        lost: AtomicBool::new(false),
+        completed_in: AtomicBool::new(false),
+        answer: Mutex::default(),
     }
 }
 
 /// What is told of a job; `None` if nobody would listen any more.
-fn ending(call: &Call, outcome: Outcome) -> Option<End> {
+pub(super) fn ending(call: &Call, outcome: Outcome) -> Option<End> {
     let error = match outcome {
         Outcome::Done => None,
         Outcome::Failed(error) => Some(error),

@@ -167,6 +167,7 @@ impl<P: Send + 'static> Receive<P> {
         worker.handlers.any = Some(Entry {
             run: Arc::new(move |raw, call, _| hand_over(&jobs, read, raw, call)),
             timeout: None,
+            in_tx: false,
             queue: "default",
         });
         let stop = CancellationToken::new();
