@@ -11,7 +11,7 @@ use sqlx::Connection;
 use tokio::sync::Semaphore;
 
 #[derive(Job, Serialize, Deserialize)]
-#[job(attempts = 2, timeout = "10s")]
+#[job(attempts = 2)]
 struct Pay {
     n: i32,
     how: String,
@@ -224,19 +224,18 @@ async fn a_handler_that_is_cut_off_at_its_timeout_leaves_nothing() -> Result<()>
 async fn open_transactions_of_handlers_make_nobody_wait() -> Result<()> {
     let (db, gate) = (database().await?, Gate::new());
     // More of them than the pool has connections, which all enqueue through the pool as well.
-    db.howdah.enqueue_many((0..20).map(|n| Pay { n, how: "waits".to_owned() })).await?;
-    let worker = start(Worker::new(&db.howdah).state(gate.clone()).handle_in_tx(pay).concurrency(20));
-    gate.written.acquire_many(20).await?.forget();
+    db.howdah.enqueue_many((0..12).map(|n| Pay { n, how: "waits".to_owned() })).await?;
+    let worker = start(Worker::new(&db.howdah).state(gate.clone()).handle_in_tx(pay).concurrency(12));
+    gate.written.acquire_many(12).await?.forget();
     in_time("an enqueue", db.howdah.enqueue(Thank {}).into_future()).await??;
-    let other = Gate::new();
-    let beside = start(Worker::new(&db.howdah).state(other).handle_in_tx(pay).concurrency(20));
-    db.howdah.enqueue_many((20..40).map(|n| Pay { n, how: "uses other connections".to_owned() })).await?;
-    db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "20").await?;
-    gate.open.add_permits(20);
-    db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "40").await?;
+    let beside = start(Worker::new(&db.howdah).state(gate.clone()).handle_in_tx(pay).concurrency(12));
+    db.howdah.enqueue_many((12..24).map(|n| Pay { n, how: "uses other connections".to_owned() })).await?;
+    db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "12").await?;
+    gate.open.add_permits(12);
+    db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "24").await?;
     worker.stop().await?;
     beside.stop().await?;
-    assert_eq!(db.number("SELECT count(*) FROM paid").await?, 40);
+    assert_eq!(db.number("SELECT count(*) FROM paid").await?, 24);
     let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'howdah handler' AND datname = current_database()";
     db.wait_for(connections, "0").await
 }
@@ -253,5 +252,32 @@ async fn stopping_waits_for_a_handler_in_its_transaction() -> Result<()> {
     worker.ended().await?;
     assert_eq!(db.jobs_in("completed").await?, 1);
     assert_eq!(db.number("SELECT count(*) FROM paid").await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_completion_that_is_being_committed_is_waited_for_before_the_attempt_counts_as_failed() -> Result<()> {
+    // In a lease of one job and in one of two; committed and rolled back.
+    for (jobs, end, told) in [(1, "COMMIT", 1), (2, "COMMIT", 1), (1, "ROLLBACK", 0), (2, "ROLLBACK", 0)] {
+        let db = Db::new().await?;
+        db.howdah.enqueue_many((0..jobs).map(|_| Thank {})).await?;
+        let worker = db.worker().await?;
+        db.run(&format!("SELECT howdah.claim({worker}, 'default', 2)")).await?;
+        let lease = db.number("SELECT id FROM howdah.lease").await?;
+        let job = db.number("SELECT min(id) FROM howdah.jobs").await?;
+        let (mut handler, mut flusher) = (db.session().await?, db.session().await?);
+        handler.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {job})")).await?;
+        let sql = format!("SELECT howdah.forget({worker}, {lease}, ARRAY[{job}])");
+        let forget = tokio::spawn(async move { flusher.list(&sql).await });
+        db.wait_for(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%howdah.forget%'",
+            "1",
+        )
+        .await?;
+        handler.run(end).await?;
+        assert_eq!(in_time("the answer", forget).await???.len(), told, "{jobs} {end}");
+        assert_eq!(db.number("SELECT count(*) FROM howdah.settled").await?, 0);
+        assert_eq!(db.jobs_in("running").await?, jobs - i64::try_from(told)?);
+    }
     Ok(())
 }

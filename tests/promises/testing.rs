@@ -32,7 +32,6 @@ async fn welcome(job: Welcome, cx: Ctx<&'static str>) -> Result<(), JobError> {
         "discard" => "x".parse::<i32>().map(|_| ()).or_discard(),
         "cancel" => Err(JobError::cancel("no need")),
         "snooze" if cx.attempt() < 2 => Err(JobError::snooze(Duration::from_secs(60))),
-        "snooze once" if SystemTime::now() < cx.enqueued_at() => Ok(()),
         "panic" => panic!("on purpose"),
         "hang" => std::future::pending().await,
         "thank" => {
@@ -187,9 +186,9 @@ async fn a_drain_runs_handlers_in_transactions_but_not_inside_another_one() -> R
     async fn in_tx(job: Thank, cx: Ctx<()>, mut tx: Tx) -> Result<(), JobError> {
         sqlx::query("INSERT INTO thanked (n) VALUES ($1)").bind(job.user).execute(&mut *tx).await?;
         if job.user == 2 {
-            cx.cancel_in(&mut tx).await?
+            cx.cancel_in(&mut tx).await?;
         } else {
-            assert_ne!(job.user, 3, "injected")
+            assert_ne!(job.user, 3, "injected");
         }
         Ok(())
     }
@@ -240,8 +239,8 @@ async fn what_waits_is_found_with_its_payload() -> Result<()> {
 
 /// The message with which a task panics.
 async fn panic_of(work: impl Future<Output = ()> + Send + 'static) -> String {
-    let panic = tokio::spawn(work).await.unwrap_err().into_panic();
-    panic.downcast_ref::<String>().cloned().unwrap_or_default()
+    let panic = tokio::spawn(work).await.err().map(tokio::task::JoinError::into_panic);
+    panic.and_then(|p| p.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 #[tokio::test]

@@ -86,6 +86,7 @@ pub(crate) struct Entry<S> {
     pub(crate) run: Run<S>,
     pub(crate) timeout: Option<Duration>,
     /// It runs in a transaction of its own.
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "a worker treats all alike"))]
     pub(crate) in_tx: bool,
     pub(crate) queue: &'static str,
 }

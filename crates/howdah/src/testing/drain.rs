@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::worker::{Inline, Ran, Worker};
 
-/// A job that has run so often in one drain is never going to end.
-const MOST_ATTEMPTS: usize = 1_000;
+/// A job that was snoozed so often in one drain is never going to end. Attempts that count end by themselves.
+const MOST_SNOOZES: usize = 100;
 
 /// What became of the jobs that a [`drain`] ran, each list in the order in which they ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub struct Drain<'e, S> {
 /// [`scheduled`](Drain::scheduled) is called. The queue is created if it does not exist.
 ///
 /// # Errors
-/// [`Error::Worker`] if the worker has no handler, or if a job has run a thousand times; and what the database says.
+/// [`Error::Worker`] if the worker has no handler, or if a job was snoozed a hundred times; and what the database says.
 pub fn drain<'e, S: Send + Sync + 'static>(worker: &'e Worker<S>, queue: impl Into<String>) -> Drain<'e, S> {
     Drain { worker, queue: queue.into(), scheduled: false, target: Target::Pool(worker.howdah.pool()) }
 }
@@ -145,14 +145,14 @@ async fn drain_on<S: Send + Sync + 'static>(
 }
 
 async fn until_empty<S: Send + Sync + 'static>(inline: &mut Inline<'_, S>, scheduled: bool) -> Result<Drained> {
-    let (mut drained, mut runs) = (Drained::default(), HashMap::new());
+    let (mut drained, mut snoozes) = (Drained::default(), HashMap::<_, usize>::new());
     loop {
         inline.promote().await?;
         while let Some(ran) = inline.run_next().await? {
-            let runs: &mut usize = runs.entry(ran.id).or_default();
-            *runs += 1;
-            if *runs > MOST_ATTEMPTS {
-                return Err(Error::Worker(format!("job {} does not end: it ran {MOST_ATTEMPTS} times", ran.id)));
+            let snoozed = snoozes.entry(ran.id).or_default();
+            *snoozed += usize::from(ran.snoozed);
+            if *snoozed >= MOST_SNOOZES {
+                return Err(Error::Worker(format!("job {} does not end: it was snoozed {snoozed} times", ran.id)));
             }
             drained.add(ran);
         }

@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 use crate::handler::{RawJob, decode};
 use crate::job::{Job, JobId};
 
+/// A job that waits: id, queue, kind, state, payload.
+type Waiting = (i64, String, String, String, Json<Box<RawValue>>);
+
 /// How many jobs a message lists.
 const MOST_LISTED: i64 = 20;
 
@@ -152,8 +155,7 @@ async fn check<J: Job>(
 async fn waiting(howdah: &Howdah, on: &mut PgConnection) -> Result<String> {
     let sql = "SELECT id, queue, kind, state, payload FROM howdah.jobs
                 WHERE state OPERATOR(pg_catalog.=) ANY (ARRAY['ready', 'scheduled', 'blocked']) ORDER BY id LIMIT $1";
-    let rows: Vec<(i64, String, String, String, Json<Box<RawValue>>)> =
-        sqlx::query_as(howdah.names().sql(sql)).bind(MOST_LISTED + 1).fetch_all(on).await?;
+    let rows: Vec<Waiting> = sqlx::query_as(howdah.names().sql(sql)).bind(MOST_LISTED + 1).fetch_all(on).await?;
     if rows.is_empty() {
         return Ok("nothing waits at all".to_owned());
     }

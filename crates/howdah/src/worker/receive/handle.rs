@@ -114,7 +114,7 @@ impl<P> JobHandle<P> {
         let (answer, told) = oneshot::channel();
         self.cx.call.await_answer(answer);
         // The attempt may have ended without us.
-        if !self.verdict.take().is_some_and(|verdict| verdict.send(outcome).is_ok()) {
+        if self.verdict.take().is_none_or(|verdict| verdict.send(outcome).is_err()) {
             return Err(lost);
         }
         told.await.unwrap_or(Err(lost))
@@ -131,11 +131,12 @@ impl<P> Deref for JobHandle<P> {
 impl<P> Drop for JobHandle<P> {
     fn drop(&mut self) {
         // Given back, a job that makes its program panic would do so for ever.
-        if self.out.is_some() && std::thread::panicking() {
-            if let Some(verdict) = self.verdict.take() {
-                let error = JobError::retry("the program panicked while it had the job");
-                let _ = verdict.send(Outcome::Failed(error.kind("panic")));
-            }
+        if self.out.is_some()
+            && std::thread::panicking()
+            && let Some(verdict) = self.verdict.take()
+        {
+            let error = JobError::retry("the program panicked while it had the job");
+            let _ = verdict.send(Outcome::Failed(error.kind("panic")));
         }
     }
 }
