@@ -187,7 +187,7 @@ async fn a_job_that_was_lost_meanwhile_leaves_nothing() -> Result<()> {
     assert_eq!(db.howdah.state(id).await?, Some(JobState::Ready));
     gate.open.add_permits(2);
     db.wait_for(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'howdah handler' AND state LIKE 'idle in%'",
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'howdah handler' AND state LIKE 'idle in%'",
         "0",
     )
     .await?;
@@ -270,7 +270,7 @@ async fn a_completion_that_is_being_committed_is_waited_for_before_the_attempt_c
         let sql = format!("SELECT howdah.forget({worker}, {lease}, ARRAY[{job}])");
         let forget = tokio::spawn(async move { flusher.list(&sql).await });
         db.wait_for(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%howdah.forget%'",
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%howdah.forget%'",
             "1",
         )
         .await?;

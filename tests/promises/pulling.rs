@@ -287,7 +287,8 @@ async fn a_handle_whose_lease_was_lost_is_refused_and_hears_of_it() -> Result<()
     let jobs = db.howdah.receive("mail").batch(2).lease(Duration::from_secs(600)).heartbeat(Duration::from_secs(300));
     let mut jobs = jobs.keeper(false).open().await?;
     let (one, two) = (next(&mut jobs).await?, next(&mut jobs).await?);
-    db.run("SELECT howdah.rescue_worker(id, 'test', 'given up') FROM howdah.worker").await?;
+    let given_up = "SELECT howdah.rescue_worker(id, 'test', 'given up') FROM howdah.worker";
+    db.run(&format!("UPDATE howdah.queue SET paused_at = now(); {given_up}")).await?;
     assert!(matches!(one.check_lease().await, Err(Error::LeaseLost { .. })));
     let id = one.id();
     let refused = one.complete().await;

@@ -1,7 +1,7 @@
 //! Handlers: plain async functions from a job to an outcome, and how they are called.
 //!
 //! Invariant: what a handler is given is its job and a context; what it says is an [`Outcome`]. It never touches
-//! the worker. Limit: two arities, `async fn(J)` and `async fn(J, Ctx<T>)`.
+//! the worker. Limit: two arities, `async fn(J)` and `async fn(J, Ctx<T>)`; and one with a transaction, see `transaction`.
 
 mod ctx;
 mod transaction;

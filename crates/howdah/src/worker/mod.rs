@@ -3,7 +3,8 @@
 //! One process has one [`Worker`]: four connections of its own and a handful of tasks. `claimer` takes jobs from
 //! the database into the buffers of `queue`; `runner` runs them; `flusher` tells the database how they ended;
 //! `chores` sends the heartbeat and does the keeper's work if this process is elected; `listener` hears of new
-//! jobs. They share what is in `shared`, and nothing else.
+//! jobs. They share what is in `shared`, and nothing else. `receive` is a worker for those who pull; `inline` does without
+//! the tasks, for tests.
 //!
 //! Invariant: no database error ends a worker once it runs; every task reconnects by itself. Limit: a job is
 //! buffered here only if it can start at once or jobs take milliseconds.

@@ -21,7 +21,15 @@ use crate::job::Job;
 ///
 /// It derefs to the [`Ctx`] of the attempt: `id()`, `attempt()`, `cancelled()`, `check_lease()` and so on. Dropping it
 /// gives the job back at once, and the attempt does not count: a job that cannot be done must be failed, or it comes
-/// back for ever. Dropped by a panic, the attempt counts as failed.
+/// back for ever. Dropped by a panic, the attempt counts as failed. Finishing takes it, so finishing twice does not
+/// compile:
+///
+/// ```compile_fail,E0382
+/// # async fn example(job: howdah::JobHandle) -> Result<(), howdah::Error> {
+/// job.complete().await?;
+/// job.release().await
+/// # }
+/// ```
 #[must_use = "a handle that is dropped gives its job back"]
 pub struct JobHandle<P = RawJob> {
     payload: P,
