@@ -226,7 +226,7 @@ async fn open_transactions_of_handlers_make_nobody_wait() -> Result<()> {
     // More of them than the pool has connections, which all enqueue through the pool as well.
     db.howdah.enqueue_many((0..12).map(|n| Pay { n, how: "waits".to_owned() })).await?;
     let worker = start(Worker::new(&db.howdah).state(gate.clone()).handle_in_tx(pay).concurrency(12));
-    gate.written.acquire_many(12).await?.forget();
+    in_time("twelve handlers", gate.written.acquire_many(12)).await??.forget();
     in_time("an enqueue", db.howdah.enqueue(Thank {}).into_future()).await??;
     let beside = start(Worker::new(&db.howdah).state(gate.clone()).handle_in_tx(pay).concurrency(12));
     db.howdah.enqueue_many((12..24).map(|n| Pay { n, how: "uses other connections".to_owned() })).await?;

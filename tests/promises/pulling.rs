@@ -289,10 +289,10 @@ async fn a_handle_whose_lease_was_lost_is_refused_and_hears_of_it() -> Result<()
     let (one, two) = (next(&mut jobs).await?, next(&mut jobs).await?);
     let given_up = "SELECT howdah.rescue_worker(id, 'test', 'given up') FROM howdah.worker";
     db.run(&format!("UPDATE howdah.queue SET paused_at = now(); {given_up}")).await?;
-    assert!(matches!(one.check_lease().await, Err(Error::LeaseLost { .. })));
     let id = one.id();
     let refused = one.complete().await;
     assert!(matches!(&refused, Err(Error::LeaseLost { job }) if *job == id), "{refused:?}");
+    assert!(matches!(two.check_lease().await, Err(Error::LeaseLost { .. })));
     let tx = db.pool().begin().await?;
     assert!(matches!(two.complete_and_commit(tx).await, Err(Error::LeaseLost { .. })));
     assert_eq!(db.text("SELECT string_agg(state || attempt, ' ') FROM howdah.jobs").await?, "ready1 ready1");

@@ -187,6 +187,15 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_that_never_claims_ahead_wants_no_more_than_can_start() {
+        let queue = Queue::new("q", 1, 4).never_ahead();
+        for _ in 0..200 {
+            queue.ran(Duration::from_micros(10));
+        }
+        assert_eq!(queue.wanted(), 4);
+    }
+
+    #[test]
     fn a_full_queue_wants_nothing_and_one_freed_runner_wants_one() {
         let queue = Queue::new("q", 1, 2);
         assert_eq!(queue.push([claimed(Instant::now()), claimed(Instant::now())].into_iter()), 2);
