@@ -115,7 +115,8 @@ async fn in_transaction<Fut: Future<Output = Outcome>>(
         return Err(error.kind("transaction"));
     };
     if !matches!(outcome, Outcome::Done) {
-        tx.rollback().await?;
+        // If this fails, so has the connection, and with it the transaction: what the handler said matters more.
+        let _ = tx.rollback().await;
         return Ok(outcome);
     }
     // The handler may have ended the job by itself already.

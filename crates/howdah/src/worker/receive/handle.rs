@@ -92,7 +92,7 @@ impl<P> JobHandle<P> {
     ///
     /// # Errors
     /// [`Error::LeaseLost`] if the job was not this attempt's any more, or what the commit says: then the transaction is
-    /// rolled back, and the attempt has failed.
+    /// rolled back, and the job not completed.
     pub async fn complete_and_commit(self, mut transaction: Transaction<'_, Postgres>) -> Result<()> {
         self.cx.complete_in(&mut transaction).await?;
         transaction.commit().await?;
