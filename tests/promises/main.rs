@@ -3,10 +3,12 @@
 
 mod bounds;
 mod bulk;
+mod chain;
 mod crashing;
 mod deciding;
 mod expiring;
 mod filters;
+mod in_transaction;
 mod leases;
 mod leaving;
 mod logs;
@@ -15,6 +17,7 @@ mod outputs;
 mod plain_sql;
 mod plans;
 mod progress;
+mod pulling;
 mod queues;
 mod readme;
 mod refusals;
@@ -24,6 +27,7 @@ mod retrying;
 mod rotation;
 mod running;
 mod schema;
+mod testing;
 mod together;
 mod uniqueness;
 mod waiting;

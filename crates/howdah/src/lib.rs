@@ -12,6 +12,8 @@ mod retry;
 mod schema;
 mod sqltime;
 mod statement;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod trace;
 mod worker;
 
@@ -22,7 +24,7 @@ pub use client::{
 };
 pub use error::{Error, Result};
 pub use filter::{Attribute, Filter, Value};
-pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob};
+pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx};
 pub use howdah_derive::Job;
 pub use job::{Job, JobId};
 #[cfg(feature = "logs")]
@@ -31,4 +33,4 @@ pub use retry::Retry;
 pub use schema::{AppliedMigration, MigrationStatus};
 pub use statement::{Answer, Statement, StatementHook};
 pub use trace::current_traceparent;
-pub use worker::{FailedAttempt, Worker};
+pub use worker::{FailedAttempt, JobHandle, Receive, Receiver, Worker};

@@ -1,8 +1,8 @@
 -- howdah.forget(worker_id, lease_id, job_ids) -> setof bigint
--- Lets go of jobs that complete_in has completed: the worker's bookkeeping after a handler has returned.
--- Returns those whose completion is committed. One that is missing was not completed: its transaction was
+-- Lets go of jobs that complete_in or cancel_in has ended: the worker's bookkeeping after a handler has returned.
+-- Returns those whose end is committed. One that is missing has not ended: its transaction was
 -- rolled back or never committed, and the job is still held, or lost.
--- Writes: lease, settled. Locks: the lease row. Errors: HD012 the transaction is not READ COMMITTED.
+-- Writes: lease, settled. Locks: the lease row; waits for a transaction that is ending one of the jobs. Errors: HD012 the transaction is not READ COMMITTED.
 -- Its commit does not wait for the disk, and so neither does that of a transaction around it.
 CREATE OR REPLACE FUNCTION howdah.forget(worker_id bigint, lease_id bigint, job_ids bigint[]) RETURNS SETOF bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -12,6 +12,7 @@ DECLARE
 BEGIN
   -- Losing this in a crash means that it is done again, when the lease is given up.
   PERFORM set_config('synchronous_commit', 'off', true);
+  PERFORM howdah.await_settlers(forget.lease_id, forget.job_ids);
   SELECT array_agg(s.job_id) INTO v_settled FROM howdah.settled s
    WHERE s.lease_id = forget.lease_id AND s.job_id = ANY (forget.job_ids);
   IF v_settled IS NOT NULL THEN
@@ -20,7 +21,7 @@ BEGIN
   -- A lease of one job goes with complete_in: the receipt is what is left of it.
   v_settled := coalesce(v_settled, '{}') || ARRAY(
     SELECT j FROM unnest(forget.job_ids) j WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
-      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome = 1 AND r.worker_id = forget.worker_id));
+      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id));
   -- Who began to wait after complete_in had looked, and before it was committed.
   PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]));
   RETURN QUERY SELECT unnest(v_settled);

@@ -45,6 +45,8 @@ pub(crate) use payload::has_nul;
 pub use retention::{Config, RemovedJob, Retention};
 pub use settings::{KindSettings, QueueSettings};
 pub use target::On;
+#[cfg(feature = "testing")]
+pub(crate) use target::Target;
 pub use unique::{EnqueueUnique, Enqueued, Unique};
 use wait::Watch;
 pub use wait::{Ended, Wait};

@@ -6,14 +6,18 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
 use sqlx::types::Json;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::options::Options;
@@ -36,6 +40,9 @@ impl<T: Clone> FromRef<T> for T {
         state.clone()
     }
 }
+
+/// Who waits to hear whether the database has accepted how an attempt ended.
+pub(crate) type Answer = oneshot::Sender<Result<()>>;
 
 /// One attempt at one job, as the worker and the handler share it.
 #[doc(hidden)]
@@ -61,13 +68,25 @@ pub struct Call {
     pub(crate) cancel_asked: AtomicBool,
     /// The lease is known to be lost.
     pub(crate) lost: AtomicBool,
-    /// `complete_in` was called and did not refuse.
+    /// `complete_in` or `cancel_in` was called and did not refuse.
     pub(crate) completed_in: AtomicBool,
+    pub(crate) answer: Mutex<Option<Answer>>,
+}
+
+impl Call {
+    /// Somebody waits for what the database says.
+    pub(crate) fn await_answer(&self, answer: Answer) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+
+    pub(crate) fn take_answer(&self) -> Option<Answer> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// What a handler knows of its attempt, and its part of the worker's state, to which it derefs.
 pub struct Ctx<T = ()> {
-    call: Arc<Call>,
+    pub(crate) call: Arc<Call>,
     state: T,
 }
 
@@ -164,7 +183,7 @@ impl<T> Ctx<T> {
     /// [`Error::LeaseLost`] if the job is not this attempt's any more: roll back. The SQL function behind it is
     /// `howdah.complete_in`.
     pub async fn complete_in(&self, transaction: &mut PgConnection) -> Result<()> {
-        self.settle_in(transaction, None).await
+        self.complete_in_as(transaction, None).await
     }
 
     /// As [`complete_in`](Self::complete_in), and keeps an output for those who wait for the job: what the handler
@@ -174,15 +193,26 @@ impl<T> Ctx<T> {
     /// As [`complete_in`](Self::complete_in); [`Error::Invalid`] if the output cannot be written as JSON or is too large.
     pub async fn complete_in_with(&self, transaction: &mut PgConnection, output: &impl Serialize) -> Result<()> {
         let output = payload::encode(output)?;
-        self.settle_in(transaction, Some(&output)).await
+        self.complete_in_as(transaction, Some(&output)).await
     }
 
-    async fn settle_in(&self, transaction: &mut PgConnection, output: Option<&RawValue>) -> Result<()> {
+    pub(super) async fn complete_in_as(&self, transaction: &mut PgConnection, output: Option<&RawValue>) -> Result<()> {
+        let query = sqlx::query(self.call.howdah.names().sql("SELECT howdah.complete_in($4, $2, $3, $1)"));
+        self.end_in("complete_in", query.bind(output.map(Json)), transaction).await
+    }
+
+    /// Ends the job by a statement inside the handler's own transaction. Its next arguments are the job, the milliseconds
+    /// that it ran, and the lease.
+    pub(super) async fn end_in(
+        &self,
+        what: &'static str,
+        statement: Query<'_, Postgres, PgArguments>,
+        transaction: &mut PgConnection,
+    ) -> Result<()> {
         let call = &self.call;
         let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
-        let query = sqlx::query(call.howdah.names().sql("SELECT howdah.complete_in($1, $2, $3, $4)"));
-        let query = query.bind(call.lease_id).bind(call.id.0).bind(run_ms).bind(output.map(Json));
-        let told = call.howdah.observe("complete_in", query.execute(transaction)).await;
+        let statement = statement.bind(call.id.0).bind(run_ms).bind(call.lease_id);
+        let told = call.howdah.observe(what, statement.execute(transaction)).await;
         told.map_err(|error| if error.has_code("HD010") { self.lost() } else { error })?;
         call.completed_in.store(true, Ordering::Release);
         Ok(())

@@ -1,11 +1,12 @@
 //! Handlers: plain async functions from a job to an outcome, and how they are called.
 //!
 //! Invariant: what a handler is given is its job and a context; what it says is an [`Outcome`]. It never touches
-//! the worker. Limit: two arities, `async fn(J)` and `async fn(J, Ctx<T>)`.
+//! the worker. Limit: two arities, `async fn(J)` and `async fn(J, Ctx<T>)`; and one with a transaction, see `transaction`.
 
 mod ctx;
 mod options;
 mod progress;
+mod transaction;
 mod verdict;
 
 use std::collections::HashMap;
@@ -15,18 +16,21 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::job::Job;
 use crate::retry::Retry;
 
-pub(crate) use ctx::Call;
+pub(crate) use ctx::{Answer, Call};
 pub use ctx::{Ctx, FromRef};
 pub(crate) use options::{FIRST_VERSION, Options};
 pub(crate) use progress::Said;
-pub(crate) use verdict::Outcome;
+pub(crate) use transaction::Transactions;
+pub use transaction::Tx;
 pub(crate) use verdict::Verdict;
 pub use verdict::{IntoOutcome, JobError, OrVerdict};
+pub(crate) use verdict::{Outcome, kept};
 
 /// A function that does jobs of one type: `async fn(J)` or `async fn(J, Ctx<T>)`, returning `()` or
 /// `Result<(), E>` where `E` is [`JobError`] or any error.
@@ -82,13 +86,16 @@ pub struct RawJob {
 }
 
 /// A handler with its types forgotten.
-type Run<S> = Arc<dyn Fn(RawJob, Arc<Call>, &S) -> BoxFuture<'static, Outcome> + Send + Sync>;
+pub(crate) type Run<S> = Arc<dyn Fn(RawJob, Arc<Call>, &S) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
 /// One entry of the [`Handlers`].
 pub(crate) struct Entry<S> {
     pub(crate) run: Run<S>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: Option<Retry>,
+    /// It runs in a transaction of its own.
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "a worker treats all alike"))]
+    pub(crate) in_tx: bool,
     pub(crate) queue: &'static str,
 }
 
@@ -96,13 +103,16 @@ pub(crate) struct Entry<S> {
 pub(crate) struct Handlers<S> {
     pub(crate) typed: HashMap<&'static str, Entry<S>>,
     pub(crate) any: Option<Entry<S>>,
+    /// The kinds that `any` is for; `None`: all.
+    pub(crate) only: Option<Vec<String>>,
     /// A kind that two functions claim.
     pub(crate) twice: Option<&'static str>,
+    pub(crate) transactions: Transactions,
 }
 
 impl<S: 'static> Handlers<S> {
     pub(crate) fn new() -> Self {
-        Self { typed: HashMap::new(), any: None, twice: None }
+        Self { typed: HashMap::new(), any: None, only: None, twice: None, transactions: Transactions::default() }
     }
 
     pub(crate) fn add<M, H: Handler<S, M>>(&mut self, handler: H) {
@@ -110,9 +120,13 @@ impl<S: 'static> Handlers<S> {
             Ok(job) => handler.call(job, call, state),
             Err(error) => std::future::ready(Outcome::Failed(error)).boxed(),
         });
-        let entry = Entry { run, timeout: H::Job::TIMEOUT, retry: H::Job::RETRY, queue: H::Job::QUEUE };
-        if self.typed.insert(H::Job::KIND, entry).is_some() {
-            self.twice = Some(H::Job::KIND);
+        self.insert::<H::Job>(run, false);
+    }
+
+    fn insert<J: Job>(&mut self, run: Run<S>, in_tx: bool) {
+        let entry = Entry { run, timeout: J::TIMEOUT, retry: J::RETRY, in_tx, queue: J::QUEUE };
+        if self.typed.insert(J::KIND, entry).is_some() {
+            self.twice = Some(J::KIND);
         }
     }
 
@@ -127,7 +141,7 @@ impl<S: 'static> Handlers<S> {
         let run: Run<S> = Arc::new(move |raw, call, state| {
             handler(raw, Ctx::new(call, T::from_ref(state))).map(IntoOutcome::into_outcome).boxed()
         });
-        self.any = Some(Entry { run, timeout: None, retry: None, queue: "default" });
+        self.any = Some(Entry { run, timeout: None, retry: None, in_tx: false, queue: "default" });
     }
 
     pub(crate) fn find(&self, kind: &str) -> Option<&Entry<S>> {
@@ -136,14 +150,17 @@ impl<S: 'static> Handlers<S> {
 
     /// The kinds that can be done here; `None`: any.
     pub(crate) fn kinds(&self) -> Option<Vec<String>> {
+        if self.any.is_some() {
+            return self.only.clone();
+        }
         let mut kinds: Vec<_> = self.typed.keys().map(|k| (*k).to_owned()).collect();
         kinds.sort();
-        self.any.is_none().then_some(kinds)
+        Some(kinds)
     }
 }
 
 /// Reads a payload; an error names the field that does not fit, and never the value.
-fn decode<J: Job>(raw: &RawJob) -> Result<J, JobError> {
+pub(crate) fn decode<J: DeserializeOwned>(raw: &RawJob) -> Result<J, JobError> {
     let mut json = serde_json::Deserializer::from_str(raw.payload.get());
     serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let path = e.path().to_string();

@@ -198,6 +198,8 @@ pub enum Outcome {
     Done(Option<Box<RawValue>>),
     /// It did not.
     Failed(JobError),
+    /// It gives the job back, and the attempt does not count.
+    Released,
 }
 
 /// What a handler may return: `()`, or a `Result<T, E>` where `T` is the job's [`Output`](crate::Job::Output) and `E` is

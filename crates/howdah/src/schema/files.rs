@@ -31,6 +31,12 @@ pub(super) fn code() -> String {
     sql
 }
 
+/// One function, as it is installed.
+#[cfg(feature = "testing")]
+pub(crate) fn function(name: &str) -> &'static str {
+    FUNCTIONS.iter().find(|(file, _)| *file == name).map_or("", |(_, sql)| sql)
+}
+
 /// A fingerprint of [`code`]: FNV-1a, since nobody attacks it.
 pub(super) fn code_hash() -> String {
     let hash = code().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));

@@ -3,7 +3,7 @@
 //! Invariant: no SQL is assembled from anything but string constants and a [`Schema`], whose name has been
 //! checked. Limit: a name is lower case and needs no quotes, so that replacing `howdah.` is enough.
 
-mod files;
+pub(crate) mod files;
 pub(crate) mod migrate;
 mod operation;
 

@@ -33,10 +33,29 @@ const FOREVER: Duration = Duration::from_secs(3600);
 /// Starts runners: so many, for this queue.
 pub(super) type Start = Box<dyn Fn(&Arc<Queue>, usize) + Send + Sync>;
 
+/// What [`CLAIM`] gives for each job.
 pub(super) type Row =
     (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros, Option<Json<Box<RawValue>>>, Option<Micros>);
 
-const CLAIM: &str =
+impl Claimed {
+    /// A row of a claim, in its place.
+    pub(super) fn new(lease: &Arc<Lease>, position: usize, row: Row) -> Self {
+        Self {
+            lease: Arc::clone(lease),
+            position,
+            id: row.1,
+            kind: row.2,
+            payload: row.3.0,
+            attempt: row.4,
+            max_attempts: row.5,
+            priority: row.6,
+            enqueued_micros: row.7.0,
+            options: row.8.map(|json| json.0),
+        }
+    }
+}
+
+pub(super) const CLAIM: &str =
     "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at, options, NULL::timestamptz
                        FROM howdah.claim($1, $2, $3, $4, $5)";
 /// With the server's time for who measures how long jobs have waited.
@@ -278,18 +297,7 @@ impl Claimer {
             if let (Some(now), 1) = (row.9, row.4) {
                 metrics::picked_up(&look.queue.name, now.0 - row.7.0);
             }
-            Claimed {
-                lease: Arc::clone(&lease),
-                position,
-                id: row.1,
-                kind: row.2,
-                payload: row.3.0,
-                attempt: row.4,
-                max_attempts: row.5,
-                priority: row.6,
-                enqueued_micros: row.7.0,
-                options: row.8.map(|json| json.0),
-            }
+            Claimed::new(&lease, position, row)
         });
         let runners = look.queue.push(jobs);
         (self.start)(&look.queue, runners);

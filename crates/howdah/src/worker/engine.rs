@@ -38,6 +38,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     queues: Vec<(String, usize)>,
     settings: Settings,
     retry_by: Option<RetryBy>,
+    started: impl FnOnce() + Send,
     stop: F,
 ) -> Result<()> {
     metrics::describe();
@@ -67,6 +68,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     tracing::info!(worker = worker_id, name = shared.settings.name, "works");
 
     let runner = Arc::new(Runner { shared: Arc::clone(&shared), handlers, state, retry_by });
+    let transactions = runner.handlers.transactions.clone();
     let start = Box::new(move |queue: &Arc<Queue>, tasks| runner.start(queue, tasks));
     let claimer = Claimer::new(Arc::clone(&shared), claims, start);
     let flusher = Flusher {
@@ -86,6 +88,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     }
 
     let chores = tokio::spawn(Chores::new(Arc::clone(&shared), chores).run());
+    started();
     stop.await;
     finish(&shared).await;
     let _ = claimer.await;
@@ -93,6 +96,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let _ = flusher.await;
     let _ = chores.await;
     others.join_all().await;
+    transactions.close().await;
     tracing::info!(worker = worker_id, "stopped");
     Ok(())
 }
@@ -138,7 +142,8 @@ async fn begin(
         let sql = howdah.names().sql("SELECT id FROM howdah.queue WHERE name = $1");
         let id = sqlx::query_scalar(sql).bind(name).fetch_optional(&mut *connection).await?;
         // None: deleted in this moment.
-        served.push(Arc::new(Queue::new(name, id.unwrap_or(0), *concurrency)));
+        let queue = Queue::new(name, id.unwrap_or(0), *concurrency);
+        served.push(Arc::new(if settings.claims_ahead { queue } else { queue.never_ahead() }));
     }
     Ok((worker_id, served))
 }

@@ -12,7 +12,7 @@ use sqlx::types::Json;
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
-use super::ledger::{Finished, Ledger, Page};
+use super::ledger::{Finished, Ledger, Page, Refused};
 use super::link::{Link, Rows};
 use super::shared::Shared;
 use crate::handler::JobError;
@@ -77,22 +77,23 @@ impl Flusher {
     }
 
     async fn flush(&mut self, everything: bool) {
-        let (whole, parts) = self.ledger.take(Instant::now(), everything);
+        let (mut whole, mut parts) = self.ledger.take(Instant::now(), everything);
         if !whole.is_empty() {
-            self.tell_whole(&whole).await;
+            self.tell_whole(&mut whole).await;
         }
-        for page in &parts {
+        for page in &mut parts {
             self.tell_part(page).await;
         }
-        for page in whole.iter().chain(&parts) {
+        for page in whole.into_iter().chain(parts) {
             self.shared.told(page.lease_id, page.len());
+            page.accept();
         }
     }
 
     /// Leases whose jobs all ended well: one statement for all of them.
-    async fn tell_whole(&mut self, pages: &[Page]) {
+    async fn tell_whole(&mut self, pages: &mut [Page]) {
         let (mut ids, mut jobs, mut run_ms) = (Vec::new(), Vec::new(), Vec::new());
-        for page in pages {
+        for page in &*pages {
             ids.push(page.lease_id);
             jobs.push(i32::try_from(page.done.len()).unwrap_or(i32::MAX));
             let mut in_order: Vec<_> = page.done.iter().map(|(position, _, ms)| (*position, *ms)).collect();
@@ -108,47 +109,59 @@ impl Flusher {
                 query.bind(&results.leases).bind(&results.jobs).bind(&results.results)
             })
             .await;
-        let Some((held, doubtful)) = told else { return };
-        let lost: Vec<i64> = pages
+        let held = told.as_ref().map_or(&[][..], |(held, _)| held);
+        let missing: Vec<i64> = pages
             .iter()
             .filter(|page| !held.contains(&page.lease_id))
             .flat_map(|page| page.done.iter().map(|(_, id, _)| *id))
             .collect();
-        self.report(&lost, doubtful).await;
+        let refused = match told {
+            Some((_, doubtful)) => self.report(missing, doubtful).await,
+            None => Refused { ids: missing, lost: false },
+        };
+        for page in pages {
+            page.refuse(&refused);
+        }
     }
 
-    async fn tell_part(&mut self, page: &Page) {
+    async fn tell_part(&mut self, page: &mut Page) {
         let lease = page.lease_id;
         if !page.done.is_empty() {
             let ids: Vec<i64> = page.done.iter().map(|(_, id, _)| *id).collect();
             let run_ms: Vec<i32> = page.done.iter().map(|(_, _, ms)| *ms).collect();
             let results = Results::of(std::slice::from_ref(page));
             let sql = "SELECT howdah.complete($1, $2, $3, $4, $5)";
-            self.tell(&ids, |shared: &Shared| {
-                let query = sqlx::query_as(shared.howdah.names().sql(sql));
-                query.bind(lease).bind(&ids).bind(&run_ms).bind(&results.jobs).bind(&results.results)
-            })
-            .await;
+            let refused = self
+                .tell(&ids, |shared: &Shared| {
+                    let query = sqlx::query_as(shared.howdah.names().sql(sql));
+                    query.bind(lease).bind(&ids).bind(&run_ms).bind(&results.jobs).bind(&results.results)
+                })
+                .await;
+            drop(results);
+            page.refuse(&refused);
         }
         if !page.released.is_empty() {
             let ids = &page.released;
             let sql = "SELECT howdah.release($1, $2)";
-            self.tell(ids, |shared: &Shared| {
-                let query = sqlx::query_as(shared.howdah.names().sql(sql));
-                query.bind(lease).bind(ids)
-            })
-            .await;
+            let refused = self
+                .tell(ids, |shared: &Shared| {
+                    let query = sqlx::query_as(shared.howdah.names().sql(sql));
+                    query.bind(lease).bind(ids)
+                })
+                .await;
+            page.refuse(&refused);
         }
         let failed: Vec<_> = page.failed.iter().map(|(id, error, ms)| (*id, error, *ms)).collect();
-        self.tell_failed(lease, &failed).await;
+        let refused = self.tell_failed(lease, &failed).await;
+        page.refuse(&refused);
         if !page.completed_in.is_empty() {
             self.tell_completed_in(page).await;
         }
     }
 
-    async fn tell_failed(&mut self, lease: i64, failed: &[(i64, &JobError, i32)]) {
+    async fn tell_failed(&mut self, lease: i64, failed: &[(i64, &JobError, i32)]) -> Refused {
         if failed.is_empty() {
-            return;
+            return Refused::default();
         }
         let ids: Vec<i64> = failed.iter().map(|(id, ..)| *id).collect();
         let verdicts: Vec<&str> = failed.iter().map(|(_, error, _)| error.verdict.as_str()).collect();
@@ -174,11 +187,11 @@ impl Flusher {
             let query = sqlx::query_as(shared.howdah.names().sql(sql)).bind(lease).bind(&ids).bind(&verdicts);
             query.bind(&kinds).bind(&messages).bind(&delays).bind(&run_ms).bind(&causes).bind(&retries)
         })
-        .await;
+        .await
     }
 
     /// Jobs that their handlers have completed: let go of those whose transaction is committed; the others failed.
-    async fn tell_completed_in(&mut self, page: &Page) {
+    async fn tell_completed_in(&mut self, page: &mut Page) {
         let ids: Vec<i64> = page.completed_in.iter().map(|(id, ..)| *id).collect();
         let (worker, lease) = (self.shared.worker_id(), page.lease_id);
         let sql = "SELECT howdah.forget($1, $2, $3)";
@@ -188,7 +201,7 @@ impl Flusher {
                 query.bind(worker).bind(lease).bind(&ids)
             })
             .await;
-        let Some((committed, _)) = told else { return };
+        let Some((committed, _)) = told else { return page.refuse(&Refused { ids, lost: false }) };
         let uncommitted =
             JobError::retry("complete_in was called, and its transaction was not committed").kind("not_committed");
         let failed: Vec<_> = page
@@ -197,15 +210,18 @@ impl Flusher {
             .filter(|(id, ..)| !committed.contains(id))
             .map(|(id, error, ms)| (*id, error.as_ref().unwrap_or(&uncommitted), *ms))
             .collect();
+        let uncommitted = failed.iter().map(|(id, ..)| *id).collect();
         self.tell_failed(lease, &failed).await;
+        page.refuse(&Refused { ids: uncommitted, lost: false });
     }
 
     /// Settles some jobs of one lease, and reports those that were not ours any more.
-    async fn tell<'q>(&mut self, ids: &[i64], query: impl Fn(&Shared) -> Rows<'q, Id>) {
-        if let Some((settled, doubtful)) = self.insist(query).await {
-            let lost: Vec<i64> = ids.iter().filter(|id| !settled.contains(id)).copied().collect();
-            self.report(&lost, doubtful).await;
-        }
+    async fn tell<'q>(&mut self, ids: &[i64], query: impl Fn(&Shared) -> Rows<'q, Id>) -> Refused {
+        let Some((settled, doubtful)) = self.insist(query).await else {
+            return Refused { ids: ids.to_vec(), lost: false };
+        };
+        let missing = ids.iter().filter(|id| !settled.contains(id)).copied().collect();
+        self.report(missing, doubtful).await
     }
 
     /// Asks until there is an answer. Returns it, and whether an earlier answer may have been lost; `None` if the
@@ -232,8 +248,7 @@ impl Flusher {
     }
 
     /// Says which results were refused. After a lost answer, those that had arrived are not among them.
-    async fn report(&mut self, lost: &[i64], doubtful: bool) {
-        let mut lost = lost.to_vec();
+    async fn report(&mut self, mut lost: Vec<i64>, doubtful: bool) -> Refused {
         if doubtful && !lost.is_empty() {
             let worker = self.shared.worker_id();
             let sql = "SELECT id FROM howdah.jobs WHERE id = ANY($1) AND worker_id = $2 AND ended_at IS NOT NULL";
@@ -248,13 +263,14 @@ impl Flusher {
                 lost.retain(|id| !arrived.contains(id));
             }
         }
-        for id in lost {
+        for id in &lost {
             metrics::lease_lost("told");
             tracing::warn!(
                 job = id,
                 "the result was refused: the lease was lost, another worker has this job or it has ended"
             );
         }
+        Refused { ids: lost, lost: true }
     }
 }
 
@@ -281,9 +297,9 @@ impl<'p> Results<'p> {
 }
 
 /// 100 years.
-const MOST_DELAY_MS: i64 = 3_155_760_000_000;
+pub(super) const MOST_DELAY_MS: i64 = 3_155_760_000_000;
 
 /// Text as PostgreSQL can store it.
-fn storable(text: &str) -> String {
+pub(super) fn storable(text: &str) -> String {
     text.chars().take(8192).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }

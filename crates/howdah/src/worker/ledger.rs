@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 
 use super::queue::Lease;
-use crate::handler::JobError;
+use crate::error::Error;
+use crate::handler::{Answer, JobError};
+use crate::job::JobId;
 
 /// How long a finished job waits for the others of its lease.
 const PATIENCE: Duration = Duration::from_millis(15);
@@ -24,6 +26,8 @@ pub(super) struct Finished {
     pub(super) id: i64,
     pub(super) run_ms: i32,
     pub(super) end: End,
+    /// Who waits to hear whether the database has accepted it.
+    pub(super) answer: Option<Answer>,
 }
 
 #[derive(Debug)]
@@ -62,6 +66,7 @@ pub(super) struct Page {
     pub(super) completed_in: Vec<(i64, Option<JobError>, i32)>,
     pub(super) released: Vec<i64>,
     lost: usize,
+    answers: Vec<(i64, Answer)>,
     jobs: usize,
     /// Jobs of the lease that were told before.
     told: usize,
@@ -81,7 +86,38 @@ impl Page {
     /// When it should be told at the latest.
     fn due(&self) -> Option<Instant> {
         let since = self.since?;
+        if !self.answers.is_empty() {
+            return Some(since);
+        }
         Some(if self.told + self.len() == self.jobs || self.len() > self.done.len() { since } else { since + PATIENCE })
+    }
+}
+
+/// Jobs of which the database did not accept how they ended.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    pub(super) ids: Vec<i64>,
+    /// They were not ours any more. Otherwise the database refused to be told.
+    pub(super) lost: bool,
+}
+
+impl Page {
+    /// Tells those who wait for these jobs that they were refused.
+    pub(super) fn refuse(&mut self, refused: &Refused) {
+        for (id, answer) in self.answers.extract_if(.., |(id, _)| refused.ids.contains(id)) {
+            let _ = answer.send(Err(if refused.lost {
+                Error::LeaseLost { job: JobId(id) }
+            } else {
+                Error::Worker(format!("the database did not take how job {id} ended; the log says why"))
+            }));
+        }
+    }
+
+    /// Tells those who still wait that all is well.
+    pub(super) fn accept(self) {
+        for (_, answer) in self.answers {
+            let _ = answer.send(Ok(()));
+        }
     }
 }
 
@@ -99,6 +135,7 @@ impl Ledger {
             ..Page::default()
         });
         page.since.get_or_insert(now);
+        page.answers.extend(finished.answer.map(|answer| (finished.id, answer)));
         match finished.end {
             End::Done(result) => {
                 page.done.push((finished.position, finished.id, finished.run_ms));
@@ -138,7 +175,14 @@ mod tests {
     use super::*;
 
     fn finished(lease: &Arc<Lease>, position: usize, end: End) -> Finished {
-        Finished { lease: Arc::clone(lease), position, id: 100 + i64::try_from(position).unwrap(), run_ms: 1, end }
+        Finished {
+            lease: Arc::clone(lease),
+            position,
+            id: 100 + i64::try_from(position).unwrap(),
+            run_ms: 1,
+            end,
+            answer: None,
+        }
     }
 
     #[test]

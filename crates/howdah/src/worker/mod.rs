@@ -4,23 +4,29 @@
 //! handful of tasks. `claimer` takes jobs from
 //! the database into the buffers of `queue`; `runner` runs them; `flusher` tells the database how they ended;
 //! `chores` sends the heartbeat and does the keeper's work if this process is elected; `listener` hears of new
-//! jobs. They share what is in `shared`, and nothing else.
+//! jobs. They share what is in `shared`, and nothing else. `receive` is a worker for those who pull; `inline` does without
+//! the tasks, for tests.
 //!
 //! Invariant: no database error ends a worker once it runs; every task reconnects by itself. Limit: a job is
 //! buffered here only if it can start at once or jobs take milliseconds.
 
+mod attempt;
 mod chores;
 mod claimer;
 mod engine;
 mod filtered;
 mod flusher;
 mod fronts;
+mod in_transaction;
+#[cfg(feature = "testing")]
+mod inline;
 mod ledger;
 mod link;
 mod listener;
 mod notes;
 mod policy;
 mod queue;
+mod receive;
 mod rotation;
 mod runner;
 mod shared;
@@ -43,6 +49,10 @@ pub(crate) use notes::{Note, Notes};
 
 use crate::handler::{Ctx, FromRef, Handler, Handlers, IntoOutcome, RawJob};
 
+#[cfg(feature = "testing")]
+pub(crate) use inline::{Inline, Ran, run_alone};
+pub use receive::{JobHandle, Receive, Receiver};
+
 /// How a worker goes about its work. The defaults are in [`Worker::new`].
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -56,6 +66,8 @@ pub(crate) struct Settings {
     listen: bool,
     continue_trace: bool,
     filter: Option<Filter>,
+    /// Whether short jobs may be claimed before there is a hand free for them.
+    claims_ahead: bool,
 }
 
 /// Runs jobs. Give it handlers, then [`run_until`](Worker::run_until) something happens.
@@ -81,7 +93,7 @@ pub(crate) struct Settings {
 /// ```
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker<S = ()> {
-    howdah: Howdah,
+    pub(crate) howdah: Howdah,
     state: S,
     handlers: Handlers<S>,
     queues: Vec<(String, usize)>,
@@ -109,6 +121,7 @@ impl Worker<()> {
                 listen: true,
                 continue_trace: false,
                 filter: None,
+                claims_ahead: true,
             },
             retry_by: None,
         }
@@ -252,8 +265,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// [`Error::NotInstalled`] and [`Error::SchemaMismatch`], [`Error::Pooler`], and what the database refuses.
     /// Once it runs, errors of the database are logged and survived.
     pub async fn run_until<F: Future>(self, stop: F) -> Result<()> {
+        self.run_telling(|| (), stop).await
+    }
+
+    /// As [`run_until`](Self::run_until); says when it has started.
+    async fn run_telling<F: Future>(self, started: impl FnOnce() + Send, stop: F) -> Result<()> {
         let queues = self.served_queues()?;
-        engine::run(self.howdah, self.state, self.handlers, queues, self.settings, self.retry_by, stop).await
+        engine::run(self.howdah, self.state, self.handlers, queues, self.settings, self.retry_by, started, stop).await
     }
 
     fn served_queues(&self) -> Result<Vec<(String, usize)>> {

@@ -48,6 +48,8 @@ pub(super) struct Queue {
     /// 0 while there is no queue of this name. Another one after it was deleted and made again.
     id: AtomicI32,
     pub(super) concurrency: usize,
+    /// Whether short jobs may be claimed before there is a hand free for them.
+    claims_ahead: bool,
     /// Somebody said that there are new jobs.
     pub(super) woken: AtomicBool,
     /// Somebody said that it was made: the id may be another one.
@@ -69,6 +71,7 @@ impl Queue {
             name: name.into(),
             id: AtomicI32::new(id),
             concurrency,
+            claims_ahead: true,
             woken: AtomicBool::new(true),
             remade: AtomicBool::new(false),
             // Long until it has shown otherwise.
@@ -83,6 +86,11 @@ impl Queue {
 
     pub(super) fn set_id(&self, id: i32) {
         self.id.store(id, Ordering::Release);
+    }
+
+    /// Claims no more than can start.
+    pub(super) fn never_ahead(self) -> Self {
+        Self { claims_ahead: false, ..self }
     }
 
     fn hands(&self) -> MutexGuard<'_, Hands> {
@@ -103,7 +111,7 @@ impl Queue {
 
     fn ahead(&self) -> usize {
         let average = self.average_us.load(Ordering::Relaxed).max(1);
-        if Duration::from_micros(average) > SHORT {
+        if !self.claims_ahead || Duration::from_micros(average) > SHORT {
             return 0;
         }
         let each = usize::try_from(u64::try_from(AHEAD.as_micros()).unwrap_or(0) / average).unwrap_or(MOST_AHEAD);
@@ -204,6 +212,15 @@ mod tests {
         }
         assert_eq!(queue.wanted(), MOST_A_CLAIM);
         queue.ran(Duration::from_secs(1));
+        assert_eq!(queue.wanted(), 4);
+    }
+
+    #[test]
+    fn a_queue_that_never_claims_ahead_wants_no_more_than_can_start() {
+        let queue = Queue::new("q", 1, 4).never_ahead();
+        for _ in 0..200 {
+            queue.ran(Duration::from_micros(10));
+        }
         assert_eq!(queue.wanted(), 4);
     }
 

@@ -3,19 +3,20 @@
 //! Invariant: whatever a handler does (returns, fails, panics, hangs until its timeout), its job ends here with
 //! one [`Finished`]. Limit: a handler that blocks its thread is not stopped by anything.
 
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::attempt::limited;
 use super::ledger::{End, Finished};
+use super::notes::Notes;
 use super::policy::{self, RetryBy};
 use super::queue::{Claimed, Queue};
 use super::shared::Shared;
+use crate::client::Howdah;
 use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Options, Outcome, RawJob, Said, Verdict};
 use crate::job::JobId;
 use crate::{logs, metrics, trace};
@@ -58,7 +59,8 @@ impl<S: Send + Sync + 'static> Runner<S> {
         };
         let timeout = options.as_ref().and_then(|o| o.timeout()).or(entry.timeout);
         let version = options.as_ref().and_then(|o| o.version).unwrap_or(FIRST_VERSION);
-        let call = Arc::new(self.call(queue, &job, started, timeout, options));
+        let (howdah, notes) = (&self.shared.howdah, &self.shared.notes);
+        let call = Arc::new(call(howdah, notes, &queue.name, &job, started, timeout, options));
         self.shared.begin(&call);
         let continue_trace = self.shared.settings.continue_trace;
         let (span, lines) = logs::collect(|| trace::attempt_span(&call, &job.kind, continue_trace));
@@ -78,75 +80,66 @@ impl<S: Send + Sync + 'static> Runner<S> {
         let outcome = policy::applied(outcome, entry.retry, self.retry_by.as_ref(), &kind, &call);
         trace::ended(&span, &outcome);
         lines.send(&call);
+        let answer = call.take_answer();
         let end = ending(&call, outcome);
         measured.end(end.name(), took);
         let run_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
-        let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end };
+        let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end, answer };
         let _ = self.shared.finished.send(finished);
         took
     }
 
-    fn call(
-        &self,
-        queue: &Queue,
-        job: &Claimed,
-        started: Instant,
-        timeout: Option<Duration>,
-        options: Option<Box<Options>>,
-    ) -> Call {
-        Call {
-            howdah: self.shared.howdah.clone(),
-            id: JobId(job.id),
-            lease_id: job.lease.id,
-            queue: Arc::clone(&queue.name),
-            attempt: u16::try_from(job.attempt).unwrap_or(0),
-            max_attempts: u16::try_from(job.max_attempts).unwrap_or(0),
-            priority: u8::try_from(job.priority).unwrap_or(0),
-            enqueued_micros: job.enqueued_micros,
-            started,
-            deadline: timeout.and_then(|t| started.checked_add(t)),
-            options,
-            said: Said::default(),
-            notes: Arc::clone(&self.shared.notes),
-            cancelled: CancellationToken::new(),
-            cancel_asked: AtomicBool::new(false),
-            lost: AtomicBool::new(false),
-            completed_in: AtomicBool::new(false),
-        }
-    }
-
-    /// Lets a handler run until it returns, panics, takes too long, or the worker cannot wait any longer.
+    /// Lets a handler run until it ends, or the worker cannot wait any longer.
     async fn guard(&self, work: impl Future<Output = Outcome>, timeout: Option<Duration>) -> Outcome {
-        let work = AssertUnwindSafe(work).catch_unwind();
-        let limited = async {
-            let Some(limit) = timeout else { return work.await };
-            tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-                let error = JobError::retry(format!("the attempt took longer than its timeout of {limit:?}"));
-                Ok(Outcome::Failed(error.kind("timeout")))
-            })
-        };
-        let ended = tokio::select! {
+        tokio::select! {
             biased;
-            ended = limited => ended,
+            outcome = limited(work, timeout) => outcome,
             () = self.shared.aborting.cancelled() => {
                 let error = JobError::retry_in(Duration::ZERO, "the worker stopped before the job had finished");
-                Ok(Outcome::Failed(error.kind("worker_stopped")))
+                Outcome::Failed(error.kind("worker_stopped"))
             }
-        };
-        ended.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let text =
-                text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
-            Outcome::Failed(JobError::retry(text).kind("panic"))
-        })
+        }
+    }
+}
+
+/// An attempt that begins.
+pub(super) fn call(
+    howdah: &Howdah,
+    notes: &Arc<Notes>,
+    queue: &Arc<str>,
+    job: &Claimed,
+    started: Instant,
+    timeout: Option<Duration>,
+    options: Option<Box<Options>>,
+) -> Call {
+    Call {
+        howdah: howdah.clone(),
+        id: JobId(job.id),
+        lease_id: job.lease.id,
+        queue: Arc::clone(queue),
+        attempt: u16::try_from(job.attempt).unwrap_or(0),
+        max_attempts: u16::try_from(job.max_attempts).unwrap_or(0),
+        priority: u8::try_from(job.priority).unwrap_or(0),
+        enqueued_micros: job.enqueued_micros,
+        started,
+        deadline: timeout.and_then(|t| started.checked_add(t)),
+        options,
+        said: Said::default(),
+        notes: Arc::clone(notes),
+        cancelled: CancellationToken::new(),
+        cancel_asked: AtomicBool::new(false),
+        lost: AtomicBool::new(false),
+        completed_in: AtomicBool::new(false),
+        answer: Mutex::default(),
     }
 }
 
 /// What is told of a job.
-fn ending(call: &Call, outcome: Outcome) -> End {
+pub(super) fn ending(call: &Call, outcome: Outcome) -> End {
     let (error, result) = match outcome {
         Outcome::Done(result) => (None, result),
         Outcome::Failed(error) => (Some(error), None),
+        Outcome::Released => return released(call),
     };
     if let Some(error) = &error {
         tracing::warn!(job = %call.id, attempt = call.attempt, queue = %call.queue, verdict = error.verdict.as_str(),
@@ -168,4 +161,18 @@ fn ending(call: &Call, outcome: Outcome) -> End {
         }
         Some(error) => End::Failed(error),
     }
+}
+
+/// What is told of a job that is given back.
+fn released(call: &Call) -> End {
+    if call.completed_in.load(Ordering::Acquire) {
+        return End::CompletedIn(None);
+    }
+    if call.lost.load(Ordering::Acquire) {
+        return End::Lost;
+    }
+    if call.cancel_asked.load(Ordering::Acquire) {
+        return End::Failed(JobError::cancel("given back after somebody had asked to cancel it"));
+    }
+    End::Released
 }

@@ -201,6 +201,7 @@ impl Shared {
                 id: job.id,
                 run_ms: 0,
                 end: end(),
+                answer: None,
             });
         }
     }

@@ -1,0 +1,227 @@
+//! Jobs one at a time, on the caller's task and connection: how [`testing`](crate::testing) runs what a worker would.
+//!
+//! Invariant: handlers, claims and verdicts are the worker's own; only the concurrency is left out. Limit: there are no
+//! heartbeats, so it must not run beside a keeper for longer than its lease of an hour.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::Worker;
+use super::attempt::limited;
+use super::claimer::{CLAIM, Row};
+use super::flusher::{MOST_DELAY_MS, storable};
+use super::ledger::End;
+use super::notes::Notes;
+use super::policy;
+use super::queue::{Claimed, Lease};
+use super::runner::{call, ending};
+use crate::error::{Error, Result};
+use crate::handler::{Entry, FIRST_VERSION, JobError, Options, Outcome, RawJob, Verdict};
+use crate::job::JobId;
+
+/// What `howdah.promote` promotes at most at a time.
+const MOST_PROMOTED: i32 = 1000;
+
+/// An attempt that was made.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) id: JobId,
+    /// The state that the job is in now; `None`: it was not this attempt's any more.
+    pub(crate) state: Option<String>,
+    /// It is scheduled, and the attempt did not count.
+    pub(crate) snoozed: bool,
+    pub(crate) failure: Option<String>,
+}
+
+/// A worker that is registered on the caller's connection.
+pub(crate) struct Inline<'a, S> {
+    worker: &'a Worker<S>,
+    connection: &'a mut PgConnection,
+    /// The caller has not committed what is done here.
+    in_tx: bool,
+    id: i64,
+    queue: Arc<str>,
+    kinds: Option<Vec<String>>,
+}
+
+impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
+    pub(crate) async fn start(
+        worker: &'a Worker<S>,
+        connection: &'a mut PgConnection,
+        in_tx: bool,
+        queue: &str,
+    ) -> Result<Self> {
+        worker.served_queues()?;
+        let kinds = worker.handlers.kinds();
+        let sql = "SELECT howdah.start_worker('howdah testing', 3600000, 2000, ARRAY[$1], $2)";
+        let sql = worker.howdah.names().sql(sql);
+        let id = sqlx::query_scalar(sql).bind(queue).bind(&kinds).fetch_one(&mut *connection).await?;
+        Ok(Self { worker, connection, in_tx, id, queue: queue.into(), kinds })
+    }
+
+    /// Makes ready what is due.
+    pub(crate) async fn promote(&mut self) -> Result<()> {
+        let sql = "SELECT promoted FROM howdah.promote($1)";
+        loop {
+            let query = sqlx::query_scalar(self.worker.howdah.names().sql(sql)).bind(MOST_PROMOTED);
+            let promoted: i32 = query.fetch_one(&mut *self.connection).await?;
+            if promoted < MOST_PROMOTED {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes ready what is due next, without waiting for its time. False: nothing is scheduled.
+    pub(crate) async fn hurry(&mut self) -> Result<bool> {
+        let names = self.worker.howdah.names();
+        let sql =
+            "SELECT d.first_id FROM howdah.deferred d JOIN howdah.queue q ON q.id OPERATOR(pg_catalog.=) d.queue_id
+                    WHERE q.name OPERATOR(pg_catalog.=) $1 AND ($2 IS NULL OR d.kind OPERATOR(pg_catalog.=) ANY ($2))
+                    ORDER BY d.due_at, d.first_id LIMIT 1";
+        let next = sqlx::query_scalar::<_, i64>(names.sql(sql)).bind(&*self.queue).bind(&self.kinds);
+        let Some(next) = next.fetch_optional(&mut *self.connection).await? else { return Ok(false) };
+        sqlx::query(names.sql("SELECT howdah.retry($1)")).bind(next).execute(&mut *self.connection).await?;
+        Ok(true)
+    }
+
+    /// Runs the first job that is ready, if there is one, and settles it.
+    pub(crate) async fn run_next(&mut self) -> Result<Option<Ran>> {
+        let worker = self.worker;
+        let query = sqlx::query_as::<_, Row>(worker.howdah.names().sql(CLAIM)).bind(self.id).bind(&*self.queue);
+        let query = query.bind(1).bind(&self.kinds).bind(None::<Vec<i64>>);
+        let asked = Instant::now();
+        let Some(row) = query.fetch_optional(&mut *self.connection).await? else { return Ok(None) };
+        let lease = Arc::new(Lease { id: row.0, jobs: 1, claimed: asked });
+        let job = Claimed::new(&lease, 0, row);
+        let entry = worker.handlers.find(&job.kind).ok_or_else(|| no_handler(&job.kind))?;
+        if entry.in_tx && self.in_tx {
+            return Err(Error::Worker(format!(
+                "the handler of the kind {:?} has a transaction of its own, which does not see what this one has not \
+                 committed: commit first, and drain without `on`",
+                job.kind
+            )));
+        }
+        let (id, started) = (job.id, Instant::now());
+        let (call, outcome) = attempt(worker, entry, &self.queue, job).await;
+        let run_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
+        let mut ran = Ran { id: JobId(id), state: None, snoozed: false, failure: None };
+        if let Outcome::Failed(error) = &outcome {
+            ran.snoozed = error.verdict == Verdict::Snooze;
+            ran.failure = Some(format!("{}: {}", error.kind, error.message));
+        }
+        ran.state = self.settle(lease.id, id, ending(&call, outcome), run_ms).await?;
+        Ok(Some(ran))
+    }
+
+    /// Tells the database how a job ended; gives the state that it is in then, or `None` if it was lost.
+    async fn settle(&mut self, lease: i64, id: i64, end: End, run_ms: i32) -> Result<Option<String>> {
+        let names = self.worker.howdah.names();
+        let told: Option<i64> = match end {
+            End::Done(result) => {
+                let sql = "SELECT howdah.complete($1, ARRAY[$2], ARRAY[$3], ARRAY[$2], ARRAY[$4::pg_catalog.jsonb])";
+                let query = sqlx::query_scalar(names.sql(sql)).bind(lease).bind(id).bind(run_ms);
+                query.bind(result.map(Json)).fetch_optional(&mut *self.connection).await?
+            }
+            End::Released => {
+                let query = sqlx::query_scalar(names.sql("SELECT howdah.release($1, ARRAY[$2])"));
+                query.bind(lease).bind(id).fetch_optional(&mut *self.connection).await?
+            }
+            End::Lost => None,
+            End::Failed(error) => self.fail(lease, id, &error, run_ms).await?,
+            End::CompletedIn(error) => {
+                let query = sqlx::query_scalar(names.sql("SELECT howdah.forget($1, $2, ARRAY[$3])"));
+                match query.bind(self.id).bind(lease).bind(id).fetch_optional(&mut *self.connection).await? {
+                    Some(id) => Some(id),
+                    None => {
+                        let uncommitted = || JobError::retry("complete_in was not committed").kind("not_committed");
+                        self.fail(lease, id, &error.unwrap_or_else(uncommitted), run_ms).await?
+                    }
+                }
+            }
+        };
+        let Some(id) = told else { return Ok(None) };
+        let state = sqlx::query_scalar(names.sql("SELECT howdah.state($1)")).bind(id);
+        Ok(state.fetch_one(&mut *self.connection).await?)
+    }
+
+    async fn fail(&mut self, lease: i64, id: i64, error: &JobError, run_ms: i32) -> Result<Option<i64>> {
+        let delay = error.delay.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX).min(MOST_DELAY_MS));
+        let sql = "SELECT job_id FROM howdah.fail($1, ARRAY[$2], ARRAY[$3], ARRAY[$4], ARRAY[$5], ARRAY[$6], ARRAY[$7],
+               ARRAY[$8::pg_catalog.jsonb], ARRAY[$9::pg_catalog.jsonb])";
+        let query = sqlx::query_scalar(self.worker.howdah.names().sql(sql)).bind(lease).bind(id);
+        let query = query.bind(error.verdict.as_str()).bind(storable(&error.kind)).bind(storable(&error.message));
+        let query = query.bind(delay).bind(run_ms).bind(Json(&error.causes)).bind(error.declared.map(Json));
+        Ok(query.fetch_optional(&mut *self.connection).await?)
+    }
+
+    pub(crate) async fn stop(self) -> Result<()> {
+        let stop = sqlx::query(self.worker.howdah.names().sql("SELECT howdah.stop_worker($1)")).bind(self.id);
+        stop.execute(self.connection).await?;
+        Ok(())
+    }
+}
+
+/// Runs a payload through its handler, as the first of as many attempts as it likes, without any job in the queue.
+pub(crate) async fn run_alone<S: Send + Sync + 'static>(
+    worker: &Worker<S>,
+    kind: &str,
+    payload: Box<RawValue>,
+    max_attempts: u16,
+) -> Result<Outcome> {
+    let entry = worker.handlers.find(kind).ok_or_else(|| no_handler(kind))?;
+    if entry.in_tx {
+        return Err(Error::Worker(format!(
+            "the handler of the kind {kind:?} completes its job in a transaction, so there must be one: enqueue it, and drain"
+        )));
+    }
+    let job = Claimed {
+        lease: Arc::new(Lease { id: 0, jobs: 1, claimed: Instant::now() }),
+        position: 0,
+        id: 0,
+        kind: kind.to_owned(),
+        payload,
+        attempt: 1,
+        max_attempts: i16::try_from(max_attempts).unwrap_or(i16::MAX),
+        priority: 5,
+        enqueued_micros: 0,
+        options: None,
+    };
+    Ok(attempt(worker, entry, &entry.queue.into(), job).await.1)
+}
+
+async fn attempt<S>(
+    worker: &Worker<S>,
+    entry: &Entry<S>,
+    queue: &Arc<str>,
+    job: Claimed,
+) -> (Arc<crate::handler::Call>, Outcome) {
+    let (options, unreadable) = match Options::read(job.options.as_deref()) {
+        Ok(options) => (options, None),
+        Err(error) => (None, Some(error)),
+    };
+    let timeout = options.as_ref().and_then(|o| o.timeout()).or(entry.timeout);
+    let version = options.as_ref().and_then(|o| o.version).unwrap_or(FIRST_VERSION);
+    // Nobody writes the notes down: what is said of progress ends with the attempt.
+    let (notes, _) = Notes::new();
+    let call = Arc::new(call(&worker.howdah, &notes, queue, &job, Instant::now(), timeout, options));
+    let kind = job.kind.clone();
+    let raw = RawJob { kind: job.kind, payload: job.payload, version };
+    // Inside an async block, so that a panic before the first await is caught as well.
+    let work = async {
+        match unreadable {
+            None => (entry.run)(raw, Arc::clone(&call), &worker.state).await,
+            Some(error) => Outcome::Failed(error),
+        }
+    };
+    let outcome = limited(work, timeout).await;
+    let outcome = policy::applied(outcome, entry.retry, worker.retry_by.as_ref(), &kind, &call);
+    (call, outcome)
+}
+
+fn no_handler(kind: &str) -> Error {
+    Error::Worker(format!("this worker has no handler for the kind {kind:?}"))
+}
