@@ -4,6 +4,7 @@ mod client;
 mod error;
 mod handler;
 mod job;
+pub mod layer;
 mod schema;
 mod sqltime;
 mod worker;

@@ -13,6 +13,7 @@ use std::time::{Instant, SystemTime};
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
+use super::limit::Limit;
 use super::options::Options;
 use crate::client::Howdah;
 use crate::error::{Error, Result};
@@ -45,7 +46,7 @@ pub struct Call {
     pub(crate) priority: u8,
     pub(crate) enqueued_micros: i64,
     pub(crate) started: Instant,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) limit: Limit,
     /// The job's own settings; most jobs have none.
     pub(crate) options: Option<Box<Options>>,
     pub(crate) cancelled: CancellationToken,
@@ -53,8 +54,6 @@ pub struct Call {
     pub(crate) cancel_asked: AtomicBool,
     /// The lease is known to be lost.
     pub(crate) lost: AtomicBool,
-    /// `complete_in` was called and did not refuse.
-    pub(crate) completed_in: AtomicBool,
 }
 
 /// What a handler knows of its attempt, and its part of the worker's state, to which it derefs.
@@ -68,8 +67,16 @@ impl<T> Ctx<T> {
         Self { call, state }
     }
 
+    pub(crate) fn into_call(self) -> Arc<Call> {
+        self.call
+    }
+
     pub(super) fn options(&self) -> Option<&Options> {
         self.call.options.as_deref()
+    }
+
+    pub(super) fn limit(&self) -> &Limit {
+        &self.call.limit
     }
 
     /// The job's number.
@@ -114,14 +121,8 @@ impl<T> Ctx<T> {
         Micros(self.call.enqueued_micros).time()
     }
 
-    /// When this attempt is stopped and counts as failed; `None`: the job has no timeout.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.call.deadline
-    }
-
-    /// Fires when the attempt should end: somebody cancelled the job, its lease was lost, or the worker stops
-    /// and its grace period is over. A handler that takes seconds should look at it.
+    /// Fires when the attempt should end: somebody cancelled the job, its time is over, its lease was lost, or the
+    /// worker stops and its grace period is over. A handler that takes seconds should look at it.
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
         &self.call.cancelled
@@ -155,6 +156,9 @@ impl<T> Ctx<T> {
     /// `howdah.complete_in`.
     pub async fn complete_in(&self, transaction: &mut PgConnection) -> Result<()> {
         let call = &self.call;
+        if !call.limit.begin_completing() {
+            return Err(self.lost());
+        }
         let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
         sqlx::query(call.howdah.names().sql("SELECT howdah.complete_in($1, $2, $3)"))
             .bind(call.lease_id)
@@ -162,11 +166,11 @@ impl<T> Ctx<T> {
             .bind(run_ms)
             .execute(transaction)
             .await
+            .inspect_err(|_| call.limit.completion_refused())
             .map_err(|e| match e.as_database_error().and_then(|e| e.code()).as_deref() {
                 Some("HD010") => self.lost(),
                 _ => e.into(),
             })?;
-        call.completed_in.store(true, Ordering::Release);
         Ok(())
     }
 

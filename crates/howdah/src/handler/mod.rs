@@ -4,13 +4,13 @@
 //! the worker. Limit: two arities, `async fn(J)` and `async fn(J, Ctx<T>)`.
 
 mod ctx;
+mod limit;
 mod options;
+mod routes;
 mod verdict;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -20,10 +20,11 @@ use crate::job::Job;
 
 pub(crate) use ctx::Call;
 pub use ctx::{Ctx, FromRef};
+pub(crate) use limit::Limit;
 pub(crate) use options::{FIRST_VERSION, Options};
-pub(crate) use verdict::Outcome;
-pub(crate) use verdict::Verdict;
+pub(crate) use routes::Handlers;
 pub use verdict::{IntoOutcome, JobError, OrVerdict};
+pub(crate) use verdict::{Outcome, Verdict, type_name, with_causes};
 
 /// A function that does jobs of one type: `async fn(J)` or `async fn(J, Ctx<T>)`, returning `()` or
 /// `Result<(), E>` where `E` is [`JobError`] or any error.
@@ -76,65 +77,6 @@ pub struct RawJob {
     pub payload: Box<RawValue>,
     /// The version of the payload's type that it was enqueued with; 1 if nobody said.
     pub version: u16,
-}
-
-/// A handler with its types forgotten.
-type Run<S> = Arc<dyn Fn(RawJob, Arc<Call>, &S) -> BoxFuture<'static, Outcome> + Send + Sync>;
-
-/// One entry of the [`Handlers`].
-pub(crate) struct Entry<S> {
-    pub(crate) run: Run<S>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) queue: &'static str,
-}
-
-/// Which function does which kind.
-pub(crate) struct Handlers<S> {
-    pub(crate) typed: HashMap<&'static str, Entry<S>>,
-    pub(crate) any: Option<Entry<S>>,
-    /// A kind that two functions claim.
-    pub(crate) twice: Option<&'static str>,
-}
-
-impl<S: 'static> Handlers<S> {
-    pub(crate) fn new() -> Self {
-        Self { typed: HashMap::new(), any: None, twice: None }
-    }
-
-    pub(crate) fn add<M, H: Handler<S, M>>(&mut self, handler: H) {
-        let run: Run<S> = Arc::new(move |raw, call, state| match decode::<H::Job>(&raw) {
-            Ok(job) => handler.call(job, call, state),
-            Err(error) => std::future::ready(Outcome::Failed(error)).boxed(),
-        });
-        let entry = Entry { run, timeout: H::Job::TIMEOUT, queue: H::Job::QUEUE };
-        if self.typed.insert(H::Job::KIND, entry).is_some() {
-            self.twice = Some(H::Job::KIND);
-        }
-    }
-
-    pub(crate) fn add_any<T, F, Fut, R>(&mut self, handler: F)
-    where
-        T: FromRef<S> + Send + Sync + 'static,
-        F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = R> + Send + 'static,
-        R: IntoOutcome + 'static,
-    {
-        let run: Run<S> = Arc::new(move |raw, call, state| {
-            handler(raw, Ctx::new(call, T::from_ref(state))).map(IntoOutcome::into_outcome).boxed()
-        });
-        self.any = Some(Entry { run, timeout: None, queue: "default" });
-    }
-
-    pub(crate) fn find(&self, kind: &str) -> Option<&Entry<S>> {
-        self.typed.get(kind).or(self.any.as_ref())
-    }
-
-    /// The kinds that can be done here; `None`: any.
-    pub(crate) fn kinds(&self) -> Option<Vec<String>> {
-        let mut kinds: Vec<_> = self.typed.keys().map(|k| (*k).to_owned()).collect();
-        kinds.sort();
-        self.any.is_none().then_some(kinds)
-    }
 }
 
 /// Reads a payload; an error names the field that does not fit, and never the value.

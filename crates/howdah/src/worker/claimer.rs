@@ -29,7 +29,7 @@ const UNKNOWN_WORKER: &str = "HD004";
 const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Starts runners: so many, for this queue.
-pub(super) type Start = Box<dyn Fn(&Arc<Queue>, usize) + Send + Sync>;
+pub(super) type Start = Arc<dyn Fn(&Arc<Queue>, usize) + Send + Sync>;
 
 type Row = (i64, i64, String, Json<Box<RawValue>>, i16, i16, i16, Micros, Option<Json<Box<RawValue>>>);
 
@@ -48,6 +48,8 @@ pub(super) struct Claimer {
     link: Link,
     start: Start,
     looks: Vec<Look>,
+    /// Whom the announcements are of.
+    worker: i64,
     /// The last claim failed, and may have been done all the same.
     unanswered: bool,
 }
@@ -66,13 +68,15 @@ impl Claimer {
                 full: false,
             })
             .collect();
-        Self { shared, link, start, looks, unanswered: false }
+        let worker = shared.worker_id();
+        Self { shared, link, start, looks, worker, unanswered: false }
     }
 
     /// Runs until the worker stops; then gives back what has not started.
     pub(super) async fn run(mut self) {
         let stopping = self.shared.stopping.clone();
         while !stopping.is_cancelled() {
+            self.know_thyself();
             for i in 0..self.looks.len() {
                 let looked = match self.disown().await {
                     Ok(()) => self.look(i).await,
@@ -102,6 +106,18 @@ impl Claimer {
             self.shared.give_back(look.queue.take_all());
         }
         self.link.close().await;
+    }
+
+    /// A worker that was given up is another one now, which has announced nothing.
+    fn know_thyself(&mut self) {
+        let worker = self.shared.worker_id();
+        if std::mem::replace(&mut self.worker, worker) != worker {
+            let now = Instant::now();
+            for look in &mut self.looks {
+                look.sleep = Sleep::new(now);
+                look.at = now;
+            }
+        }
     }
 
     /// After a claim whose answer was lost: gives back what it may have taken.
@@ -189,7 +205,7 @@ impl Claimer {
     async fn claim(&mut self, i: usize, wanted: usize, fronts: Option<Vec<i64>>) -> Result<usize> {
         let (shared, look) = (&self.shared, &mut self.looks[i]);
         let sql = "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at, options
-                     FROM howdah.claim($1, $2, $3, $4, $5)";
+                     FROM howdah.claim($1, $2, $3, $4, $5, $6, $7)";
         let worker = shared.worker_id();
         let asked = Instant::now();
         let rows: Vec<Row> = self
@@ -199,8 +215,10 @@ impl Claimer {
                     .bind(worker)
                     .bind(look.queue.name.as_ref())
                     .bind(i32::try_from(wanted).unwrap_or(1))
-                    .bind(&shared.kinds)
-                    .bind(&fronts),
+                    .bind(&look.queue.filter.kinds)
+                    .bind(&fronts)
+                    .bind(&look.queue.filter.prefixes)
+                    .bind(&look.queue.filter.except),
             )
             .await?;
         let Some(first) = rows.first() else { return Ok(0) };
@@ -234,7 +252,11 @@ impl Claimer {
             return Ok(());
         }
         let (queue, worker) = (look.queue.id, self.shared.worker_id());
-        self.announce("SELECT howdah.stay_awake($1, ARRAY[$2])", worker, queue).await?;
+        // One row stands for all lanes of the queue: it stays while another of them sleeps.
+        let mut others = self.looks.iter().enumerate().filter(|(k, other)| *k != i && other.queue.id == queue);
+        if !others.any(|(_, other)| other.sleep.announced()) {
+            self.announce("SELECT howdah.stay_awake($1, ARRAY[$2])", worker, queue).await?;
+        }
         self.looks[i].sleep.stays_awake(Instant::now());
         Ok(())
     }

@@ -94,7 +94,7 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
 
 fn woken(shared: &Shared, payload: &str) {
     let Ok(id) = payload.parse::<i32>() else { return };
-    if let Some(queue) = shared.queues.iter().find(|q| q.id == id) {
+    for queue in shared.queues.iter().filter(|q| q.id == id) {
         queue.woken.store(true, Ordering::Release);
         shared.look.notify_one();
     }

@@ -1,7 +1,8 @@
 //! The worker: claims jobs, runs them, says how they ended.
 //!
 //! One process has one [`Worker`]: four connections of its own and a handful of tasks. `claimer` takes jobs from
-//! the database into the buffers of `queue`; `runner` runs them; `flusher` tells the database how they ended;
+//! the database into the buffers of `queue`; `runner` runs them, and `watchdog` sees to
+//! those that do not end; `flusher` tells the database how they ended;
 //! `chores` sends the heartbeat and does the keeper's work if this process is elected; `listener` hears of new
 //! jobs. They share what is in `shared`, and nothing else.
 //!
@@ -13,21 +14,27 @@ mod claimer;
 mod engine;
 mod flusher;
 mod fronts;
+mod guard;
+mod lanes;
 mod ledger;
 mod link;
 mod listener;
 mod queue;
+mod routing;
 mod runner;
 mod shared;
 mod sleep;
+mod watchdog;
 
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+use self::lanes::Group;
 use crate::client::Howdah;
 use crate::error::{Error, Result};
 use crate::handler::{Ctx, FromRef, Handler, Handlers, IntoOutcome, RawJob};
+use crate::layer::JobLayer;
 
 /// How a worker goes about its work. The defaults are in [`Worker::new`].
 #[derive(Debug, Clone)]
@@ -38,6 +45,7 @@ pub(crate) struct Settings {
     lease: Duration,
     poll: Duration,
     grace: Duration,
+    timeout_grace: Duration,
     keeper: bool,
     listen: bool,
 }
@@ -68,7 +76,9 @@ pub struct Worker<S = ()> {
     howdah: Howdah,
     state: S,
     handlers: Handlers<S>,
+    layers: Vec<Box<dyn JobLayer>>,
     queues: Vec<(String, usize)>,
+    groups: Vec<Group>,
     settings: Settings,
 }
 
@@ -80,7 +90,9 @@ impl Worker<()> {
             howdah: howdah.clone(),
             state: (),
             handlers: Handlers::new(),
+            layers: Vec::new(),
             queues: Vec::new(),
+            groups: Vec::new(),
             settings: Settings {
                 name: default_name(),
                 concurrency: 10,
@@ -88,6 +100,7 @@ impl Worker<()> {
                 lease: Duration::from_secs(20),
                 poll: Duration::from_millis(500),
                 grace: Duration::from_secs(30),
+                timeout_grace: Duration::from_secs(1),
                 keeper: true,
                 listen: true,
             },
@@ -100,22 +113,31 @@ impl Worker<()> {
     /// # Panics
     /// If a handler was added before: it would not have the state.
     pub fn state<S: 'static>(self, state: S) -> Worker<S> {
-        assert!(
-            self.handlers.typed.is_empty() && self.handlers.any.is_none(),
-            "call Worker::state before Worker::handle"
-        );
-        Worker { howdah: self.howdah, state, handlers: Handlers::new(), queues: self.queues, settings: self.settings }
+        assert!(self.handlers.is_empty(), "call Worker::state before Worker::handle");
+        Worker {
+            howdah: self.howdah,
+            state,
+            handlers: Handlers::new(),
+            layers: self.layers,
+            queues: self.queues,
+            groups: self.groups,
+            settings: self.settings,
+        }
     }
 }
 
 impl<S: Send + Sync + 'static> Worker<S> {
     /// Runs jobs of one type with this function. Only kinds that have a function are claimed.
+    ///
+    /// Types of the same kind and different [`Job::VERSION`](crate::Job::VERSION)s may have a function each; every
+    /// job goes to that of its version, and fails with the error kind `version` if there is none, to be tried again
+    /// by a worker that knows it. A function that is alone for its kind gets every version.
     pub fn handle<M, H: Handler<S, M>>(mut self, handler: H) -> Self {
         self.handlers.add(handler);
         self
     }
 
-    /// Runs jobs of every kind that has no function of its own.
+    /// Runs jobs of every kind that has no function of its own and no prefix.
     pub fn handle_any<T, F, Fut, R>(mut self, handler: F) -> Self
     where
         T: FromRef<S> + Send + Sync + 'static,
@@ -201,22 +223,22 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// Once it runs, errors of the database are logged and survived.
     pub async fn run_until<F: Future>(self, stop: F) -> Result<()> {
         let queues = self.served_queues()?;
-        engine::run(self.howdah, self.state, self.handlers, queues, self.settings, stop).await
+        let lanes = lanes::divide(&queues, &self.groups, &self.handlers)?;
+        let work = engine::Work { handlers: self.handlers, state: self.state, layers: self.layers };
+        engine::run(self.howdah, work, lanes, self.settings, stop).await
     }
 
     fn served_queues(&self) -> Result<Vec<(String, usize)>> {
-        if self.handlers.typed.is_empty() && self.handlers.any.is_none() {
+        if self.handlers.is_empty() {
             return Err(Error::Worker("a worker needs at least one handler: call `.handle(your_function)`".to_owned()));
         }
-        if let Some(kind) = self.handlers.twice {
-            return Err(Error::Worker(format!("two handlers do jobs of the kind {kind:?}: which one should?")));
+        if let Some(mistake) = self.handlers.mistake() {
+            return Err(Error::Worker(mistake.to_owned()));
         }
         let mut queues = self.queues.clone();
         if queues.is_empty() {
-            let entries = self.handlers.typed.values().chain(&self.handlers.any);
-            queues = entries.map(|e| (e.queue.to_owned(), self.settings.concurrency)).collect();
-            queues.sort();
-            queues.dedup();
+            let declared = self.handlers.queues().into_iter();
+            queues = declared.map(|queue| (queue.to_owned(), self.settings.concurrency)).collect();
         }
         for (i, (name, concurrency)) in queues.iter().enumerate() {
             if *concurrency == 0 {
