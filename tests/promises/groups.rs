@@ -1,4 +1,5 @@
 //! Slots that are set aside for some kinds are theirs: reserved for them, and all that they get.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
 //! Layers see every attempt on its way in and out, and what they fail has failed.
+#![allow(clippy::unwrap_used)]
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
 //! An attempt whose time is over is told so, then dropped, and its slot is never lost.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -34,7 +35,7 @@ async fn late(job: Late, cx: Ctx<()>) -> Result<(), JobError> {
         }
         "sets" => {
             assert!(cx.set_deadline(Instant::now() + Duration::from_millis(20)));
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         "clears" => {
             assert!(cx.clear_deadline() && cx.deadline().is_none());
@@ -43,7 +44,7 @@ async fn late(job: Late, cx: Ctx<()>) -> Result<(), JobError> {
         "too late" => {
             cx.cancelled().cancelled().await;
             assert!(!cx.extend(Duration::from_secs(60)) && !cx.clear_deadline());
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         _ => std::future::pending().await,
     }
@@ -120,7 +121,7 @@ async fn long(job: Long, cx: Ctx<()>) {
         assert!(left <= Duration::from_millis(150), "extensions are not added up");
     }
     if job.then_hangs {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

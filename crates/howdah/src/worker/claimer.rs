@@ -26,6 +26,8 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(2);
 const STALE: Duration = Duration::from_millis(250);
 /// What `howdah.claim` says to a worker that was given up.
 const UNKNOWN_WORKER: &str = "HD004";
+/// Looking in vain takes at most one part in so many of a claimer's time.
+const DEAR: u32 = 5;
 const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Starts runners: so many, for this queue.
@@ -185,7 +187,8 @@ impl Claimer {
         }
         match look.sleep.found_nothing(now, poll) {
             Next::LookIn(wait) => {
-                look.at = Instant::now() + wait;
+                // A look that walked over many jobs of other kinds is not repeated soon.
+                look.at = Instant::now() + wait.max(now.elapsed() * DEAR).min(LOOK_ANYWAY.max(poll));
                 // The fronts may be used until then; the look after it is a sweep again.
                 look.fronts.sweep();
             }

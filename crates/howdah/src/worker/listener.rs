@@ -112,3 +112,29 @@ async fn answer<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<()> {
         Err(_) => Err(Error::Database(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::client::Howdah;
+    use crate::worker::Worker;
+    use crate::worker::lanes::{Filter, Lane};
+    use crate::worker::queue::Queue;
+
+    #[tokio::test]
+    async fn a_notification_wakes_every_lane_of_its_queue_and_no_other() {
+        let howdah = Howdah::from_pool(PgPool::connect_lazy("postgres://nowhere/nothing").unwrap());
+        let lane = Lane { queue: "q".to_owned(), slots: 1, filter: Filter::default() };
+        let queues: Vec<_> = [7, 8, 7].map(|id| Arc::new(Queue::new(&lane, id))).into();
+        let settings = Worker::new(&howdah).settings;
+        let shared = Shared::new(howdah, settings, None, queues, 1, tokio::sync::mpsc::unbounded_channel().0);
+        for queue in &shared.queues {
+            queue.woken.store(false, Ordering::Release);
+        }
+        woken(&shared, "7");
+        let heard: Vec<_> = shared.queues.iter().map(|q| q.woken.load(Ordering::Acquire)).collect();
+        assert_eq!(heard, [true, false, true]);
+    }
+}
