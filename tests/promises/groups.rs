@@ -129,7 +129,8 @@ async fn every_lane_of_a_queue_hears_of_its_jobs_while_the_others_work_or_sleep(
 async fn a_worker_that_was_given_up_announces_anew_that_it_sleeps() -> Result<()> {
     let db = Db::new().await?;
     let hall = Hall::new();
-    let running = start(worker(&db, &hall).heartbeat(Duration::from_millis(20)).lease(Duration::from_secs(60)));
+    let worker = Worker::new(&db.howdah).state(hall.clone()).handle_any(run);
+    let running = start(worker.heartbeat(Duration::from_millis(20)).lease(Duration::from_secs(60)));
     let asleep = "SELECT string_agg(w.id::text, ' ') FROM howdah.sleeper s JOIN howdah.worker w ON w.id = s.worker_id";
     db.wait_for(&format!("SELECT ({asleep}) IS NOT NULL"), "true").await?;
     let old = db.text(asleep).await?;

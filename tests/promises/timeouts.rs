@@ -9,7 +9,7 @@ use anyhow::Result;
 use howdah::{Ctx, Job, JobError, Worker};
 use howdah_tests::{Db, in_time, start};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 #[derive(Job, Serialize, Deserialize)]
 #[job(timeout = "50ms", attempts = 1)]
@@ -158,6 +158,8 @@ struct Stage {
     ended: Arc<Notify>,
     running: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
+    /// Quick jobs wait for it.
+    gate: Arc<Semaphore>,
 }
 
 impl Stage {
@@ -170,6 +172,7 @@ impl Stage {
             ended: Arc::default(),
             running: Arc::default(),
             most: Arc::default(),
+            gate: Arc::new(Semaphore::new(0)),
         };
         (stage, release)
     }
@@ -184,6 +187,8 @@ async fn blocks(job: Blocks, cx: Ctx<Stage>) -> Result<(), JobError> {
     cx.blocking.notify_one();
     let _ = cx.release.lock().unwrap().recv();
     let said = if job.completes_first {
+        // Still long enough for it to be dropped meanwhile, if anybody would.
+        sqlx::query("SELECT pg_sleep(0.1)").execute(&mut *tx).await?;
         format!("committed {}", tx.commit().await.is_ok())
     } else {
         // Nothing that waits comes after this: whoever is abandoned is dropped there.
@@ -198,7 +203,7 @@ async fn blocks(job: Blocks, cx: Ctx<Stage>) -> Result<(), JobError> {
 async fn quick(_: Quick, cx: Ctx<Stage>) {
     let now = cx.running.fetch_add(1, Ordering::SeqCst) + 1;
     cx.most.fetch_max(now, Ordering::SeqCst);
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    cx.gate.acquire().await.unwrap().forget();
     cx.running.fetch_sub(1, Ordering::SeqCst);
 }
 
@@ -211,8 +216,10 @@ async fn the_slot_of_a_handler_that_blocks_its_thread_is_given_back() -> Result<
     let worker = start(worker.concurrency(1).timeout_grace(SHORT));
     in_time("the handler to block", stage.blocking.notified()).await?;
     // With its only slot taken the worker could not do these.
-    db.howdah.enqueue_many((0..5).map(|_| Quick {})).await?;
+    db.howdah.enqueue_many((0..20).map(|_| Quick {})).await?;
+    stage.gate.add_permits(5);
     db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "5").await?;
+    db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'running'", "1").await?;
     assert_eq!(
         db.text("SELECT error_kind || ': ' || message FROM howdah.failures").await?,
         format!("{OVER}; it was abandoned: its handler blocks a thread")
@@ -224,8 +231,10 @@ async fn the_slot_of_a_handler_that_blocks_its_thread_is_given_back() -> Result<
     );
     assert_eq!(*stage.said.lock().unwrap(), [said]);
     // Its own runner has ended with it: there still is one slot, not two.
-    db.howdah.enqueue_many((0..20).map(|_| Quick {})).await?;
-    db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "25").await?;
+    for done in 6..=20 {
+        stage.gate.add_permits(1);
+        db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", &done.to_string()).await?;
+    }
     worker.stop().await?;
     assert_eq!(stage.most.load(Ordering::SeqCst), 1);
     assert_eq!(db.text(&format!("SELECT state FROM howdah.jobs WHERE id = {blocked}")).await?, "dead");
@@ -242,6 +251,7 @@ async fn a_blocked_handler_that_has_completed_its_job_in_a_transaction_may_still
     let worker = start(worker.concurrency(1).timeout_grace(SHORT));
     in_time("the handler to block", stage.blocking.notified()).await?;
     db.howdah.enqueue(Quick {}).await?;
+    stage.gate.add_permits(1);
     db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "1").await?;
     assert_eq!(db.text("SELECT state FROM howdah.jobs WHERE kind = 'blocks'").await?, "running", "nobody else has it");
     release.send(())?;
