@@ -149,6 +149,12 @@ struct Blocks {
 #[derive(Job, Serialize, Deserialize)]
 struct Quick {}
 
+#[derive(Job, Serialize, Deserialize)]
+#[job(queue = "beside")]
+struct Beside {}
+
+async fn beside(_: Beside) {}
+
 /// What the handlers and the test tell each other.
 #[derive(Clone)]
 struct Stage {
@@ -212,7 +218,7 @@ async fn the_slot_of_a_handler_that_blocks_its_thread_is_given_back() -> Result<
     let db = Db::new().await?;
     let blocked = db.howdah.enqueue(Blocks { completes_first: false }).await?;
     let (stage, release) = Stage::new();
-    let worker = Worker::new(&db.howdah).state(stage.clone()).handle(blocks).handle(quick);
+    let worker = Worker::new(&db.howdah).state(stage.clone()).handle(blocks).handle(quick).handle(beside);
     let worker = start(worker.concurrency(1).timeout_grace(SHORT));
     in_time("the handler to block", stage.blocking.notified()).await?;
     // With its only slot taken the worker could not do these.
@@ -231,7 +237,12 @@ async fn the_slot_of_a_handler_that_blocks_its_thread_is_given_back() -> Result<
     );
     assert_eq!(*stage.said.lock().unwrap(), [said]);
     // Its own runner has ended with it: there still is one slot, not two.
-    for done in 6..=20 {
+    // The claimer has looked into both queues since.
+    for done in 6..=8 {
+        db.howdah.enqueue(Beside {}).await?;
+        db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", &done.to_string()).await?;
+    }
+    for done in 9..=23 {
         stage.gate.add_permits(1);
         db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", &done.to_string()).await?;
     }
