@@ -6,6 +6,7 @@ mod error;
 mod filter;
 mod handler;
 mod job;
+pub mod layer;
 mod logs;
 pub mod metrics;
 mod retry;

@@ -1,19 +1,21 @@
--- howdah.claim(worker_id, queue, jobs, kinds, fronts) -> lease_id, id, kind, payload, attempt, ...
+-- howdah.claim(worker_id, queue, jobs, kinds, fronts, prefixes, except_kinds) -> lease_id, id, kind, payload, attempt, ...
 -- Takes up to `jobs` jobs off the front of a queue, in order of priority and then of enqueueing, under one
 -- lease. Whoever holds the lease id may settle them, until the worker's heartbeat is overdue.
 --   worker_id  from howdah.start_worker
 --   queue      its name; a queue that does not exist yet or is paused has no jobs
 --   jobs       1 to 500. Fewer come back if some of them have expired, which is then noted.
---   kinds      only these; NULL: any
+--   kinds      only these and what begins with one of `prefixes`; both NULL: any
 --   fronts     ten ids, one for each priority 0 to 9: where the caller saw the live front of the queue.
 --              What was enqueued before it is not looked at, so that dead tickets are not walked over;
 --              leave it out now and then to find what was committed late. NULL: from the very front.
+--   prefixes, except_kinds  kinds that begin so, and kinds to leave alone whatever else is said; NULL: none
 -- Writes: ticket (deletes; splits the last one), lease. Leaves job untouched. The attempt is counted here.
 -- Locks: ticket rows, skipping what others have locked; never waits for another claimer.
 -- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
--- Cost: one index descent for each priority and table, one row lock and one delete for each ticket.
+-- Cost: one index descent for each priority and table, one row lock and one delete for each ticket. Tickets of other kinds
+-- that wait in front are read and passed over: kinds that often wait long belong into a queue of their own.
 CREATE OR REPLACE FUNCTION howdah.claim(worker_id bigint, queue text DEFAULT 'default', jobs integer DEFAULT 1,
-  kinds text[] DEFAULT NULL, fronts bigint[] DEFAULT NULL)
+  kinds text[] DEFAULT NULL, fronts bigint[] DEFAULT NULL, prefixes text[] DEFAULT NULL, except_kinds text[] DEFAULT NULL)
 RETURNS TABLE (lease_id bigint, id bigint, kind text, payload jsonb, attempt smallint, max_attempts smallint,
                priority smallint, enqueued_at timestamptz, options jsonb)
 LANGUAGE plpgsql
@@ -30,6 +32,7 @@ DECLARE
   v_rows     bigint;
   v_now      timestamptz := howdah.now();
   v_lease    bigint;
+  v_kinds    text[] := CASE WHEN claim.prefixes IS NULL THEN claim.kinds ELSE coalesce(claim.kinds, '{}') END;
   v_fronts   bigint[] := coalesce(claim.fronts, '{0,0,0,0,0,0,0,0,0,0}');
   -- New tickets and those that came back: two scans, merged by priority and id. One row of each is looked
   -- at ahead; the loser of the last comparison stays locked until the commit, and is simply not taken.
@@ -37,11 +40,14 @@ DECLARE
     FROM unnest(v_fronts) WITH ORDINALITY f(front, n), LATERAL (
       SELECT ctid, * FROM howdah.ticket
        WHERE slot IN (0, 1) AND queue_id = v_queue AND priority = f.n - 1 AND first_id >= f.front
-         AND (claim.kinds IS NULL OR kind = ANY (claim.kinds))
+         AND (v_kinds IS NULL OR kind = ANY (v_kinds) OR kind ^@ ANY (claim.prefixes))
+         AND (claim.except_kinds IS NULL OR kind <> ALL (claim.except_kinds))
        ORDER BY first_id FOR UPDATE SKIP LOCKED) t;
   again CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt
     FROM howdah.ticket t
-   WHERE slot IN (2, 3) AND queue_id = v_queue AND (claim.kinds IS NULL OR kind = ANY (claim.kinds))
+   WHERE slot IN (2, 3) AND queue_id = v_queue
+     AND (v_kinds IS NULL OR kind = ANY (v_kinds) OR kind ^@ ANY (claim.prefixes))
+     AND (claim.except_kinds IS NULL OR kind <> ALL (claim.except_kinds))
    ORDER BY queue_id, priority, first_id FOR UPDATE SKIP LOCKED;
   a          record;
   b          record;

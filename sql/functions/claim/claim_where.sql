@@ -1,4 +1,4 @@
--- howdah.claim_where(worker_id, queue, jobs, filter, kinds, after, since, before, most)
+-- howdah.claim_where(worker_id, queue, jobs, filter, kinds, after, since, before, most, prefixes, except_kinds)
 --   -> lease_id, id, kind, payload, attempt, ..., next, newest
 -- As howdah.claim, of the jobs whose attributes match a filter (see howdah.check_filter) only. Takes them out of their
 -- tickets; the rest stays for others, in its order. One call looks at a bounded number of jobs, and so may find none
@@ -9,6 +9,7 @@
 --           Leave it out now and then to find what was committed late. What came back is always looked at.
 --   before  only what is ahead of this place is looked at: how a long walk hears of jobs that have come in front of it
 --   most    how many jobs to look at, 1 to 10,000
+--   prefixes, except_kinds  as for howdah.claim
 -- The rows are those of howdah.claim and, in each of them:
 --   next    NULL: everything was looked at
 --   newest  no job that is enqueued after this call has an id up to this one
@@ -18,7 +19,8 @@
 -- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
 -- Cost: 3 us for each job that is looked at. No other claim pays for this.
 CREATE OR REPLACE FUNCTION howdah.claim_where(worker_id bigint, queue text, jobs integer, filter text, kinds text[] DEFAULT NULL,
-  after bigint DEFAULT NULL, since bigint DEFAULT 0, before bigint DEFAULT NULL, most integer DEFAULT 2000)
+  after bigint DEFAULT NULL, since bigint DEFAULT 0, before bigint DEFAULT NULL, most integer DEFAULT 2000,
+  prefixes text[] DEFAULT NULL, except_kinds text[] DEFAULT NULL)
 RETURNS TABLE (lease_id bigint, id bigint, kind text, payload jsonb, attempt smallint, max_attempts smallint,
                priority smallint, enqueued_at timestamptz, options jsonb, next bigint, newest bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -46,7 +48,8 @@ BEGIN
     next := claim_where.after;
     -- Not more than is likely to be needed at first: where most jobs match, the rest would be looked at for nothing.
     LOOP
-      v_look := howdah.look_for(v_queue, claim_where.jobs, v_filter, claim_where.kinds, next, claim_where.since, claim_where.before, v_step);
+      v_look := howdah.look_for(v_queue, claim_where.jobs, v_filter, claim_where.kinds, next, claim_where.since, claim_where.before, v_step,
+        claim_where.prefixes, claim_where.except_kinds);
       next := v_look.next;
       v_left := v_left - v_step;
       EXIT WHEN v_look.ids IS NOT NULL OR next IS NULL OR v_left <= 0;

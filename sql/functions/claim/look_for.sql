@@ -1,11 +1,12 @@
--- howdah.look_for(queue_id, jobs, filter, kinds, after, since, before, most) -> (ids, first_ids, counts, next)
+-- howdah.look_for(queue_id, jobs, filter, kinds, after, since, before, most, prefixes, except_kinds)
+--   -> (ids, first_ids, counts, next)
 -- Looks for ready jobs that match, in the order in which they are claimed, and locks nothing: see howdah.claim_where.
 --   ids                which jobs match, at most `jobs`
 --   first_ids, counts  the tickets that hold them
 -- Internal. A place in the order is a priority and an id: priority << 56 | id.
 -- Cost: two index entries for each ticket, one row for each job.
 CREATE OR REPLACE FUNCTION howdah.look_for(queue_id integer, jobs integer, filter jsonpath, kinds text[], after bigint, since bigint, before bigint, most integer,
-  OUT ids bigint[], OUT first_ids bigint[], OUT counts smallint[], OUT next bigint)
+  prefixes text[], except_kinds text[], OUT ids bigint[], OUT first_ids bigint[], OUT counts smallint[], OUT next bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -43,7 +44,8 @@ BEGIN
       FROM howdah.matching(v_firsts, v_counts, look_for.filter) m(id)
       JOIN unnest(v_firsts, v_counts, v_places, v_kinds) u(first_id, jobs, place, kind)
         ON u.first_id >> 7 = m.id >> 7 AND m.id >= u.first_id AND m.id < u.first_id + u.jobs
-     WHERE look_for.kinds IS NULL OR u.kind = ANY (look_for.kinds))
+     WHERE ((look_for.kinds IS NULL AND look_for.prefixes IS NULL) OR u.kind = ANY (look_for.kinds) OR u.kind ^@ ANY (look_for.prefixes))
+       AND (look_for.except_kinds IS NULL OR u.kind <> ALL (look_for.except_kinds)))
   SELECT array_agg(h.id ORDER BY h.n) FILTER (WHERE h.n <= look_for.jobs), min(h.place) FILTER (WHERE h.n > look_for.jobs) - 1
     INTO ids, next FROM hit h;
   SELECT array_agg(u.first_id ORDER BY u.place), array_agg(u.jobs ORDER BY u.place) INTO first_ids, counts

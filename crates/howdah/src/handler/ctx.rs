@@ -20,6 +20,7 @@ use sqlx::types::Json;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::limit::Limit;
 use super::options::Options;
 use super::progress::Said;
 use crate::client::{Howdah, payload};
@@ -57,7 +58,7 @@ pub struct Call {
     pub(crate) priority: u8,
     pub(crate) enqueued_micros: i64,
     pub(crate) started: Instant,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) limit: Limit,
     /// The job's own settings; most jobs have none.
     pub(crate) options: Option<Box<Options>>,
     /// What it has said of its progress, and where it tells that there is news.
@@ -68,8 +69,6 @@ pub struct Call {
     pub(crate) cancel_asked: AtomicBool,
     /// The lease is known to be lost.
     pub(crate) lost: AtomicBool,
-    /// `complete_in` or `cancel_in` was called and did not refuse.
-    pub(crate) completed_in: AtomicBool,
     pub(crate) answer: Mutex<Option<Answer>>,
 }
 
@@ -99,8 +98,16 @@ impl<T> Ctx<T> {
         &self.call
     }
 
+    pub(crate) fn into_call(self) -> Arc<Call> {
+        self.call
+    }
+
     pub(super) fn options(&self) -> Option<&Options> {
         self.call.options.as_deref()
+    }
+
+    pub(super) fn limit(&self) -> &Limit {
+        &self.call.limit
     }
 
     /// The job's number.
@@ -145,14 +152,8 @@ impl<T> Ctx<T> {
         Micros(self.call.enqueued_micros).time()
     }
 
-    /// When this attempt is stopped and counts as failed; `None`: the job has no timeout.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.call.deadline
-    }
-
-    /// Fires when the attempt should end: somebody cancelled the job, its lease was lost, or the worker stops
-    /// and its grace period is over. A handler that takes seconds should look at it.
+    /// Fires when the attempt should end: somebody cancelled the job, its time is over, its lease was lost, or the
+    /// worker stops and its grace period is over. A handler that takes seconds should look at it.
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
         &self.call.cancelled
@@ -210,11 +211,14 @@ impl<T> Ctx<T> {
         transaction: &mut PgConnection,
     ) -> Result<()> {
         let call = &self.call;
+        if !call.limit.begin_completing() {
+            return Err(self.lost());
+        }
         let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let statement = statement.bind(call.id.0).bind(run_ms).bind(call.lease_id);
         let told = call.howdah.observe(what, statement.execute(transaction)).await;
-        told.map_err(|error| if error.has_code("HD010") { self.lost() } else { error })?;
-        call.completed_in.store(true, Ordering::Release);
+        told.inspect_err(|_| call.limit.completion_refused())
+            .map_err(|error| if error.has_code("HD010") { self.lost() } else { error })?;
         Ok(())
     }
 

@@ -4,15 +4,15 @@
 //! the worker. Limit: two arities, `async fn(J)` and `async fn(J, Ctx<T>)`; and one with a transaction, see `transaction`.
 
 mod ctx;
+mod limit;
 mod options;
 mod progress;
+mod routes;
 mod transaction;
 mod verdict;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -20,17 +20,16 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::job::Job;
-use crate::retry::Retry;
 
 pub(crate) use ctx::{Answer, Call};
 pub use ctx::{Ctx, FromRef};
+pub(crate) use limit::Limit;
 pub(crate) use options::{FIRST_VERSION, Options};
 pub(crate) use progress::Said;
-pub(crate) use transaction::Transactions;
+pub(crate) use routes::{Handlers, Run};
 pub use transaction::Tx;
-pub(crate) use verdict::Verdict;
 pub use verdict::{IntoOutcome, JobError, OrVerdict};
-pub(crate) use verdict::{Outcome, kept};
+pub(crate) use verdict::{Outcome, Verdict, kept, type_name, with_causes};
 
 /// A function that does jobs of one type: `async fn(J)` or `async fn(J, Ctx<T>)`, returning `()` or
 /// `Result<(), E>` where `E` is [`JobError`] or any error.
@@ -83,80 +82,6 @@ pub struct RawJob {
     pub payload: Box<RawValue>,
     /// The version of the payload's type that it was enqueued with; 1 if nobody said.
     pub version: u16,
-}
-
-/// A handler with its types forgotten.
-pub(crate) type Run<S> = Arc<dyn Fn(RawJob, Arc<Call>, &S) -> BoxFuture<'static, Outcome> + Send + Sync>;
-
-/// One entry of the [`Handlers`].
-pub(crate) struct Entry<S> {
-    pub(crate) run: Run<S>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) retry: Option<Retry>,
-    /// It runs in a transaction of its own.
-    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "a worker treats all alike"))]
-    pub(crate) in_tx: bool,
-    pub(crate) queue: &'static str,
-}
-
-/// Which function does which kind.
-pub(crate) struct Handlers<S> {
-    pub(crate) typed: HashMap<&'static str, Entry<S>>,
-    pub(crate) any: Option<Entry<S>>,
-    /// The kinds that `any` is for; `None`: all.
-    pub(crate) only: Option<Vec<String>>,
-    /// A kind that two functions claim.
-    pub(crate) twice: Option<&'static str>,
-    pub(crate) transactions: Transactions,
-}
-
-impl<S: 'static> Handlers<S> {
-    pub(crate) fn new() -> Self {
-        Self { typed: HashMap::new(), any: None, only: None, twice: None, transactions: Transactions::default() }
-    }
-
-    pub(crate) fn add<M, H: Handler<S, M>>(&mut self, handler: H) {
-        let run: Run<S> = Arc::new(move |raw, call, state| match decode::<H::Job>(&raw) {
-            Ok(job) => handler.call(job, call, state),
-            Err(error) => std::future::ready(Outcome::Failed(error)).boxed(),
-        });
-        self.insert::<H::Job>(run, false);
-    }
-
-    fn insert<J: Job>(&mut self, run: Run<S>, in_tx: bool) {
-        let entry = Entry { run, timeout: J::TIMEOUT, retry: J::RETRY, in_tx, queue: J::QUEUE };
-        if self.typed.insert(J::KIND, entry).is_some() {
-            self.twice = Some(J::KIND);
-        }
-    }
-
-    pub(crate) fn add_any<T, O, F, Fut, R>(&mut self, handler: F)
-    where
-        O: 'static,
-        T: FromRef<S> + Send + Sync + 'static,
-        F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = R> + Send + 'static,
-        R: IntoOutcome<O> + 'static,
-    {
-        let run: Run<S> = Arc::new(move |raw, call, state| {
-            handler(raw, Ctx::new(call, T::from_ref(state))).map(IntoOutcome::into_outcome).boxed()
-        });
-        self.any = Some(Entry { run, timeout: None, retry: None, in_tx: false, queue: "default" });
-    }
-
-    pub(crate) fn find(&self, kind: &str) -> Option<&Entry<S>> {
-        self.typed.get(kind).or(self.any.as_ref())
-    }
-
-    /// The kinds that can be done here; `None`: any.
-    pub(crate) fn kinds(&self) -> Option<Vec<String>> {
-        if self.any.is_some() {
-            return self.only.clone();
-        }
-        let mut kinds: Vec<_> = self.typed.keys().map(|k| (*k).to_owned()).collect();
-        kinds.sort();
-        Some(kinds)
-    }
 }
 
 /// Reads a payload; an error names the field that does not fit, and never the value.

@@ -8,7 +8,6 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -120,7 +119,7 @@ async fn in_transaction<Fut: Future<Output = Outcome>>(
         return Ok(outcome);
     };
     // The handler may have ended the job by itself already.
-    if !cx.call.completed_in.load(Ordering::Acquire) {
+    if !cx.call.limit.is_completing() {
         cx.complete_in_as(&mut tx, output.as_deref()).await?;
     }
     tx.commit().await?;

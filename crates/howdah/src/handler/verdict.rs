@@ -3,6 +3,7 @@
 //! Invariant: an error without a verdict means a retry by the queue's policy. Limit: an error is kept as text,
 //! with its causes; the value itself ends here.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
@@ -106,27 +107,40 @@ impl JobError {
     }
 
     fn of<E: StdError>(verdict: Verdict, error: &E) -> Self {
-        let mut message = error.to_string();
-        let mut causes = Vec::new();
-        let mut cause = error.source();
-        while let Some(e) = cause.filter(|_| causes.len() < MOST_CAUSES) {
-            let text = e.to_string();
-            if !message.contains(&text) {
-                message.push_str(": ");
-                message.push_str(&text);
-            }
-            causes.push(text);
-            cause = e.source();
-        }
+        let (message, causes) = with_causes(error);
         Self { causes, ..Self::new(verdict, message).kind(type_name::<E>()) }
     }
+
+    /// What is left of a panic.
+    pub(crate) fn panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::retry(text.unwrap_or("no message")).kind("panic")
+    }
+}
+
+/// An error's text, followed by those of its causes; and these by themselves, outermost first.
+pub(crate) fn with_causes(error: &dyn StdError) -> (String, Vec<String>) {
+    let mut message = error.to_string();
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(e) = cause.filter(|_| causes.len() < MOST_CAUSES) {
+        let text = e.to_string();
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        causes.push(text);
+        cause = e.source();
+    }
+    (message, causes)
 }
 
 /// An error may be its own cause.
 const MOST_CAUSES: usize = 32;
 
 /// The last part of a type's name, without its arguments.
-fn type_name<E>() -> &'static str {
+pub(crate) fn type_name<E: ?Sized>() -> &'static str {
     let name = std::any::type_name::<E>();
     let name = name.split('<').next().unwrap_or(name);
     name.rsplit("::").next().unwrap_or(name)

@@ -122,7 +122,7 @@ impl Chores {
             self.link.row(sqlx::query_as(sql).bind(worker)).await?;
         if !alive {
             tracing::warn!(worker, "this worker was given up: its heartbeat was overdue; registering again");
-            let queues: Vec<&str> = shared.queues.iter().map(|q| q.name.as_ref()).collect();
+            let queues = shared.queue_names();
             let query = start_worker(&shared.howdah, &shared.settings, &queues, shared.kinds.as_deref());
             let (id,) = self.link.row(query).await?;
             self.shared.lost_everything(id);

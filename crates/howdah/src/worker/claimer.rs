@@ -28,10 +28,12 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(2);
 const STALE: Duration = Duration::from_millis(250);
 /// What `howdah.claim` says to a worker that was given up.
 const UNKNOWN_WORKER: &str = "HD004";
+/// Looking in vain takes at most one part in so many of a claimer's time.
+const DEAR: u32 = 5;
 const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Starts runners: so many, for this queue.
-pub(super) type Start = Box<dyn Fn(&Arc<Queue>, usize) + Send + Sync>;
+pub(super) type Start = Arc<dyn Fn(&Arc<Queue>, usize) + Send + Sync>;
 
 /// What [`CLAIM`] gives for each job.
 pub(super) type Row =
@@ -57,11 +59,11 @@ impl Claimed {
 
 pub(super) const CLAIM: &str =
     "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at, options, NULL::timestamptz
-                       FROM howdah.claim($1, $2, $3, $4, $5)";
+                       FROM howdah.claim($1, $2, $3, $4, $5, $6, $7)";
 /// With the server's time for who measures how long jobs have waited.
 const CLAIM_AND_CLOCK: &str =
     "SELECT lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at, options, howdah.now()
-                                 FROM howdah.claim($1, $2, $3, $4, $5)";
+                                 FROM howdah.claim($1, $2, $3, $4, $5, $6, $7)";
 
 pub(super) struct Look {
     pub(super) queue: Arc<Queue>,
@@ -80,6 +82,8 @@ pub(super) struct Claimer {
     pub(super) link: Link,
     start: Start,
     pub(super) looks: Vec<Look>,
+    /// Whom the announcements are of.
+    worker: i64,
     /// The last claim failed, and may have been done all the same.
     unanswered: bool,
 }
@@ -99,13 +103,15 @@ impl Claimer {
                 full: false,
             })
             .collect();
-        Self { shared, link, start, looks, unanswered: false }
+        let worker = shared.worker_id();
+        Self { shared, link, start, looks, worker, unanswered: false }
     }
 
     /// Runs until the worker stops; then gives back what has not started.
     pub(super) async fn run(mut self) {
         let stopping = self.shared.stopping.clone();
         while !stopping.is_cancelled() {
+            self.know_thyself();
             for i in 0..self.looks.len() {
                 let looked = match self.disown().await {
                     Ok(()) => self.look(i).await,
@@ -135,6 +141,18 @@ impl Claimer {
             self.shared.give_back(look.queue.take_all());
         }
         self.link.close().await;
+    }
+
+    /// A worker that was given up is another one now, which has announced nothing.
+    fn know_thyself(&mut self) {
+        let worker = self.shared.worker_id();
+        if std::mem::replace(&mut self.worker, worker) != worker {
+            let now = Instant::now();
+            for look in &mut self.looks {
+                look.sleep = Sleep::new(now);
+                look.at = now;
+            }
+        }
     }
 
     /// After a claim whose answer was lost: gives back what it may have taken.
@@ -252,7 +270,8 @@ impl Claimer {
         // The fronts may be used until then; the look after it is a sweep again.
         look.fronts.sweep();
         match look.sleep.found_nothing(now, poll) {
-            Next::LookIn(wait) => look.at = Instant::now() + wait,
+            // A look that walked over many jobs of other kinds is not repeated soon.
+            Next::LookIn(wait) => look.at = Instant::now() + wait.max(now.elapsed() * DEAR).min(LOOK_ANYWAY.max(poll)),
             Next::Announce => {
                 let (queue, worker) = (look.queue.id(), self.shared.worker_id());
                 self.announce("SELECT howdah.fall_asleep($1, ARRAY[$2])", worker, queue).await?;
@@ -277,8 +296,10 @@ impl Claimer {
                     .bind(worker)
                     .bind(look.queue.name.as_ref())
                     .bind(i32::try_from(wanted).unwrap_or(1))
-                    .bind(&shared.kinds)
-                    .bind(&fronts),
+                    .bind(&look.queue.filter.kinds)
+                    .bind(&fronts)
+                    .bind(&look.queue.filter.prefixes)
+                    .bind(&look.queue.filter.except),
             )
             .await?;
         Ok(self.accept(i, asked, rows))
@@ -311,7 +332,11 @@ impl Claimer {
             return Ok(());
         }
         let (queue, worker) = (look.queue.id(), self.shared.worker_id());
-        self.announce("SELECT howdah.stay_awake($1, ARRAY[$2])", worker, queue).await?;
+        // One row stands for all lanes of the queue: it stays while another of them sleeps.
+        let mut others = self.looks.iter().enumerate().filter(|(k, other)| *k != i && other.queue.id() == queue);
+        if !others.any(|(_, other)| other.sleep.announced()) {
+            self.announce("SELECT howdah.stay_awake($1, ARRAY[$2])", worker, queue).await?;
+        }
         self.looks[i].sleep.stays_awake(Instant::now());
         Ok(())
     }

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::chores::{Chores, start_worker};
-use super::claimer::Claimer;
+use super::claimer::{Claimer, Start};
 use super::flusher::Flusher;
+use super::lanes::Lane;
 use super::ledger::Ledger;
 use super::link::Link;
 use super::notes::{Notes, Scribe};
@@ -21,23 +22,32 @@ use super::policy::RetryBy;
 use super::queue::Queue;
 use super::runner::Runner;
 use super::shared::Shared;
+use super::watchdog::Watchdog;
 use super::{Settings, listener};
 use crate::client::Howdah;
 use crate::error::{Error, Result};
 use crate::handler::Handlers;
+use crate::layer::JobLayer;
 use crate::metrics;
 use crate::schema::migrate;
 
 /// How long handlers that were told to end may take after the grace period.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// What is done with jobs.
+pub(super) struct Work<S> {
+    pub(super) handlers: Handlers<S>,
+    pub(super) state: S,
+    /// The outermost first.
+    pub(super) layers: Vec<Box<dyn JobLayer>>,
+    pub(super) retry_by: Option<RetryBy>,
+}
+
 pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     howdah: Howdah,
-    state: S,
-    handlers: Handlers<S>,
-    queues: Vec<(String, usize)>,
+    work: Work<S>,
+    lanes: Vec<Lane>,
     settings: Settings,
-    retry_by: Option<RetryBy>,
     started: impl FnOnce() + Send,
     stop: F,
 ) -> Result<()> {
@@ -46,10 +56,10 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let mut chores = Link::new(&howdah, "chores", &[]);
     // Losing a claim in a crash means that its jobs are claimed again: nothing that is worth waiting for the disk.
     let mut claims = Link::new(&howdah, "claimer", &[("synchronous_commit", "off")]);
-    let kinds = handlers.kinds();
+    let kinds = work.handlers.shown();
     let mut stop = std::pin::pin!(stop);
     let (worker_id, queues) = loop {
-        match begin(&howdah, &settings, &queues, kinds.as_deref(), &mut chores, &mut claims).await {
+        match begin(&howdah, &settings, &lanes, kinds.as_deref(), &mut chores, &mut claims).await {
             Ok(begun) => break begun,
             Err(error) if error.is_transient() => {
                 // Either of the two may be the one that failed.
@@ -67,10 +77,10 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let shared = Arc::new(Shared::new(howdah, settings, kinds, queues, worker_id, sender, notes));
     tracing::info!(worker = worker_id, name = shared.settings.name, "works");
 
-    let runner = Arc::new(Runner { shared: Arc::clone(&shared), handlers, state, retry_by });
-    let transactions = runner.handlers.transactions.clone();
-    let start = Box::new(move |queue: &Arc<Queue>, tasks| runner.start(queue, tasks));
-    let claimer = Claimer::new(Arc::clone(&shared), claims, start);
+    let transactions = work.handlers.transactions.clone();
+    let runner = Arc::new(Runner::new(Arc::clone(&shared), work.handlers, work.state, work.retry_by, &work.layers));
+    let start: Start = Arc::new(move |queue: &Arc<Queue>, tasks| runner.start(queue, tasks));
+    let claimer = Claimer::new(Arc::clone(&shared), claims, Arc::clone(&start));
     let flusher = Flusher {
         shared: Arc::clone(&shared),
         link: Link::new(&shared.howdah, "flusher", &[]),
@@ -78,6 +88,9 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
         ledger: Ledger::default(),
     };
     let _leave = LeaveOnDrop(Arc::clone(&shared));
+    let _watchdog = Watchdog::new(Arc::clone(&shared), start).inspect_err(|error| {
+        tracing::error!(%error, "cannot start a thread: handlers that block theirs keep their slots");
+    });
     let claimer = tokio::spawn(claimer.run());
     let flusher = tokio::spawn(flusher.run());
     let mut others = JoinSet::new();
@@ -112,11 +125,11 @@ impl Drop for LeaveOnDrop {
     }
 }
 
-/// Checks the database, and registers. Returns the worker's id and its queues.
+/// Checks the database, and registers. Returns the worker's id and a queue for each lane.
 async fn begin(
     howdah: &Howdah,
     settings: &Settings,
-    queues: &[(String, usize)],
+    lanes: &[Lane],
     kinds: Option<&[String]>,
     chores: &mut Link,
     claims: &mut Link,
@@ -134,15 +147,17 @@ async fn begin(
             .execute(&mut *connection)
             .await?;
     }
-    let names: Vec<&str> = queues.iter().map(|(name, _)| name.as_str()).collect();
+    // Lanes of one queue follow each other.
+    let mut names: Vec<&str> = lanes.iter().map(|lane| lane.queue.as_str()).collect();
+    names.dedup();
     let (worker_id,) = chores.row(start_worker(howdah, settings, &names, kinds)).await?;
     let connection = chores.open().await?;
     let mut served = Vec::new();
-    for (name, concurrency) in queues {
+    for lane in lanes {
         let sql = howdah.names().sql("SELECT id FROM howdah.queue WHERE name = $1");
-        let id = sqlx::query_scalar(sql).bind(name).fetch_optional(&mut *connection).await?;
+        let id = sqlx::query_scalar(sql).bind(&lane.queue).fetch_optional(&mut *connection).await?;
         // None: deleted in this moment.
-        let queue = Queue::new(name, id.unwrap_or(0), *concurrency);
+        let queue = Queue::new(lane, id.unwrap_or(0));
         served.push(Arc::new(if settings.claims_ahead { queue } else { queue.never_ahead() }));
     }
     Ok((worker_id, served))

@@ -54,7 +54,7 @@ impl Claimer {
     async fn claim_where(&mut self, i: usize, wanted: usize, now: Instant) -> Result<(usize, bool)> {
         let sql = "SELECT next, newest, lease_id, id, kind, payload, attempt, max_attempts, priority, enqueued_at,
                           options, howdah.now()
-                     FROM howdah.claim_where($1, $2, $3, $4, $5, $6, $7, $8)";
+                     FROM howdah.claim_where($1, $2, $3, $4, $5, $6, $7, $8, prefixes => $9, except_kinds => $10)";
         let step = self.looks[i].walk.next(now);
         let shared = &self.shared;
         let rows: Vec<Found> = self
@@ -65,10 +65,12 @@ impl Claimer {
                     .bind(self.looks[i].queue.name.as_ref())
                     .bind(i32::try_from(wanted).unwrap_or(1))
                     .bind(shared.settings.filter.as_ref().map(Filter::as_str))
-                    .bind(&shared.kinds)
+                    .bind(&self.looks[i].queue.filter.kinds)
                     .bind(step.after)
                     .bind(step.since)
-                    .bind(step.before),
+                    .bind(step.before)
+                    .bind(&self.looks[i].queue.filter.prefixes)
+                    .bind(&self.looks[i].queue.filter.except),
             )
             .await?;
         let Some(first) = rows.first() else { return Ok((0, true)) };

@@ -6,21 +6,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use sqlx::PgConnection;
 use sqlx::types::Json;
+use tokio_util::sync::CancellationToken;
 
 use super::Worker;
-use super::attempt::limited;
 use super::claimer::{CLAIM, Row};
 use super::flusher::{MOST_DELAY_MS, storable};
+use super::guard::guard;
+use super::lanes::Filter;
 use super::ledger::End;
 use super::notes::Notes;
-use super::policy;
+use super::policy::Policy;
 use super::queue::{Claimed, Lease};
 use super::runner::{call, ending};
 use crate::error::{Error, Result};
-use crate::handler::{Entry, FIRST_VERSION, JobError, Options, Outcome, RawJob, Verdict};
+use crate::handler::{Call, FIRST_VERSION, JobError, Options, Outcome, RawJob, Verdict};
 use crate::job::JobId;
 
 /// What `howdah.promote` promotes at most at a time.
@@ -45,7 +47,7 @@ pub(crate) struct Inline<'a, S> {
     in_tx: bool,
     id: i64,
     queue: Arc<str>,
-    kinds: Option<Vec<String>>,
+    filter: Filter,
 }
 
 impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
@@ -56,11 +58,11 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
         queue: &str,
     ) -> Result<Self> {
         worker.served_queues()?;
-        let kinds = worker.handlers.kinds();
+        let filter = Filter::of(&worker.handlers);
         let sql = "SELECT howdah.start_worker('howdah testing', 3600000, 2000, ARRAY[$1], $2)";
         let sql = worker.howdah.names().sql(sql);
-        let id = sqlx::query_scalar(sql).bind(queue).bind(&kinds).fetch_one(&mut *connection).await?;
-        Ok(Self { worker, connection, in_tx, id, queue: queue.into(), kinds })
+        let id = sqlx::query_scalar(sql).bind(queue).bind(worker.handlers.shown()).fetch_one(&mut *connection).await?;
+        Ok(Self { worker, connection, in_tx, id, queue: queue.into(), filter })
     }
 
     /// Makes ready what is due.
@@ -80,9 +82,13 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
         let names = self.worker.howdah.names();
         let sql =
             "SELECT d.first_id FROM howdah.deferred d JOIN howdah.queue q ON q.id OPERATOR(pg_catalog.=) d.queue_id
-                    WHERE q.name OPERATOR(pg_catalog.=) $1 AND ($2 IS NULL OR d.kind OPERATOR(pg_catalog.=) ANY ($2))
+                    WHERE q.name OPERATOR(pg_catalog.=) $1 AND (($2 IS NULL AND $3 IS NULL) OR d.kind OPERATOR(pg_catalog.=) ANY ($2)
+                      OR d.kind OPERATOR(pg_catalog.^@) ANY ($3))
                     ORDER BY d.due_at, d.first_id LIMIT 1";
-        let next = sqlx::query_scalar::<_, i64>(names.sql(sql)).bind(&*self.queue).bind(&self.kinds);
+        let next = sqlx::query_scalar::<_, i64>(names.sql(sql))
+            .bind(&*self.queue)
+            .bind(&self.filter.kinds)
+            .bind(&self.filter.prefixes);
         let Some(next) = next.fetch_optional(&mut *self.connection).await? else { return Ok(false) };
         sqlx::query(names.sql("SELECT howdah.retry($1)")).bind(next).execute(&mut *self.connection).await?;
         Ok(true)
@@ -92,13 +98,13 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
     pub(crate) async fn run_next(&mut self) -> Result<Option<Ran>> {
         let worker = self.worker;
         let query = sqlx::query_as::<_, Row>(worker.howdah.names().sql(CLAIM)).bind(self.id).bind(&*self.queue);
-        let query = query.bind(1).bind(&self.kinds).bind(None::<Vec<i64>>);
+        let query = query.bind(1).bind(&self.filter.kinds).bind(None::<Vec<i64>>);
+        let query = query.bind(&self.filter.prefixes).bind(None::<Vec<String>>);
         let asked = Instant::now();
         let Some(row) = query.fetch_optional(&mut *self.connection).await? else { return Ok(None) };
         let lease = Arc::new(Lease { id: row.0, jobs: 1, claimed: asked });
         let job = Claimed::new(&lease, 0, row);
-        let entry = worker.handlers.find(&job.kind).ok_or_else(|| no_handler(&job.kind))?;
-        if entry.in_tx && self.in_tx {
+        if self.in_tx && worker.handlers.works_in_tx(&job.kind) {
             return Err(Error::Worker(format!(
                 "the handler of the kind {:?} has a transaction of its own, which does not see what this one has not \
                  committed: commit first, and drain without `on`",
@@ -106,7 +112,7 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
             )));
         }
         let (id, started) = (job.id, Instant::now());
-        let (call, outcome) = attempt(worker, entry, &self.queue, job).await;
+        let (call, outcome) = attempt(worker, &self.queue, job).await?;
         let run_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let mut ran = Ran { id: JobId(id), state: None, snoozed: false, failure: None };
         if let Outcome::Failed(error) = &outcome {
@@ -169,11 +175,11 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
 pub(crate) async fn run_alone<S: Send + Sync + 'static>(
     worker: &Worker<S>,
     kind: &str,
+    version: u16,
     payload: Box<RawValue>,
     max_attempts: u16,
 ) -> Result<Outcome> {
-    let entry = worker.handlers.find(kind).ok_or_else(|| no_handler(kind))?;
-    if entry.in_tx {
+    if worker.handlers.works_in_tx(kind) {
         return Err(Error::Worker(format!(
             "the handler of the kind {kind:?} completes its job in a transaction, so there must be one: enqueue it, and drain"
         )));
@@ -188,38 +194,38 @@ pub(crate) async fn run_alone<S: Send + Sync + 'static>(
         max_attempts: i16::try_from(max_attempts).unwrap_or(i16::MAX),
         priority: 5,
         enqueued_micros: 0,
-        options: None,
+        options: (version != FIRST_VERSION)
+            .then(|| to_raw_value(&serde_json::json!({ "version": version })).ok())
+            .flatten(),
     };
-    Ok(attempt(worker, entry, &entry.queue.into(), job).await.1)
+    let queue = worker.handlers.queues_of(kind).first().copied().unwrap_or("default");
+    Ok(attempt(worker, &queue.into(), job).await?.1)
 }
 
-async fn attempt<S>(
-    worker: &Worker<S>,
-    entry: &Entry<S>,
-    queue: &Arc<str>,
-    job: Claimed,
-) -> (Arc<crate::handler::Call>, Outcome) {
+async fn attempt<S: 'static>(worker: &Worker<S>, queue: &Arc<str>, job: Claimed) -> Result<(Arc<Call>, Outcome)> {
     let (options, unreadable) = match Options::read(job.options.as_deref()) {
         Ok(options) => (options, None),
         Err(error) => (None, Some(error)),
     };
-    let timeout = options.as_ref().and_then(|o| o.timeout()).or(entry.timeout);
     let version = options.as_ref().and_then(|o| o.version).unwrap_or(FIRST_VERSION);
+    let found = worker.handlers.find(&job.kind, version).ok_or_else(|| no_handler(&job.kind))?;
+    let entry = found.as_ref().ok();
+    let timeout = options.as_deref().and_then(Options::timeout).or(entry.and_then(|entry| entry.timeout));
+    let policy = Policy::new(&job.kind, entry.and_then(|entry| entry.retry), worker.retry_by.clone());
     // Nobody writes the notes down: what is said of progress ends with the attempt.
     let (notes, _) = Notes::new();
     let call = Arc::new(call(&worker.howdah, &notes, queue, &job, Instant::now(), timeout, options));
-    let kind = job.kind.clone();
     let raw = RawJob { kind: job.kind, payload: job.payload, version };
     // Inside an async block, so that a panic before the first await is caught as well.
     let work = async {
-        match unreadable {
-            None => (entry.run)(raw, Arc::clone(&call), &worker.state).await,
-            Some(error) => Outcome::Failed(error),
+        match (unreadable, found) {
+            (Some(error), _) | (_, Err(error)) => Outcome::Failed(error),
+            (_, Ok(entry)) => (entry.run)(raw, Arc::clone(&call), &worker.state).await,
         }
     };
-    let outcome = limited(work, timeout).await;
-    let outcome = policy::applied(outcome, entry.retry, worker.retry_by.as_ref(), &kind, &call);
-    (call, outcome)
+    let outcome = guard(&call, worker.settings.timeout_grace, &CancellationToken::new(), work).await;
+    let outcome = policy.applied(outcome, &call);
+    Ok((call, outcome))
 }
 
 fn no_handler(kind: &str) -> Error {

@@ -106,7 +106,7 @@ fn remade(shared: &Shared, name: Option<&str>) {
 
 fn woken(shared: &Shared, payload: &str) {
     let Ok(id) = payload.parse::<i32>() else { return };
-    if let Some(queue) = shared.queues.iter().find(|q| q.id() == id) {
+    for queue in shared.queues.iter().filter(|q| q.id() == id) {
         queue.woken.store(true, Ordering::Release);
         shared.look.notify_one();
     }
@@ -124,5 +124,39 @@ async fn answer<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<()> {
     match timeout(ANSWER, work).await {
         Ok(result) => result.map(|_| ()).map_err(Into::into),
         Err(_) => Err(Error::Database(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::client::Howdah;
+    use crate::worker::Worker;
+    use crate::worker::lanes::{Filter, Lane};
+    use crate::worker::queue::Queue;
+
+    #[tokio::test]
+    async fn a_notification_wakes_every_lane_of_its_queue_and_no_other() {
+        let howdah = Howdah::from_pool(PgPool::connect_lazy("postgres://nowhere/nothing").unwrap());
+        let lane = Lane { queue: "q".to_owned(), slots: 1, filter: Filter::default() };
+        let queues: Vec<_> = [7, 8, 7].map(|id| Arc::new(Queue::new(&lane, id))).into();
+        let settings = Worker::new(&howdah).settings;
+        let shared = Shared::new(
+            howdah,
+            settings,
+            None,
+            queues,
+            1,
+            tokio::sync::mpsc::unbounded_channel().0,
+            crate::worker::notes::Notes::new().0,
+        );
+        for queue in &shared.queues {
+            queue.woken.store(false, Ordering::Release);
+        }
+        woken(&shared, "7");
+        let heard: Vec<_> = shared.queues.iter().map(|q| q.woken.load(Ordering::Acquire)).collect();
+        assert_eq!(heard, [true, false, true]);
     }
 }

@@ -1,8 +1,8 @@
 //! The worker: claims jobs, runs them, says how they ended.
 //!
-//! One process has one [`Worker`]: four connections of its own (a fifth once jobs report progress or keep logs) and a
-//! handful of tasks. `claimer` takes jobs from
-//! the database into the buffers of `queue`; `runner` runs them; `flusher` tells the database how they ended;
+//! One process has one [`Worker`]: four connections of its own (a fifth once jobs report progress or keep logs, another
+//! where the keeper is) and a handful of tasks. `claimer` takes jobs from the database into the buffers of `queue`;
+//! `runner` runs them, and `watchdog` sees to those that do not end; `flusher` tells the database how they ended;
 //! `chores` sends the heartbeat and does the keeper's work if this process is elected; `listener` hears of new
 //! jobs. They share what is in `shared`, and nothing else. `receive` is a worker for those who pull; `inline` does without
 //! the tasks, for tests.
@@ -10,16 +10,17 @@
 //! Invariant: no database error ends a worker once it runs; every task reconnects by itself. Limit: a job is
 //! buffered here only if it can start at once or jobs take milliseconds.
 
-mod attempt;
 mod chores;
 mod claimer;
 mod engine;
 mod filtered;
 mod flusher;
 mod fronts;
+mod guard;
 mod in_transaction;
 #[cfg(feature = "testing")]
 mod inline;
+mod lanes;
 mod ledger;
 mod link;
 mod listener;
@@ -28,10 +29,12 @@ mod policy;
 mod queue;
 mod receive;
 mod rotation;
+mod routing;
 mod runner;
 mod shared;
 mod sleep;
 mod walk;
+mod watchdog;
 
 pub(crate) use link::backoff;
 pub use policy::FailedAttempt;
@@ -42,12 +45,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::lanes::Group;
 use crate::client::Howdah;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 pub(crate) use notes::{Note, Notes};
 
 use crate::handler::{Ctx, FromRef, Handler, Handlers, IntoOutcome, RawJob};
+use crate::layer::JobLayer;
 
 #[cfg(feature = "testing")]
 pub(crate) use inline::{Inline, Ran, run_alone};
@@ -62,6 +67,7 @@ pub(crate) struct Settings {
     lease: Duration,
     poll: Duration,
     grace: Duration,
+    timeout_grace: Duration,
     keeper: bool,
     listen: bool,
     continue_trace: bool,
@@ -96,7 +102,9 @@ pub struct Worker<S = ()> {
     pub(crate) howdah: Howdah,
     state: S,
     handlers: Handlers<S>,
+    layers: Vec<Box<dyn JobLayer>>,
     queues: Vec<(String, usize)>,
+    groups: Vec<Group>,
     settings: Settings,
     retry_by: Option<RetryBy>,
 }
@@ -109,7 +117,9 @@ impl Worker<()> {
             howdah: howdah.clone(),
             state: (),
             handlers: Handlers::new(),
+            layers: Vec::new(),
             queues: Vec::new(),
+            groups: Vec::new(),
             settings: Settings {
                 name: default_name(),
                 concurrency: 10,
@@ -117,6 +127,7 @@ impl Worker<()> {
                 lease: Duration::from_secs(20),
                 poll: Duration::from_millis(500),
                 grace: Duration::from_secs(30),
+                timeout_grace: Duration::from_secs(1),
                 keeper: true,
                 listen: true,
                 continue_trace: false,
@@ -133,15 +144,14 @@ impl Worker<()> {
     /// # Panics
     /// If a handler was added before: it would not have the state.
     pub fn state<S: 'static>(self, state: S) -> Worker<S> {
-        assert!(
-            self.handlers.typed.is_empty() && self.handlers.any.is_none(),
-            "call Worker::state before Worker::handle"
-        );
+        assert!(self.handlers.is_empty(), "call Worker::state before Worker::handle");
         Worker {
             howdah: self.howdah,
             state,
             handlers: Handlers::new(),
+            layers: self.layers,
             queues: self.queues,
+            groups: self.groups,
             settings: self.settings,
             retry_by: self.retry_by,
         }
@@ -150,12 +160,16 @@ impl Worker<()> {
 
 impl<S: Send + Sync + 'static> Worker<S> {
     /// Runs jobs of one type with this function. Only kinds that have a function are claimed.
+    ///
+    /// Types of the same kind and different [`Job::VERSION`](crate::Job::VERSION)s may have a function each; every
+    /// job goes to that of its version, and fails with the error kind `version` if there is none, to be tried again
+    /// by a worker that knows it. A function that is alone for its kind gets every version.
     pub fn handle<M, H: Handler<S, M>>(mut self, handler: H) -> Self {
         self.handlers.add(handler);
         self
     }
 
-    /// Runs jobs of every kind that has no function of its own.
+    /// Runs jobs of every kind that has no function of its own and no prefix.
     pub fn handle_any<T, O, F, Fut, R>(mut self, handler: F) -> Self
     where
         O: 'static,
@@ -271,22 +285,23 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// As [`run_until`](Self::run_until); says when it has started.
     async fn run_telling<F: Future>(self, started: impl FnOnce() + Send, stop: F) -> Result<()> {
         let queues = self.served_queues()?;
-        engine::run(self.howdah, self.state, self.handlers, queues, self.settings, self.retry_by, started, stop).await
+        let lanes = lanes::divide(&queues, &self.groups, &self.handlers)?;
+        let Self { howdah, state, handlers, layers, settings, retry_by, .. } = self;
+        let work = engine::Work { handlers, state, layers, retry_by };
+        engine::run(howdah, work, lanes, settings, started, stop).await
     }
 
     fn served_queues(&self) -> Result<Vec<(String, usize)>> {
-        if self.handlers.typed.is_empty() && self.handlers.any.is_none() {
+        if self.handlers.is_empty() {
             return Err(Error::Worker("a worker needs at least one handler: call `.handle(your_function)`".to_owned()));
         }
-        if let Some(kind) = self.handlers.twice {
-            return Err(Error::Worker(format!("two handlers do jobs of the kind {kind:?}: which one should?")));
+        if let Some(mistake) = self.handlers.mistake() {
+            return Err(Error::Worker(mistake.to_owned()));
         }
         let mut queues = self.queues.clone();
         if queues.is_empty() {
-            let entries = self.handlers.typed.values().chain(&self.handlers.any);
-            queues = entries.map(|e| (e.queue.to_owned(), self.settings.concurrency)).collect();
-            queues.sort();
-            queues.dedup();
+            let declared = self.handlers.queues().into_iter();
+            queues = declared.map(|queue| (queue.to_owned(), self.settings.concurrency)).collect();
         }
         for (i, (name, concurrency)) in queues.iter().enumerate() {
             if *concurrency == 0 {

@@ -145,7 +145,7 @@ impl Scribe {
         let due: Vec<_> = self.waiting.extract_if(.., |(at, _)| *at <= now).map(|(_, call)| call).collect();
         let said: Vec<_> = due
             .into_iter()
-            .filter(|call| self.shared.runs(call) && !call.completed_in.load(Ordering::Acquire))
+            .filter(|call| self.shared.runs(call) && !call.limit.is_completing())
             .map(|call| (call.said.take(now), call))
             .collect();
         if said.is_empty() {

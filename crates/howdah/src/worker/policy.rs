@@ -32,32 +32,39 @@ pub struct FailedAttempt<'a> {
 /// The application's own policy.
 pub(super) type RetryBy = Arc<dyn Fn(&FailedAttempt<'_>) -> Option<Duration> + Send + Sync>;
 
-/// Adds to a failure what the program says of its retry.
-pub(super) fn applied(
-    outcome: Outcome,
+/// What the program says of the retry of one job.
+pub(super) struct Policy {
+    kind: String,
     declared: Option<Retry>,
-    retry_by: Option<&RetryBy>,
-    kind: &str,
-    call: &Call,
-) -> Outcome {
-    let Outcome::Failed(mut error) = outcome else { return outcome };
-    if error.verdict == Verdict::Retry && error.delay.is_none() {
-        error.declared = declared;
-        error.delay = retry_by.and_then(|wait| {
-            let failed = FailedAttempt {
-                id: call.id,
-                kind,
-                attempt: call.attempt,
-                max_attempts: call.max_attempts,
-                error_kind: &error.kind,
-                message: &error.message,
-            };
-            // A panic in it must not take the runner along.
-            catch_unwind(AssertUnwindSafe(|| wait(&failed))).unwrap_or_else(|_| {
-                tracing::error!(job = %call.id, "the function given to retry_by panicked: the policy of the queue applies");
-                None
-            })
-        });
+    retry_by: Option<RetryBy>,
+}
+
+impl Policy {
+    pub(super) fn new(kind: &str, declared: Option<Retry>, retry_by: Option<RetryBy>) -> Self {
+        Self { kind: kind.to_owned(), declared, retry_by }
     }
-    Outcome::Failed(error)
+
+    /// Adds it to a failure.
+    pub(super) fn applied(&self, outcome: Outcome, call: &Call) -> Outcome {
+        let Outcome::Failed(mut error) = outcome else { return outcome };
+        if error.verdict == Verdict::Retry && error.delay.is_none() {
+            error.declared = self.declared;
+            error.delay = self.retry_by.as_ref().and_then(|wait| {
+                let failed = FailedAttempt {
+                    id: call.id,
+                    kind: &self.kind,
+                    attempt: call.attempt,
+                    max_attempts: call.max_attempts,
+                    error_kind: &error.kind,
+                    message: &error.message,
+                };
+                // A panic in it must not take the runner along.
+                catch_unwind(AssertUnwindSafe(|| wait(&failed))).unwrap_or_else(|_| {
+                    tracing::error!(job = %call.id, "the function given to retry_by panicked: the policy of the queue applies");
+                    None
+                })
+            });
+        }
+        Outcome::Failed(error)
+    }
 }

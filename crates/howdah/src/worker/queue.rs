@@ -1,4 +1,4 @@
-//! A queue as one worker sees it: what it has claimed and not started, and how much more it wants.
+//! A queue, or a lane of one, as one worker sees it: what it has claimed and not started, and how much more it wants.
 //!
 //! Invariant: at most `concurrency` runners; every claimed job is either here, or with one of them. Limit: jobs
 //! are claimed ahead only while they take milliseconds, and then for 25 ms of work.
@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+
+use super::lanes::{Filter, Lane};
 
 /// Work that is claimed ahead, at most: this long, and this many jobs.
 const AHEAD: Duration = Duration::from_millis(25);
@@ -45,9 +47,11 @@ pub(super) struct Claimed {
 
 pub(super) struct Queue {
     pub(super) name: Arc<str>,
-    /// 0 while there is no queue of this name. Another one after it was deleted and made again.
+    /// In the database; lanes of one queue have the same. 0 while there is no queue of this name. Another one after it
+    /// was deleted and made again.
     id: AtomicI32,
-    pub(super) concurrency: usize,
+    pub(super) filter: Filter,
+    concurrency: usize,
     /// Whether short jobs may be claimed before there is a hand free for them.
     claims_ahead: bool,
     /// Somebody said that there are new jobs.
@@ -66,11 +70,12 @@ struct Hands {
 }
 
 impl Queue {
-    pub(super) fn new(name: &str, id: i32, concurrency: usize) -> Self {
+    pub(super) fn new(lane: &Lane, id: i32) -> Self {
         Self {
-            name: name.into(),
+            name: lane.queue.as_str().into(),
             id: AtomicI32::new(id),
-            concurrency,
+            filter: lane.filter.clone(),
+            concurrency: lane.slots,
             claims_ahead: true,
             woken: AtomicBool::new(true),
             remade: AtomicBool::new(false),
@@ -188,6 +193,10 @@ impl Queue {
 mod tests {
     use super::*;
 
+    fn queue(slots: usize) -> Queue {
+        Queue::new(&Lane { queue: "q".to_owned(), slots, filter: Filter::default() }, 1)
+    }
+
     fn claimed(claimed: Instant) -> Claimed {
         Claimed {
             lease: Arc::new(Lease { id: 1, jobs: 1, claimed }),
@@ -205,7 +214,7 @@ mod tests {
 
     #[test]
     fn only_short_jobs_are_claimed_ahead() {
-        let queue = Queue::new("q", 1, 4);
+        let queue = queue(4);
         assert_eq!(queue.wanted(), 4);
         for _ in 0..200 {
             queue.ran(Duration::from_micros(10));
@@ -217,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_queue_that_never_claims_ahead_wants_no_more_than_can_start() {
-        let queue = Queue::new("q", 1, 4).never_ahead();
+        let queue = queue(4).never_ahead();
         for _ in 0..200 {
             queue.ran(Duration::from_micros(10));
         }
@@ -226,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_wants_nothing_and_one_freed_runner_wants_one() {
-        let queue = Queue::new("q", 1, 2);
+        let queue = queue(2);
         assert_eq!(queue.push([claimed(Instant::now()), claimed(Instant::now())].into_iter()), 2);
         assert!(queue.next().is_some() && queue.next().is_some());
         assert_eq!(queue.wanted(), 0);
@@ -236,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_waits_behind_long_jobs_is_handed_back() {
-        let queue = Queue::new("q", 1, 1);
+        let queue = queue(1);
         queue.push(std::iter::once(claimed(Instant::now())));
         assert!(queue.take_stale(Duration::from_secs(1)).is_empty());
         assert_eq!(queue.take_stale(Duration::ZERO).len(), 1);

@@ -1,7 +1,8 @@
 //! Runs jobs: one task for each that runs at the same time, while there are any.
 //!
-//! Invariant: whatever a handler does (returns, fails, panics, hangs until its timeout), its job ends here with
-//! one [`Finished`]. Limit: a handler that blocks its thread is not stopped by anything.
+//! Invariant: whatever a handler does (returns, fails, panics, hangs until its deadline), its job ends here with
+//! one [`Finished`]; if its thread was blocked beyond its deadline, the [`watchdog`](super::watchdog) has ended it
+//! before, and this task with it. Limit: a thread that is blocked stays blocked.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,32 +11,60 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::attempt::limited;
+use super::guard::guard;
 use super::ledger::{End, Finished};
 use super::notes::Notes;
-use super::policy::{self, RetryBy};
+use super::policy::{Policy, RetryBy};
 use super::queue::{Claimed, Queue};
-use super::shared::Shared;
+use super::shared::{Run, Shared};
 use crate::client::Howdah;
-use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Options, Outcome, RawJob, Said, Verdict};
+use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Limit, Options, Outcome, RawJob, Said, Verdict};
 use crate::job::JobId;
+use crate::layer::{JobCall, JobLayer, JobService};
 use crate::{logs, metrics, trace};
 
 pub(super) struct Runner<S> {
-    pub(super) shared: Arc<Shared>,
-    pub(super) handlers: Handlers<S>,
-    pub(super) state: S,
-    pub(super) retry_by: Option<RetryBy>,
+    shared: Arc<Shared>,
+    routes: Arc<Routes<S>>,
+    retry_by: Option<RetryBy>,
+    /// The handlers with the layers round them, if there are any.
+    layered: Option<JobService>,
+}
+
+/// The handlers and what they work with.
+struct Routes<S> {
+    handlers: Handlers<S>,
+    state: S,
 }
 
 impl<S: Send + Sync + 'static> Runner<S> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        handlers: Handlers<S>,
+        state: S,
+        retry_by: Option<RetryBy>,
+        layers: &[Box<dyn JobLayer>],
+    ) -> Self {
+        let routes = Arc::new(Routes { handlers, state });
+        let layered = (!layers.is_empty()).then(|| {
+            let routes = Arc::clone(&routes);
+            let innermost = JobService::new(move |call| {
+                let routes = Arc::clone(&routes);
+                async move { routes.run(call).await }
+            });
+            layers.iter().rev().fold(innermost, |inside, layer| layer.around(inside))
+        });
+        Self { shared, routes, retry_by, layered }
+    }
+
     /// Starts so many tasks that run jobs of this queue until its buffer is empty.
     pub(super) fn start(self: &Arc<Self>, queue: &Arc<Queue>, tasks: usize) {
         for _ in 0..tasks {
             let (runner, queue) = (Arc::clone(self), Arc::clone(queue));
             tokio::spawn(async move {
                 while let Some(job) = queue.next() {
-                    let took = runner.run(&queue, job).await;
+                    // Without an answer the slot was given to another task.
+                    let Some(took) = runner.run(&queue, job).await else { return };
                     if queue.ran(took) {
                         runner.shared.look.notify_one();
                     }
@@ -47,57 +76,72 @@ impl<S: Send + Sync + 'static> Runner<S> {
         }
     }
 
-    async fn run(&self, queue: &Queue, job: Claimed) -> Duration {
-        let Some(entry) = self.handlers.find(&job.kind) else {
-            self.shared.give_back(vec![job]);
-            return Duration::ZERO;
-        };
-        let started = Instant::now();
+    /// Runs one job. Returns how long that took; `None`: so long that its slot was given to another.
+    async fn run(&self, queue: &Arc<Queue>, job: Claimed) -> Option<Duration> {
         let (options, unreadable) = match Options::read(job.options.as_deref()) {
             Ok(options) => (options, None),
             Err(error) => (None, Some(error)),
         };
-        let timeout = options.as_ref().and_then(|o| o.timeout()).or(entry.timeout);
         let version = options.as_ref().and_then(|o| o.version).unwrap_or(FIRST_VERSION);
+        let Some(found) = self.routes.handlers.find(&job.kind, version) else {
+            self.shared.give_back(vec![job]);
+            return Some(Duration::ZERO);
+        };
+        let entry = found.as_ref().ok();
+        let timeout = options.as_deref().and_then(Options::timeout).or(entry.and_then(|entry| entry.timeout));
+        let started = Instant::now();
         let (howdah, notes) = (&self.shared.howdah, &self.shared.notes);
         let call = Arc::new(call(howdah, notes, &queue.name, &job, started, timeout, options));
-        self.shared.begin(&call);
-        let continue_trace = self.shared.settings.continue_trace;
-        let (span, lines) = logs::collect(|| trace::attempt_span(&call, &job.kind, continue_trace));
+        let (span, lines) =
+            logs::collect(|| trace::attempt_span(&call, &job.kind, self.shared.settings.continue_trace));
         let measured = metrics::Attempt::begin(&queue.name, &job.kind);
-        let kind = job.kind.clone();
+        let policy = Policy::new(&job.kind, entry.and_then(|entry| entry.retry), self.retry_by.clone());
         let raw = RawJob { kind: job.kind, payload: job.payload, version };
+        self.shared.begin(Run {
+            call: Arc::clone(&call),
+            lease: job.lease,
+            position: job.position,
+            queue: Arc::clone(queue),
+            policy,
+            slot_taken: false,
+        });
         // Inside an async block, so that a panic before the first await is caught as well.
         let work = async {
-            match unreadable {
-                None => (entry.run)(raw, Arc::clone(&call), &self.state).await,
-                Some(error) => Outcome::Failed(error),
+            if timeout.is_some() {
+                // Whom this task has just woken (the flusher, the claimer) waits in a slot of this thread from which no
+                // other thread takes: it comes first, since this handler may block the thread.
+                tokio::task::yield_now().await;
+            }
+            match (unreadable, &self.layered, found) {
+                (Some(error), ..) | (_, None, Err(error)) => Outcome::Failed(error),
+                (_, None, Ok(entry)) => (entry.run)(raw, Arc::clone(&call), &self.routes.state).await,
+                (_, Some(service), _) => service.clone().run(JobCall::new(raw, Arc::clone(&call))).await,
             }
         };
-        let outcome = self.guard(work.instrument(span.clone()), timeout).await;
+        let grace = self.shared.settings.timeout_grace;
+        let outcome = guard(&call, grace, &self.shared.aborting, work.instrument(span.clone())).await;
         let took = started.elapsed();
-        self.shared.end(&call);
-        let outcome = policy::applied(outcome, entry.retry, self.retry_by.as_ref(), &kind, &call);
         trace::ended(&span, &outcome);
         lines.send(&call);
-        let answer = call.take_answer();
-        let end = ending(&call, outcome);
-        measured.end(end.name(), took);
-        let run_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
-        let finished = Finished { lease: job.lease, position: job.position, id: job.id, run_ms, end, answer };
-        let _ = self.shared.finished.send(finished);
-        took
+        let Some(run) = self.shared.end(&call) else {
+            tracing::info!(job = %call.id, attempt = call.attempt, "an abandoned handler has ended; its result is dropped");
+            measured.end("abandoned", took);
+            return None;
+        };
+        let slot_taken = run.slot_taken;
+        measured.end(finish(&self.shared, run, outcome), took);
+        (!slot_taken).then_some(took)
     }
+}
 
-    /// Lets a handler run until it ends, or the worker cannot wait any longer.
-    async fn guard(&self, work: impl Future<Output = Outcome>, timeout: Option<Duration>) -> Outcome {
-        tokio::select! {
-            biased;
-            outcome = limited(work, timeout) => outcome,
-            () = self.shared.aborting.cancelled() => {
-                let error = JobError::retry_in(Duration::ZERO, "the worker stopped before the job had finished");
-                Outcome::Failed(error.kind("worker_stopped"))
-            }
+impl<S: Send + Sync + 'static> Routes<S> {
+    /// Inside of all layers: the handler of what has arrived there.
+    async fn run(&self, call: JobCall) -> Outcome {
+        let (raw, call) = call.into_parts();
+        match self.handlers.find(&raw.kind, raw.version) {
+            Some(Ok(entry)) => (entry.run)(raw, call, &self.state).await,
+            Some(Err(error)) => Outcome::Failed(error),
+            None => Outcome::Failed(JobError::retry(format!("no handler does jobs of the kind {:?}", raw.kind))),
         }
     }
 }
@@ -122,16 +166,27 @@ pub(super) fn call(
         priority: u8::try_from(job.priority).unwrap_or(0),
         enqueued_micros: job.enqueued_micros,
         started,
-        deadline: timeout.and_then(|t| started.checked_add(t)),
+        limit: Limit::new(started, timeout),
         options,
         said: Said::default(),
         notes: Arc::clone(notes),
         cancelled: CancellationToken::new(),
         cancel_asked: AtomicBool::new(false),
         lost: AtomicBool::new(false),
-        completed_in: AtomicBool::new(false),
         answer: Mutex::default(),
     }
+}
+
+/// Tells how a job ended that was taken out of the running ones; returns the name of that.
+pub(super) fn finish(shared: &Shared, run: Run, outcome: Outcome) -> &'static str {
+    let call = &run.call;
+    let answer = call.take_answer();
+    let end = ending(call, run.policy.applied(outcome, call));
+    let name = end.name();
+    let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
+    let id = call.id.0;
+    let _ = shared.finished.send(Finished { lease: run.lease, position: run.position, id, run_ms, end, answer });
+    name
 }
 
 /// What is told of a job.
@@ -145,7 +200,7 @@ pub(super) fn ending(call: &Call, outcome: Outcome) -> End {
         tracing::warn!(job = %call.id, attempt = call.attempt, queue = %call.queue, verdict = error.verdict.as_str(),
             kind = %error.kind, error = %error.message, "attempt failed");
     }
-    if call.completed_in.load(Ordering::Acquire) {
+    if call.limit.is_completing() {
         return End::CompletedIn(error);
     }
     if call.lost.load(Ordering::Acquire) {
@@ -165,7 +220,7 @@ pub(super) fn ending(call: &Call, outcome: Outcome) -> End {
 
 /// What is told of a job that is given back.
 fn released(call: &Call) -> End {
-    if call.completed_in.load(Ordering::Acquire) {
+    if call.limit.is_completing() {
         return End::CompletedIn(None);
     }
     if call.lost.load(Ordering::Acquire) {

@@ -1,11 +1,12 @@
 //! What the tasks of one worker share.
 //!
-//! Invariant: a job that runs is in `running`, and nowhere else. Limit: locks are held for a moment and never
+//! Invariant: a job that runs is in `running`, and nowhere else; who takes it out of there ends it. Limit: locks are held for a moment and never
 //! over an await.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -13,18 +14,33 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 use super::ledger::{End, Finished};
 use super::notes::Notes;
-use super::queue::{Claimed, Queue};
+use super::policy::Policy;
+use super::queue::{Claimed, Lease, Queue};
 use crate::client::Howdah;
 use crate::handler::Call;
+
+/// A job that runs.
+pub(super) struct Run {
+    pub(super) call: Arc<Call>,
+    pub(super) lease: Arc<Lease>,
+    /// Its place in the lease.
+    pub(super) position: usize,
+    pub(super) queue: Arc<Queue>,
+    pub(super) policy: Policy,
+    /// Its time is over, its handler blocks a thread, and another runner has its slot.
+    pub(super) slot_taken: bool,
+}
 
 pub(super) struct Shared {
     pub(super) howdah: Howdah,
     pub(super) settings: Settings,
+    /// What people see of the kinds that it does.
     pub(super) kinds: Option<Vec<String>>,
+    /// One for each lane.
     pub(super) queues: Vec<Arc<Queue>>,
     worker_id: AtomicI64,
     /// Running jobs, by id and lease: an attempt that was lost may still run beside its successor.
-    running: Mutex<HashMap<(i64, i64), Arc<Call>>>,
+    running: Mutex<HashMap<(i64, i64), Run>>,
     /// Jobs of each lease that the database has not been told of. A lease of ours that is not here is one whose
     /// claim was never answered.
     leases: Mutex<HashMap<i64, usize>>,
@@ -85,7 +101,7 @@ impl Shared {
         self.worker_id.load(Ordering::Acquire)
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<(i64, i64), Arc<Call>>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<(i64, i64), Run>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -112,16 +128,32 @@ impl Shared {
         self.leases().keys().copied().collect()
     }
 
-    pub(super) fn begin(&self, call: &Arc<Call>) {
-        self.running().insert((call.id.0, call.lease_id), Arc::clone(call));
+    pub(super) fn begin(&self, run: Run) {
+        let key = (run.call.id.0, run.call.lease_id);
+        self.running().insert(key, run);
     }
 
     pub(super) fn runs(&self, call: &Call) -> bool {
         self.running().contains_key(&(call.id.0, call.lease_id))
     }
 
-    pub(super) fn end(&self, call: &Call) {
-        self.running().remove(&(call.id.0, call.lease_id));
+    /// `None`: somebody else has ended it.
+    pub(super) fn end(&self, call: &Call) -> Option<Run> {
+        self.running().remove(&(call.id.0, call.lease_id))
+    }
+
+    /// Tells attempts whose time is over to end, and takes out those for which it has been over for so long. Returns
+    /// whether anything runs.
+    pub(super) fn take_overdue(&self, now: Instant, overdue: Duration) -> (Vec<Run>, bool) {
+        let mut running = self.running();
+        let any = !running.is_empty();
+        let late = running.extract_if(|_, run| {
+            run.call.limit.over(now).is_some_and(|since| {
+                run.call.cancelled.cancel();
+                since + overdue <= now && !run.slot_taken
+            })
+        });
+        (late.map(|(_, run)| run).collect(), any)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -133,7 +165,7 @@ impl Shared {
         if jobs.is_empty() {
             return;
         }
-        for call in self.running().values().filter(|call| jobs.contains(&call.id.0)) {
+        for call in self.running().values().map(|run| &run.call).filter(|call| jobs.contains(&call.id.0)) {
             if !call.cancel_asked.swap(true, Ordering::AcqRel) {
                 tracing::info!(job = %call.id, "cancellation was asked for");
                 call.cancelled.cancel();
@@ -143,8 +175,8 @@ impl Shared {
 
     /// Tells every handler to end: the worker stops.
     pub(super) fn cancel_all(&self) {
-        for call in self.running().values() {
-            call.cancelled.cancel();
+        for run in self.running().values() {
+            run.call.cancelled.cancel();
         }
     }
 
@@ -155,8 +187,8 @@ impl Shared {
             self.drop_lost(queue.take_all());
         }
         self.leases().clear();
-        for call in self.running().values() {
-            call.lose();
+        for run in self.running().values() {
+            run.call.lose();
         }
         self.worker_id.store(new_worker_id, Ordering::Release);
         self.attach.notify_one();
@@ -175,10 +207,10 @@ impl Shared {
         for queue in &self.queues {
             self.drop_lost(queue.take(lost));
         }
-        let running: Vec<_> = self.running().values().cloned().collect();
+        let running: Vec<_> = self.running().values().map(|run| Arc::clone(&run.call)).collect();
         for call in running.iter().filter(|call| lost.contains(&(call.lease_id, call.id.0))) {
             // What its own handler has completed is not held any more either.
-            if !call.completed_in.load(Ordering::Acquire) {
+            if !call.limit.is_completing() {
                 call.lose();
             }
         }
@@ -186,6 +218,13 @@ impl Shared {
 
     fn drop_lost(&self, jobs: Vec<Claimed>) {
         self.end_unstarted(jobs, || End::Lost);
+    }
+
+    /// The names of the queues that it serves.
+    pub(super) fn queue_names(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.queues.iter().map(|queue| queue.name.as_ref()).collect();
+        names.dedup();
+        names
     }
 
     /// Gives claimed jobs back that have not started.

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::Worker;
 use crate::client::Howdah;
 use crate::error::{Error, Result};
-use crate::handler::{Call, Entry, JobError, Outcome, RawJob, decode};
+use crate::handler::{Call, JobError, Outcome, RawJob, decode};
 use crate::job::Job;
 
 pub use handle::JobHandle;
@@ -163,14 +163,7 @@ impl<P: Send + 'static> Receive<P> {
         let (jobs, taken) = mpsc::unbounded_channel();
         let read = self.read;
         let mut worker = self.worker.queue(self.queue, self.batch);
-        worker.handlers.only = self.kinds;
-        worker.handlers.any = Some(Entry {
-            run: Arc::new(move |raw, call, _| hand_over(&jobs, read, raw, call)),
-            timeout: None,
-            retry: None,
-            in_tx: false,
-            queue: "default",
-        });
+        worker.handlers.take_all(self.kinds, Arc::new(move |raw, call, _| hand_over(&jobs, read, raw, call)));
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         // From here on, whoever drops this future has closed the receiver.

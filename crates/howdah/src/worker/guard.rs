@@ -1,0 +1,75 @@
+//! Lets a handler run to its end: its own, or that of its time, or that of the worker.
+//!
+//! Invariant: a handler that waits for something ends here, at the latest a grace period after its time was over; but
+//! one that has called `complete_in` is never dropped half-way through its commit. Limit: one that blocks its thread is
+//! not reached from here, see [`Watchdog`](super::watchdog::Watchdog).
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::handler::{Call, JobError, Outcome, Verdict};
+
+/// Runs a handler. A panic is a failure.
+pub(super) async fn guard(
+    call: &Call,
+    grace: Duration,
+    aborting: &CancellationToken,
+    work: impl Future<Output = Outcome>,
+) -> Outcome {
+    let work = AssertUnwindSafe(work).catch_unwind();
+    let mut work =
+        pin!(work.map(|ended| {
+            ended.unwrap_or_else(|panic| Outcome::Failed(JobError::panic(&*panic as &(dyn Any + Send))))
+        }));
+    let over = tokio::select! {
+        biased;
+        outcome = &mut work => return outcome,
+        () = aborting.cancelled() => return stopped(),
+        over = call.limit.reached() => over,
+    };
+    call.cancelled.cancel();
+    tokio::select! {
+        biased;
+        outcome = &mut work => late(call, outcome),
+        () = aborting.cancelled() => stopped(),
+        () = tokio::time::sleep_until((over + grace).into()) => {
+            if call.limit.abandon() {
+                return timed_out(call, "");
+            }
+            // Its own transaction decides on the job. Dropped now, it might commit all the same: with its slot given
+            // to another, it may take its time.
+            tokio::select! {
+                outcome = work => late(call, outcome),
+                () = aborting.cancelled() => stopped(),
+            }
+        }
+    }
+}
+
+/// What a handler said that was told to end because its time was over: a success counts, anything else is a timeout.
+fn late(call: &Call, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failed(error) => {
+            let message = format!("{}: {}", call.limit.fault(call.started), error.message);
+            let verdict = if error.verdict == Verdict::Snooze { Verdict::Retry } else { error.verdict };
+            Outcome::Failed(JobError { verdict, message, ..error }.kind("timeout"))
+        }
+        done => done,
+    }
+}
+
+/// The failure of an attempt that did not end by itself.
+pub(super) fn timed_out(call: &Call, remark: &str) -> Outcome {
+    Outcome::Failed(JobError::retry(call.limit.fault(call.started) + remark).kind("timeout"))
+}
+
+fn stopped() -> Outcome {
+    let error = JobError::retry_in(Duration::ZERO, "the worker stopped before the job had finished");
+    Outcome::Failed(error.kind("worker_stopped"))
+}
