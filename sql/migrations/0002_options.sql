@@ -49,9 +49,10 @@ CREATE TABLE howdah.waiter (
 
 -- What handlers returned. A ring with the history.
 CREATE TABLE howdah.result (
-  slot   smallint NOT NULL,
-  job_id bigint   NOT NULL,
-  result jsonb    NOT NULL
+  slot   smallint    NOT NULL,
+  job_id bigint      NOT NULL,
+  at     timestamptz NOT NULL,
+  result jsonb       NOT NULL
 ) PARTITION BY LIST (slot);
 CREATE TABLE howdah.result_0 PARTITION OF howdah.result FOR VALUES IN (0);
 CREATE TABLE howdah.result_1 PARTITION OF howdah.result FOR VALUES IN (1);

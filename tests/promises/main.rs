@@ -12,6 +12,8 @@ mod plans;
 mod progress;
 mod readme;
 mod refusals;
+mod removal;
+mod retention;
 mod retrying;
 mod rotation;
 mod running;

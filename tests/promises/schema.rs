@@ -312,6 +312,14 @@ BEGIN
   PERFORM howdah.complete_leases(ARRAY[l], '{1}', '{3}');
   term := howdah.elect_keeper(w);
   PERFORM howdah.keep(w, term, true, false, 1000), howdah.rotate(), howdah.promote(), howdah.prune();
+  PERFORM howdah.create_queue('p');
+  UPDATE howdah.queue SET on_removal = 'archive', completed_retention = '0';
+  j := howdah.enqueue('k', '{}', 'p');
+  PERFORM howdah.set_config('{\"expired_retention\": \"1 hour\"}'), howdah.purge('dead', '1 hour', 'p');
+  PERFORM howdah.prune_history(), howdah.pick_ended('{1}', '{1}', '{now}', 1), howdah.remove_held();
+  PERFORM howdah.cancel(j);
+  PERFORM howdah.purge('cancelled', '0', 'p');
+  SELECT * INTO r FROM howdah.retention;
   PERFORM howdah.rescue();
   PERFORM howdah.resign_keeper(w), howdah.stay_awake(w, '{1,2}'), howdah.stop_worker(w);
   SELECT count(*) INTO r FROM howdah.jobs;

@@ -5,7 +5,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{demo, enqueue, jobs, migrate, queues, work};
+use crate::commands::{config, demo, enqueue, jobs, migrate, purge, queues, work};
 
 const EXIT_CODES: &str = "\
 Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 PostgreSQL cannot be reached;
@@ -56,6 +56,11 @@ pub(crate) enum Command {
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queues(queues::Queues),
+    /// Look at the settings of the installation and change them: how long what has ended is kept
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Remove jobs that have ended before their retention is over
+    Purge(purge::Purge),
     /// Show what waits, what runs, and who works
     Stats,
     /// Run jobs: a program for each

@@ -16,7 +16,8 @@ mod worker;
 
 pub use bytes::Bytes;
 pub use client::{
-    Cancelled, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Howdah, JobIds, JobState, On, Unique, Wait,
+    Cancelled, Config, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Howdah, JobIds, JobState, On, RemovedJob,
+    Retention, Unique, Wait,
 };
 pub use error::{Error, Result};
 pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob};

@@ -1,20 +1,17 @@
 -- howdah.prune(most) -> text
--- Deletes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of
--- jobs that are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone. At most `most` rows of each.
--- Returns what it did, or NULL. Writes: dead and their progress, job_kept, cancel_request, unique_key, waiter. Errors: none.
+-- Removes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of jobs that
+-- are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone; and then what
+-- goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
+-- Returns what it did, or NULL; what begins with `could not` is for a person to see.
+-- Writes: dead, job_kept, cancel_request, unique_key, waiter, and see prune_history and prune_archive. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.prune(most integer DEFAULT 1000) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_dead bigint;
-  v_gone bigint[];
   v_kept bigint;
+  v_failed text;
 BEGIN
-  WITH gone AS (
-    DELETE FROM howdah.dead d WHERE d.ctid = ANY (ARRAY(
-      SELECT e.ctid FROM howdah.dead e, howdah.config c WHERE e.died_at < howdah.now() - c.dead_retention
-       ORDER BY e.died_at LIMIT prune.most FOR UPDATE OF e SKIP LOCKED)) RETURNING d.job_id)
-  SELECT array_agg(g.job_id ORDER BY g.job_id), count(*) INTO v_gone, v_dead FROM gone g;
-  DELETE FROM howdah.progress p WHERE p.job_id = ANY (v_gone);
+  SELECT p.removed, p.failed INTO v_dead, v_failed FROM howdah.prune_dead(prune.most) p;
   DELETE FROM howdah.job_kept k WHERE k.id = ANY (ARRAY(
     SELECT j.id FROM howdah.job_kept j
      WHERE pg_relation_size(format('howdah.job_%s', (j.id >> 33) & 7)::regclass) = 0
@@ -32,8 +29,10 @@ BEGIN
     SELECT k.ctid FROM howdah.unique_key k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.waiter w WHERE w.ctid = ANY (ARRAY(
     SELECT k.ctid FROM howdah.waiter k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
-  IF v_dead + v_kept > 0 THEN
+  IF v_failed IS NOT NULL THEN
+    RETURN format('could not remove dead jobs of %s', v_failed);
+  ELSIF v_dead + v_kept > 0 THEN
     RETURN format('pruned %s dead and %s kept jobs', v_dead, v_kept);
   END IF;
-  RETURN NULL;
+  RETURN coalesce(howdah.prune_history(prune.most), howdah.prune_archive(prune.most));
 END $$;

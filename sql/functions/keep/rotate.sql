@@ -1,6 +1,7 @@
 -- howdah.rotate() -> text
 -- The keeper's slow chore: turns one ring, or truncates one partition, or prunes one batch, so that nothing
--- grows without bound. Returns what it did; NULL when there is nothing to do. Never waits for a lock.
+-- grows without bound. Returns what it did, or `could not ...`, which is for a person to see; NULL when there is nothing
+-- to do. Never waits for a lock of its own; but a queue's before_removal may take its time.
 -- Call it until it returns NULL, each time in a transaction of its own. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.rotate() RETURNS text
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$

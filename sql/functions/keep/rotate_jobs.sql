@@ -1,17 +1,19 @@
 -- howdah.rotate_jobs() -> text
--- Turns the ring of howdah.job: four times in each retention the id sequence moves on to the next partition,
--- if that is empty. A partition that was left is truncated one retention after its last job had ended. The few jobs
--- that live longer (scheduled far ahead, dead) are moved to job_kept first; while there are more than 10,000 of
--- them the partition waits. Returns what it did, or NULL. Internal to rotate.
+-- Turns the ring of howdah.job: four times in the longest retention the id sequence moves on to the next partition,
+-- if that is empty, but not within 15 minutes: there are a million turns in the sequence. A partition that was left is
+-- truncated one retention after its last job had ended. The few jobs that live longer (scheduled far ahead, dead) are
+-- moved to job_kept first; while there are more than 10,000 of them the partition waits, and so it does for jobs that
+-- are to be archived, held or called about. Returns what it did, or NULL. Internal to rotate.
 -- Writes: ring, block_seq, idle_job_slot, job_kept. Locks: see truncate_slot.
 CREATE OR REPLACE FUNCTION howdah.rotate_jobs() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_retention interval := (SELECT c.history_retention FROM howdah.config c);
+  v_retention interval := howdah.longest_retention();
   v_block     bigint := (SELECT s.last_value FROM howdah.block_seq s);
   v_current   integer := (v_block >> 26) & 7;
   v_since     timestamptz;
   v_idle      timestamptz;
+  v_look      timestamptz;
   v_live      bigint;
   v_slot      integer;
 BEGIN
@@ -27,13 +29,16 @@ BEGIN
     END IF;
     CONTINUE WHEN v_live > 10000;
     INSERT INTO howdah.idle_job_slot (slot, idle_since) VALUES (v_slot, howdah.now()) ON CONFLICT DO NOTHING;
-    SELECT i.idle_since INTO v_idle FROM howdah.idle_job_slot i WHERE i.slot = v_slot;
-    IF v_idle + v_retention < howdah.now() AND howdah.truncate_slot(ARRAY['job_' || v_slot], v_slot) THEN
+    SELECT i.idle_since, coalesce(i.look_at, '-infinity') INTO v_idle, v_look FROM howdah.idle_job_slot i WHERE i.slot = v_slot;
+    CONTINUE WHEN v_idle + v_retention >= howdah.now() OR v_look > howdah.now();
+    IF howdah.awaits_removal(v_slot) THEN
+      UPDATE howdah.idle_job_slot i SET look_at = howdah.now() + interval '5 minutes' WHERE i.slot = v_slot;
+    ELSIF howdah.truncate_slot(ARRAY['job_' || v_slot], v_slot) THEN
       DELETE FROM howdah.idle_job_slot i WHERE i.slot = v_slot;
       RETURN format('truncated job_%s', v_slot);
     END IF;
   END LOOP;
-  IF v_since + v_retention / 4 < howdah.now() AND pg_relation_size(format('howdah.job_%s', v_current)::regclass) > 0
+  IF v_since + greatest(v_retention / 4, interval '15 minutes') < howdah.now() AND pg_relation_size(format('howdah.job_%s', v_current)::regclass) > 0
      AND pg_relation_size(format('howdah.job_%s', (v_current + 1) & 7)::regclass) = 0 THEN
     PERFORM setval('howdah.block_seq', ((v_block >> 26) + 1) << 26);
     UPDATE howdah.ring r SET slot = (v_current + 1) & 7, since = howdah.now() WHERE r.name = 'job';

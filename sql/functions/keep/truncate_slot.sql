@@ -3,7 +3,8 @@
 -- held, and looks again under its own lock before it truncates. Truncating needs no vacuum and no horizon, so
 -- a long transaction elsewhere cannot keep the dead rows.
 --   tables    names of partitions in this schema
---   job_slot  NULL: the tables must be empty; else the partition of howdah.job, in which no job may be live
+--   job_slot  NULL: the tables must be empty, but for those of history; else the partition of howdah.job, in which no
+--             job may be live
 -- Returns whether it was done. Locks: access exclusive on the tables, taken only if free. Internal to rotate.
 CREATE OR REPLACE FUNCTION howdah.truncate_slot(tables text[], job_slot integer DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -19,7 +20,7 @@ BEGIN
     RETURN false;
   END IF;
   FOREACH v_table IN ARRAY truncate_slot.tables LOOP
-    IF truncate_slot.job_slot IS NULL AND v_table !~ '^(receipt|failure|result|log)_' THEN
+    IF truncate_slot.job_slot IS NULL AND regexp_replace(v_table, '_[0-9]$', '') <> ALL (howdah.history_tables()) THEN
       EXECUTE format('SELECT EXISTS (SELECT FROM howdah.%I)', v_table) INTO v_live;
       IF v_live THEN
         RETURN false;

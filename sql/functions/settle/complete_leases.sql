@@ -33,8 +33,8 @@ BEGIN
              complete_leases.run_ms[t.ends - t.jobs + 1 : t.ends]
         FROM gone g JOIN told t ON t.id = g.id, howdah.ring r WHERE r.name = 'history'),
     kept AS (
-      INSERT INTO howdah.result (slot, job_id, result)
-      SELECT r.slot, u.job_id, u.result
+      INSERT INTO howdah.result (slot, job_id, at, result)
+      SELECT r.slot, u.job_id, howdah.now(), u.result
         FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) u(lease_id, job_id, result)
         JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history'),
     hook AS (

@@ -8,8 +8,8 @@ BEGIN
     RAISE EXCEPTION 'a result may be 64 MiB' USING ERRCODE = 'HD002', COLUMN = 'results',
       HINT = 'Store large data elsewhere and return its key.';
   END IF;
-  INSERT INTO howdah.result (slot, job_id, result)
-  SELECT g.slot, u.job_id, u.result
+  INSERT INTO howdah.result (slot, job_id, at, result)
+  SELECT g.slot, u.job_id, howdah.now(), u.result
     FROM unnest(keep_results.job_ids, keep_results.results) u(job_id, result), howdah.ring g
    WHERE g.name = 'history' AND u.result IS NOT NULL AND u.job_id = ANY (keep_results.settled);
 END $$;

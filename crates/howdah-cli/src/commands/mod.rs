@@ -3,10 +3,12 @@
 //! Invariant: a command returns its exit status or a failure; it prints its data itself. Limit: Ctrl-C ends at
 //! once all but those that have something to put in order.
 
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod enqueue;
 pub(crate) mod jobs;
 pub(crate) mod migrate;
+pub(crate) mod purge;
 pub(crate) mod queues;
 pub(crate) mod stats;
 mod wait;
@@ -59,6 +61,8 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
         Command::Enqueue(command) => Box::pin(enqueue::run(global, out, command)).await,
         Command::Jobs(command) => jobs::run(global, out, command).await,
         Command::Queues(command) => queues::run(global, out, command).await,
+        Command::Config(command) => config::run(global, out, command).await,
+        Command::Purge(what) => purge::run(global, out, what).await,
         Command::Stats => stats::run(global, out).await,
         Command::Work(command) => Box::pin(work::run(global, out, command)).await,
         Command::Demo(command) => Box::pin(demo::run(global, out, command)).await,

@@ -51,6 +51,11 @@ impl Output {
         self.json
     }
 
+    /// Whether a person reads it, and as tables.
+    pub(crate) fn is_terminal(self) -> bool {
+        self.terminal && !self.json
+    }
+
     /// One line of text.
     pub(crate) fn line(self, text: impl std::fmt::Display) -> io::Result<()> {
         writeln!(io::stdout().lock(), "{text}")

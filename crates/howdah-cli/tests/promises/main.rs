@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod config;
 mod demo;
 mod enqueue;
 mod exit;

@@ -2,7 +2,7 @@
 //!
 //! Both on one connection: a chore is short, and a heartbeat that comes some hundred milliseconds late harms
 //! nobody. The keeper promotes what is due (by a timer for the next due time; in a stream of due jobs every 25 ms),
-//! rescues the jobs of dead workers, rotates and prunes.
+//! rescues the jobs of dead workers. What takes longer (rotate, prune) is in [`Rotation`].
 //!
 //! Invariant: every chore's statement checks that the term is still this worker's. Limit: without any keeper,
 //! nothing is promoted or rescued; every worker looks each second whether there is one.
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::Settings;
 use super::link::{Link, PATIENCE, Rows};
+use super::rotation::Rotation;
 use super::shared::Shared;
 use crate::client::Howdah;
 use crate::error::Result;
@@ -30,9 +31,6 @@ const STREAM: Duration = Duration::from_millis(250);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often to look for claims that were never answered.
 const DISOWN_EVERY: Duration = Duration::from_secs(30);
-const ROTATE_EVERY: Duration = Duration::from_secs(10);
-/// Turns and truncations at a time, between which the heartbeat has its turn.
-const ROTATIONS: usize = 8;
 /// What `howdah.keep` promotes at most.
 const MOST_PROMOTED: i32 = 1000;
 
@@ -41,7 +39,7 @@ struct Office {
     /// The next tick, and whether it is one that looks at everything.
     tick_at: Instant,
     sweep_at: Instant,
-    rotate_at: Instant,
+    rotation: Rotation,
     /// A job was promoted at this time.
     promoted: Option<Instant>,
 }
@@ -78,7 +76,7 @@ impl Chores {
                 continue;
             }
             let next = match &self.office {
-                Some(office) => office.tick_at.min(office.rotate_at).min(self.beat_at),
+                Some(office) => office.tick_at.min(self.beat_at),
                 None => self.watch_at.min(self.beat_at),
             };
             tokio::select! {
@@ -111,9 +109,6 @@ impl Chores {
         }
         if self.office.as_ref().is_some_and(|o| now >= o.tick_at) {
             self.tick().await?;
-        }
-        if self.office.as_ref().is_some_and(|o| now >= o.rotate_at) {
-            self.rotate().await?;
         }
         Ok(())
     }
@@ -165,8 +160,8 @@ impl Chores {
         if let Some(term) = term {
             metrics::elected();
             tracing::info!(worker, term, "this worker is the keeper now");
-            let now = Instant::now();
-            self.office = Some(Office { term, tick_at: now, sweep_at: now, rotate_at: now, promoted: None });
+            let (now, rotation) = (Instant::now(), Rotation::start(shared));
+            self.office = Some(Office { term, tick_at: now, sweep_at: now, rotation, promoted: None });
         }
         Ok(())
     }
@@ -202,21 +197,11 @@ impl Chores {
         Ok(())
     }
 
-    async fn rotate(&mut self) -> Result<()> {
-        let Some(office) = &mut self.office else { return Ok(()) };
-        office.rotate_at = Instant::now() + ROTATE_EVERY;
-        for _ in 0..ROTATIONS {
-            let sql = self.shared.howdah.names().sql("SELECT howdah.rotate()");
-            let (done,): (Option<String>,) = self.link.row(sqlx::query_as(sql)).await?;
-            let Some(done) = done else { return Ok(()) };
-            tracing::debug!("{done}");
-        }
-        office.rotate_at = Instant::now();
-        Ok(())
-    }
-
     /// Leaves the office and the list of workers; what is still held goes to others.
     async fn leave(&mut self) {
+        if let Some(office) = self.office.take() {
+            office.rotation.stop().await;
+        }
         let (shared, worker) = (&self.shared, self.shared.worker_id());
         let names = shared.howdah.names();
         let resign = sqlx::query_as::<_, (bool,)>(names.sql("SELECT howdah.resign_keeper($1)")).bind(worker);

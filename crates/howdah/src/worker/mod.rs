@@ -20,6 +20,7 @@ mod listener;
 mod notes;
 mod policy;
 mod queue;
+mod rotation;
 mod runner;
 mod shared;
 mod sleep;
