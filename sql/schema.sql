@@ -345,6 +345,50 @@ DROP FUNCTION IF EXISTS howdah.complete_in(bigint, bigint, integer);
 DROP FUNCTION IF EXISTS howdah.complete_leases(bigint[], integer[], integer[]);
 DROP FUNCTION IF EXISTS howdah.retry_delay(integer, integer);
 INSERT INTO howdah.migration (version, name) VALUES (2, 'options');
+-- 0003 routing: howdah.claim also takes kinds by prefix, and leaves kinds alone.
+--
+-- Its list of arguments has grown, so the old function goes; the new one comes with the functions of this release, in
+-- the same transaction. Calls with five arguments go on to work.
+--
+-- Locks: none that an application would notice.
+
+DROP FUNCTION IF EXISTS howdah.claim(bigint, text, integer, text[], bigint[]);
+INSERT INTO howdah.migration (version, name) VALUES (3, 'routing');
+-- 0004 observe: what attempts say of themselves while they run.
+--
+-- Locks: creates new objects only. Safe while an application runs.
+
+-- How far a job is, and where its next attempt can go on. One row for each job that says so, written over and
+-- over: pages are left half empty, so that a new version of a row finds its place beside the old one.
+CREATE TABLE howdah.progress (
+  job_id     bigint PRIMARY KEY,
+  attempt    smallint NOT NULL,
+  at         timestamptz NOT NULL,
+  percent    real CHECK (percent BETWEEN 0 AND 100),
+  message    text,
+  checkpoint jsonb
+) WITH (fillfactor = 50);
+
+-- What was logged inside of an attempt: one row per line, in the slots of the history ring.
+CREATE TABLE howdah.log (
+  slot    smallint    NOT NULL,
+  job_id  bigint      NOT NULL,
+  attempt smallint    NOT NULL,
+  line    smallint    NOT NULL,
+  at      timestamptz NOT NULL,
+  level   text        NOT NULL,
+  target  text        NOT NULL,
+  message text        NOT NULL
+) PARTITION BY LIST (slot);
+CREATE TABLE howdah.log_0 PARTITION OF howdah.log FOR VALUES IN (0);
+CREATE TABLE howdah.log_1 PARTITION OF howdah.log FOR VALUES IN (1);
+CREATE TABLE howdah.log_2 PARTITION OF howdah.log FOR VALUES IN (2);
+CREATE TABLE howdah.log_3 PARTITION OF howdah.log FOR VALUES IN (3);
+-- jobs show: the lines of a job.
+CREATE INDEX log_job ON howdah.log (job_id, attempt, at, line);
+
+ANALYZE howdah.progress, howdah.log;
+INSERT INTO howdah.migration (version, name) VALUES (4, 'observe');
 -- 0005 retention: how long what has ended is kept, by outcome and by queue, and what happens when that is over.
 --
 -- Locks: access exclusive on config and queue, for a moment: enqueuers wait for the commit of this migration.
@@ -438,23 +482,523 @@ DROP INDEX howdah.dead_died_at;
 
 ANALYZE howdah.archive, howdah.history_slot, howdah.removal_failure;
 INSERT INTO howdah.migration (version, name) VALUES (5, 'retention');
+-- 0007 queues: bounds, leases and timeouts as settings of queues and kinds; what remains of deleted queues.
+--
+-- Locks: takes howdah.queue and howdah.worker for a moment, and howdah.deferred for as long as its new index takes
+-- (a second for a million scheduled jobs), during which delayed enqueues and retries wait.
+
+ALTER TABLE howdah.queue
+  -- At most so many unfinished jobs; NULL: any number. Those who enqueue into a bounded queue do so one after another.
+  ADD COLUMN max_jobs   integer CHECK (max_jobs BETWEEN 1 AND 1000000),
+  -- How long after its worker's last heartbeat a job is given to others; NULL: as the worker says.
+  ADD COLUMN lease_ms   integer CHECK (lease_ms BETWEEN 100 AND 86400000),
+  -- How long an attempt may take; NULL: as long as it likes.
+  ADD COLUMN timeout_ms bigint  CHECK (timeout_ms >= 1);
+
+-- Names of queues that were deleted, for their history: the row of howdah.queue is gone, and the name is free. An
+-- enqueue that had read the queue before may still add jobs under its id; the keeper cancels them. `was` is the row of
+-- howdah.queue: what was set about the history still holds.
+CREATE TABLE howdah.deleted_queue (
+  id         integer PRIMARY KEY,
+  name       text COLLATE "C" NOT NULL,
+  deleted_at timestamptz NOT NULL,
+  deleted_by text NOT NULL,
+  was        jsonb NOT NULL
+);
+
+-- unfinished, cancel_waiting: the scheduled jobs of one queue.
+CREATE INDEX deferred_queue ON howdah.deferred (queue_id);
+
+-- How often a silent worker lost some of its jobs and stayed registered for the sake of the others.
+ALTER TABLE howdah.worker ADD COLUMN robbed integer NOT NULL DEFAULT 0;
+
+-- The planner takes an empty table that it knows nothing of for ten pages.
+ANALYZE howdah.deleted_queue;
+
+-- These have other arguments or other columns now.
+DROP FUNCTION IF EXISTS howdah.create_queue(text);
+DROP FUNCTION IF EXISTS howdah.heartbeat(bigint);
+DROP FUNCTION IF EXISTS howdah.rescue_lease(bigint, bigint, text, text);
+INSERT INTO howdah.migration (version, name) VALUES (7, 'queues');
 SET LOCAL check_function_bodies = off;
--- howdah.claim(worker_id, queue, jobs, kinds, fronts) -> lease_id, id, kind, payload, attempt, ...
+-- howdah.ask_to_cancel(job_ids) -> integer
+-- Asks for the end of those of these jobs that run; one notification for each worker. Returns how many were asked that
+-- had not been. Internal. Writes: cancel_request. Locks: none that a worker waits for.
+CREATE OR REPLACE FUNCTION howdah.ask_to_cancel(job_ids bigint[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_asked   integer;
+  v_workers bigint;
+BEGIN
+  WITH asked AS (
+    INSERT INTO howdah.cancel_request (job_id, lease_id, worker_id, requested_at)
+    SELECT r.first_id + g, l.id, l.worker_id, howdah.now()
+      FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g
+     WHERE r.first_id + g = ANY (ask_to_cancel.job_ids)
+       AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = r.first_id + g)
+    ON CONFLICT (job_id) DO UPDATE SET lease_id = excluded.lease_id, worker_id = excluded.worker_id
+    RETURNING worker_id)
+  SELECT (SELECT count(*) FROM asked), (SELECT count(pg_notify('howdah.cancel', w.worker_id::text)) FROM (SELECT DISTINCT worker_id FROM asked) w)
+    INTO v_asked, v_workers;
+  RETURN v_asked;
+END $$;
+-- howdah.cancel_many(queue, kind, states, filter, ids, most, after, upto) -> (cancelled, cancelling, next, upto)
+-- Cancels every job of a selection, some at a time. Call it again with after => next and upto => upto until next is
+-- NULL, each time in a transaction of its own:
+--   queue, kind  only these; NULL: any
+--   states       of scheduled, ready, running; NULL: all three
+--   filter       a predicate on attributes: see howdah.check_filter
+--   ids          only these jobs, at most 10,000
+--   most         how many runs of up to 128 jobs are looked at in one call, 1 to 10,000
+-- Returns
+--   cancelled    how many waited, and will certainly not run
+--   cancelling   how many run: their workers are told, as by howdah.cancel
+--   next         NULL: every job of the selection that was enqueued before the first call has been dealt with, also if
+--                it went from one state to another meanwhile
+--   upto         jobs with greater ids are left alone: those that are enqueued after the first call
+-- A job that waits and was committed after its place had been passed by, though it took its id early, is left alone too.
+-- Writes: ticket, deferred, receipt (one for up to 500 runs), cancel_request; one notification for each worker.
+-- Locks: tickets and deferred rows, and waits for whoever has them: a claim for a moment, howdah.find_for_update for
+-- the length of its transaction.
+-- Errors: HD001 unknown queue, HD002 invalid argument, HD012 the transaction is not READ COMMITTED.
+-- Cost: of a run, however many jobs it has; with a filter, of every job that is looked at, unless the index of
+-- howdah.index_attributes finds them.
+CREATE OR REPLACE FUNCTION howdah.cancel_many(queue text DEFAULT NULL, kind text DEFAULT NULL, states text[] DEFAULT NULL,
+  filter text DEFAULT NULL, ids bigint[] DEFAULT NULL, most integer DEFAULT 1000, after bigint DEFAULT 0,
+  INOUT upto bigint DEFAULT NULL, OUT cancelled bigint, OUT cancelling bigint, OUT next bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_states text[] := howdah.check_states(cancel_many.states, '{scheduled,ready,running}');
+  v_filter jsonpath := howdah.check_filter(cancel_many.filter);
+  v_queues integer[] := howdah.selected_queues(cancel_many.queue);
+  v_step   record;
+  v_range  record;
+BEGIN
+  PERFORM howdah.must_read_committed(), howdah.check_most(cancel_many.most, 10000, cancel_many.ids);
+  upto := coalesce(cancel_many.upto, howdah.last_id());
+  cancelled := 0;
+  cancelling := 0;
+  FOR v_step IN SELECT * FROM howdah.steps(v_queues, v_states, v_filter, cancel_many.ids, coalesce(cancel_many.after, 0), upto, cancel_many.most) LOOP
+    v_range := howdah.cancel_range(v_queues, cancel_many.kind, v_states, v_filter, v_step.job_ids, v_step.first, v_step.last);
+    cancelled := cancelled + v_range.cancelled;
+    cancelling := cancelling + v_range.cancelling;
+    next := CASE WHEN v_range.finished THEN v_step.next ELSE v_step.first END;
+    EXIT WHEN NOT v_range.finished;
+  END LOOP;
+END $$;
+-- howdah.cancel_range(queues, kind, states, filter, ids, after, upto) -> (cancelled, cancelling, finished)
+-- Cancels what matches among the jobs with ids from after + 1 to upto (ends of blocks), until one look at all rooms
+-- at the same moment finds none that waits or has not been asked. finished: false if jobs kept moving. Internal.
+-- Writes: ticket, deferred, receipt, cancel_request; one notification for each worker.
+-- Locks: tickets and deferred rows, and waits for whoever has them.
+CREATE OR REPLACE FUNCTION howdah.cancel_range(queues integer[], kind text, states text[], filter jsonpath, ids bigint[], after bigint, upto bigint,
+  OUT cancelled bigint, OUT cancelling bigint, OUT finished boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_running bigint[];
+  v_waiting bigint;
+BEGIN
+  cancelled := 0;
+  cancelling := 0;
+  FOR round IN 1..10 LOOP
+    SELECT cancelled + e.jobs INTO cancelled
+      FROM (SELECT array_agg(t.queue_id) AS queues, array_agg(t.first_id) AS firsts, array_agg(t.jobs) AS counts, array_agg(t.attempt) AS attempts
+              FROM howdah.take_range(cancel_range.queues, cancel_range.kind, cancel_range.states, cancel_range.filter, cancel_range.ids,
+                                     cancel_range.after, cancel_range.upto) t) a,
+           LATERAL howdah.end_runs(2, a.queues, a.firsts, a.counts, a.attempts) e(jobs);
+    -- What is left: what runs, and what came back from running while we looked.
+    SELECT array_agg(l.first_id) FILTER (WHERE l.lease_id IS NOT NULL), count(*) FILTER (WHERE l.lease_id IS NULL)
+      INTO v_running, v_waiting
+      FROM howdah.left_in_range(cancel_range.queues, cancel_range.kind, cancel_range.states, cancel_range.filter, cancel_range.ids,
+                                cancel_range.after, cancel_range.upto) l;
+    IF v_running IS NOT NULL THEN
+      cancelling := cancelling + howdah.ask_to_cancel(v_running);
+    ELSIF v_waiting = 0 THEN
+      finished := true;
+      RETURN;
+    END IF;
+  END LOOP;
+  finished := false;
+END $$;
+-- howdah.check_most(most, highest, ids) -> void
+-- Refuses a number of jobs at a time that is out of range, and more ids than one call can take. Internal. Errors: HD002.
+CREATE OR REPLACE FUNCTION howdah.check_most(most integer, highest integer, ids bigint[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF check_most.most IS NULL OR check_most.most NOT BETWEEN 1 AND check_most.highest THEN
+    RAISE EXCEPTION 'most must be 1 to %, not %', check_most.highest, coalesce(check_most.most::text, 'NULL')
+      USING ERRCODE = 'HD002', COLUMN = 'most';
+  END IF;
+  IF cardinality(check_most.ids) > 10000 THEN
+    RAISE EXCEPTION 'ids must be at most 10000, not %', cardinality(check_most.ids)
+      USING ERRCODE = 'HD002', COLUMN = 'ids', HINT = 'Call it several times.';
+  END IF;
+END $$;
+-- howdah.check_states(states, allowed) -> text[]
+-- Refuses states that an operation is not for; all that are allowed for NULL. Internal. Errors: HD002.
+CREATE OR REPLACE FUNCTION howdah.check_states(states text[], allowed text[]) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_bad text;
+BEGIN
+  SELECT coalesce(s, 'NULL') INTO v_bad FROM unnest(check_states.states) s WHERE s IS NULL OR s <> ALL (check_states.allowed) LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'states must be of %, not %', array_to_string(check_states.allowed, ', '), quote_literal(left(v_bad, 100))
+      USING ERRCODE = 'HD002', COLUMN = 'states';
+  END IF;
+  RETURN coalesce(check_states.states, check_states.allowed);
+END $$;
+-- howdah.end_runs(outcome, queue_ids, first_ids, counts, attempts) -> bigint
+-- Records that runs of jobs that waited have ended, up to 500 runs in one receipt. Returns how many jobs that were.
+-- outcome: 2 cancelled, 3 expired. Internal. Writes: receipt, and see howdah.ended.
+CREATE OR REPLACE FUNCTION howdah.end_runs(outcome integer, queue_ids integer[], first_ids bigint[], counts smallint[], attempts smallint[])
+RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  INSERT INTO howdah.receipt (slot, outcome, queue_id, at, span, first_ids, counts, attempts)
+  SELECT g.slot, end_runs.outcome, k.queue_id, howdah.now(), int8range(min(k.first_id), max(k.first_id + k.jobs)),
+         array_agg(k.first_id ORDER BY k.first_id), array_agg(k.jobs ORDER BY k.first_id), array_agg(k.attempt ORDER BY k.first_id)
+    FROM (SELECT u.*, (row_number() OVER (PARTITION BY u.queue_id ORDER BY u.first_id) - 1) / 500 AS part
+            FROM unnest(end_runs.queue_ids, end_runs.first_ids, end_runs.counts, end_runs.attempts)
+                 u(queue_id, first_id, jobs, attempt)) k, howdah.ring g
+   WHERE g.name = 'history' GROUP BY g.slot, k.queue_id, k.part;
+  PERFORM howdah.ended(end_runs.first_ids, end_runs.counts);
+  RETURN (SELECT coalesce(sum(c), 0) FROM unnest(end_runs.counts) c);
+END $$;
+-- howdah.last_id() -> bigint
+-- The greatest id that a job may have by now: what is enqueued from here on has greater ones. Internal.
+CREATE OR REPLACE FUNCTION howdah.last_id() RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT s.last_value << 7 | 127 FROM howdah.block_seq s);
+END $$;
+-- howdah.left_in_range(queues, kind, states, filter, ids, after, upto) -> (first_id, lease_id)
+-- What of howdah.live_in_range matches: ids of jobs, or the first ids of their runs where nothing has to match.
+-- Internal.
+CREATE OR REPLACE FUNCTION howdah.left_in_range(queues integer[], kind text, states text[], filter jsonpath, ids bigint[], after bigint, upto bigint)
+RETURNS TABLE (first_id bigint, lease_id bigint) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_firsts bigint[];
+  v_counts integer[];
+  v_leases bigint[];
+BEGIN
+  SELECT array_agg(l.first_id), array_agg(l.jobs), array_agg(l.lease_id) INTO v_firsts, v_counts, v_leases
+    FROM howdah.live_in_range(left_in_range.queues, left_in_range.states, left_in_range.after, left_in_range.upto) l;
+  IF left_in_range.kind IS NULL AND left_in_range.filter IS NULL AND left_in_range.ids IS NULL THEN
+    RETURN QUERY SELECT u.first_id, u.lease_id FROM unnest(v_firsts, v_leases) u(first_id, lease_id);
+  ELSE
+    RETURN QUERY
+      SELECT m.id, u.lease_id FROM howdah.matching(v_firsts, v_counts, left_in_range.filter, left_in_range.kind) m(id)
+        JOIN unnest(v_firsts, v_counts, v_leases) u(first_id, jobs, lease_id)
+          ON u.first_id >> 7 = m.id >> 7 AND m.id >= u.first_id AND m.id < u.first_id + u.jobs
+       WHERE left_in_range.ids IS NULL OR m.id = ANY (left_in_range.ids);
+  END IF;
+END $$;
+-- howdah.live_in_range(queues, states, after, upto) -> (first_id, jobs, lease_id)
+-- The jobs with ids from after + 1 to upto that wait, or that run and have not been asked to end, of one moment: a job
+-- on its way from one room to another is seen in one of them. lease_id is NULL for those that wait. Internal.
+CREATE OR REPLACE FUNCTION howdah.live_in_range(queues integer[], states text[], after bigint, upto bigint)
+RETURNS TABLE (first_id bigint, jobs integer, lease_id bigint) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    SELECT t.first_id, t.jobs::integer, NULL::bigint FROM howdah.ticket t
+     WHERE 'ready' = ANY (live_in_range.states) AND t.queue_id = ANY (live_in_range.queues) AND t.priority = ANY ('{0,1,2,3,4,5,6,7,8,9}')
+       AND t.first_id > live_in_range.after AND t.first_id <= live_in_range.upto
+    UNION ALL
+    SELECT d.first_id, d.jobs, NULL FROM howdah.deferred d
+     WHERE 'scheduled' = ANY (live_in_range.states) AND d.queue_id = ANY (live_in_range.queues)
+       AND d.first_id > live_in_range.after AND d.first_id <= live_in_range.upto
+    UNION ALL
+    SELECT r.first_id + g, 1, l.id
+      FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g
+     WHERE 'running' = ANY (live_in_range.states) AND l.queue_id = ANY (live_in_range.queues)
+       AND r.first_id > live_in_range.after AND r.first_id <= live_in_range.upto
+       AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = r.first_id + g)
+       AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = r.first_id + g AND c.lease_id = l.id);
+END $$;
+-- howdah.pieces(first_ids, counts, ids) -> (run, first_id, jobs, taken)
+-- Cuts runs of jobs into the pieces that consist of `ids` only and those that hold none of them. `run` is the first id
+-- of the run that a piece is of. Internal. Reads nothing.
+CREATE OR REPLACE FUNCTION howdah.pieces(first_ids bigint[], counts smallint[], ids bigint[])
+RETURNS TABLE (run bigint, first_id bigint, jobs smallint, taken boolean) LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    SELECT e.run, min(e.id), count(*)::smallint, e.taken
+      FROM (SELECT r.first_id AS run, r.first_id + g AS id, i.id IS NOT NULL AS taken,
+                   g - row_number() OVER (PARTITION BY r.first_id, i.id IS NOT NULL ORDER BY g) AS island
+              FROM unnest(pieces.first_ids, pieces.counts) r(first_id, jobs) CROSS JOIN LATERAL generate_series(0, r.jobs - 1) g
+              LEFT JOIN (SELECT DISTINCT u FROM unnest(pieces.ids) u) i(id) ON i.id = r.first_id + g) e
+     GROUP BY e.run, e.island, e.taken;
+END $$;
+-- howdah.promote_range(queues, kind, states, filter, ids, after, upto) -> bigint
+-- Makes scheduled jobs with ids from after + 1 to upto ready, if that state is among the states. Returns how many.
+-- Internal to retry_many. Writes: deferred, ticket. Locks: rows of deferred, and waits for whoever has them.
+CREATE OR REPLACE FUNCTION howdah.promote_range(queues integer[], kind text, states text[], filter jsonpath, ids bigint[], after bigint, upto bigint)
+RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_jobs  bigint;
+  v_woken bigint;
+BEGIN
+  IF NOT 'scheduled' = ANY (promote_range.states) THEN
+    RETURN 0;
+  END IF;
+  WITH back AS (
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
+    SELECT t.first_id, t.queue_id, r.slot, t.priority, t.jobs, t.attempt, t.job_kind
+      FROM howdah.take_range(promote_range.queues, promote_range.kind, '{scheduled}', promote_range.filter, promote_range.ids,
+                             promote_range.after, promote_range.upto) t, howdah.ring r WHERE r.name = 'returned'
+    RETURNING queue_id, jobs)
+  SELECT coalesce(sum(b.jobs), 0), count(howdah.wake(b.queue_id)) INTO v_jobs, v_woken
+    FROM (SELECT queue_id, sum(jobs) AS jobs FROM back GROUP BY queue_id) b;
+  RETURN v_jobs;
+END $$;
+-- howdah.purge_dead(queue, kind, filter, ids, most, after, upto) -> (purged, next, upto)
+-- Deletes every dead job of a selection for good, some at a time: payload, failures and all. Called like
+-- howdah.cancel_many, with the same arguments.
+--   most    how many dead jobs are looked at in one call, 1 to 10,000
+--   purged  how many are gone
+-- Writes: dead, and see howdah.erase. Locks: those rows, and waits for whoever has them.
+-- Errors: HD001 unknown queue, HD002 invalid argument, HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.purge_dead(queue text DEFAULT NULL, kind text DEFAULT NULL, filter text DEFAULT NULL,
+  ids bigint[] DEFAULT NULL, most integer DEFAULT 1000, after bigint DEFAULT 0,
+  INOUT upto bigint DEFAULT NULL, OUT purged bigint, OUT next bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_filter jsonpath := howdah.check_filter(purge_dead.filter);
+  v_queues integer[] := howdah.selected_queues(purge_dead.queue);
+  v_step   record;
+  v_dead   bigint[];
+BEGIN
+  PERFORM howdah.must_read_committed(), howdah.check_most(purge_dead.most, 10000, purge_dead.ids);
+  upto := coalesce(purge_dead.upto, howdah.last_id());
+  purged := 0;
+  FOR v_step IN SELECT * FROM howdah.steps(v_queues, '{dead}', v_filter, purge_dead.ids, coalesce(purge_dead.after, 0), upto, purge_dead.most) LOOP
+    v_dead := howdah.take_dead(v_queues, purge_dead.kind, v_filter, v_step.job_ids, v_step.first, v_step.last);
+    PERFORM howdah.erase(v_dead);
+    purged := purged + cardinality(v_dead);
+    next := v_step.next;
+  END LOOP;
+END $$;
+-- howdah.retry_many(queue, kind, states, filter, ids, most, after, upto) -> (retried, next, upto)
+-- Runs every job of a selection again, or sooner, some at a time: dead ones start over with all their attempts,
+-- scheduled ones are due at once. Called like howdah.cancel_many, with the same arguments.
+--   states   of dead, scheduled; NULL: dead only
+--   most     how many dead jobs, or runs of scheduled ones, are looked at in one call, 1 to 10,000
+--   retried  how many are ready now
+-- A dead job whose unique key another job has stays dead; one that had expired does not expire again.
+-- Writes: dead, deferred, ticket, unique_key, job. Locks: those rows, and waits for whoever has them.
+-- Errors: HD001 unknown queue, HD002 invalid argument, HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.retry_many(queue text DEFAULT NULL, kind text DEFAULT NULL, states text[] DEFAULT NULL,
+  filter text DEFAULT NULL, ids bigint[] DEFAULT NULL, most integer DEFAULT 1000, after bigint DEFAULT 0,
+  INOUT upto bigint DEFAULT NULL, OUT retried bigint, OUT next bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_states text[] := howdah.check_states(coalesce(retry_many.states, '{dead}'), '{dead,scheduled}');
+  v_filter jsonpath := howdah.check_filter(retry_many.filter);
+  v_queues integer[] := howdah.selected_queues(retry_many.queue);
+  v_step   record;
+  v_dead   bigint[];
+BEGIN
+  PERFORM howdah.must_read_committed(), howdah.check_most(retry_many.most, 10000, retry_many.ids);
+  upto := coalesce(retry_many.upto, howdah.last_id());
+  retried := 0;
+  FOR v_step IN SELECT * FROM howdah.steps(v_queues, v_states, v_filter, retry_many.ids, coalesce(retry_many.after, 0), upto, retry_many.most) LOOP
+    IF 'dead' = ANY (v_states) THEN
+      v_dead := howdah.take_dead(v_queues, retry_many.kind, v_filter, v_step.job_ids, v_step.first, v_step.last, true);
+      PERFORM howdah.start_over(v_dead);
+      retried := retried + cardinality(v_dead);
+    END IF;
+    retried := retried + howdah.promote_range(v_queues, retry_many.kind, v_states, v_filter, v_step.job_ids, v_step.first, v_step.last);
+    next := v_step.next;
+  END LOOP;
+END $$;
+-- howdah.selected_queues(queue) -> integer[]
+-- The id of a queue, or of all of them for NULL. Internal. Errors: HD001 unknown queue.
+CREATE OR REPLACE FUNCTION howdah.selected_queues(queue text) RETURNS integer[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_queues integer[] := ARRAY(SELECT q.id FROM howdah.queue q WHERE selected_queues.queue IS NULL OR q.name = selected_queues.queue);
+BEGIN
+  IF v_queues = '{}' THEN
+    PERFORM howdah.unknown_queue(selected_queues.queue);
+  END IF;
+  RETURN v_queues;
+END $$;
+-- howdah.steps(queues, states, filter, ids, after, upto, most) -> (first, last, job_ids, next)
+-- What one call of an operation on many jobs deals with: ranges of ids, from first + 1 to last, both ends of blocks, in
+-- order.
+-- Where the jobs are known, by their ids or by the index of attributes, a range for each of the next `most` blocks
+-- that hold one; else one range of `most` runs, to be looked through. next: where the call after this goes on, when
+-- this range is done; NULL: it was the last. No rows: nothing is left. Internal.
+CREATE OR REPLACE FUNCTION howdah.steps(queues integer[], states text[], filter jsonpath, ids bigint[], after bigint, upto bigint, most integer)
+RETURNS TABLE (first bigint, last bigint, job_ids bigint[], next bigint) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_ids  bigint[] := coalesce(steps.ids, howdah.rare_matches(steps.filter));
+  v_last bigint;
+BEGIN
+  IF v_ids IS NULL THEN
+    v_last := howdah.walk(steps.queues, steps.states, steps.after, steps.upto, steps.most);
+    IF v_last IS NOT NULL THEN
+      RETURN QUERY SELECT steps.after, v_last, NULL::bigint[], CASE WHEN v_last < steps.upto THEN v_last END;
+    END IF;
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT (b.block << 7) - 1, b.block << 7 | 127, b.ids, CASE WHEN b.more THEN b.block << 7 | 127 END
+      FROM (SELECT i >> 7 AS block, array_agg(i) AS ids, lead(i >> 7) OVER (ORDER BY i >> 7) IS NOT NULL AS more
+              FROM unnest(v_ids) i WHERE i > steps.after AND i <= steps.upto GROUP BY i >> 7) b
+     ORDER BY b.block LIMIT steps.most;
+END $$;
+-- howdah.take_dead(queues, kind, filter, ids, after, upto, again) -> bigint[]
+-- Takes dead jobs with ids from after + 1 to upto out of their room; returns their ids in order, '{}' if there are none.
+--   again  they are to run again: those whose unique key another job has stay dead
+-- Internal. Writes: dead, unique_key. Locks: those rows, and waits for whoever has them.
+CREATE OR REPLACE FUNCTION howdah.take_dead(queues integer[], kind text, filter jsonpath, ids bigint[], after bigint, upto bigint, again boolean DEFAULT false) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_ids bigint[];
+BEGIN
+  SELECT coalesce(array_agg(x.job_id), '{}') INTO v_ids FROM howdah.dead x
+   WHERE x.job_id > take_dead.after AND x.job_id <= take_dead.upto AND x.queue_id = ANY (take_dead.queues)
+     AND (take_dead.kind IS NULL OR x.kind = take_dead.kind) AND (take_dead.ids IS NULL OR x.job_id = ANY (take_dead.ids));
+  IF take_dead.filter IS NOT NULL THEN
+    v_ids := ARRAY(SELECT m FROM howdah.matching(v_ids, array_fill(1, ARRAY[cardinality(v_ids)]), take_dead.filter) m);
+  END IF;
+  IF take_dead.again THEN
+    v_ids := howdah.take_keys_again(v_ids);
+  END IF;
+  WITH gone AS (DELETE FROM howdah.dead x WHERE x.job_id = ANY (v_ids) RETURNING x.job_id)
+  SELECT coalesce(array_agg(g.job_id ORDER BY g.job_id), '{}') INTO v_ids FROM gone g;
+  RETURN v_ids;
+END $$;
+-- howdah.take_range(queues, kind, states, filter, ids, after, upto)
+--   -> (queue_id, priority, job_kind, attempt, first_id, jobs)
+-- Takes the jobs that wait (states ready, scheduled) with ids from after + 1 to upto out of their tickets and deferred
+-- rows, as runs. Both bounds are ends of blocks. Without kind, filter and ids a run is taken without a look at its jobs.
+-- Internal. Writes: ticket, deferred. Locks: those rows, and waits for whoever has them.
+CREATE OR REPLACE FUNCTION howdah.take_range(queues integer[], kind text, states text[], filter jsonpath, ids bigint[], after bigint, upto bigint)
+RETURNS TABLE (queue_id integer, priority smallint, job_kind text, attempt smallint, first_id bigint, jobs smallint) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_all    boolean := take_range.filter IS NULL AND take_range.ids IS NULL;
+  v_ids    bigint[];
+  v_blocks bigint[];
+BEGIN
+  IF NOT v_all THEN
+    SELECT array_agg(m.id), array_agg(DISTINCT m.id >> 7) INTO v_ids, v_blocks
+      FROM (SELECT array_agg(r.first_id) AS firsts, array_agg(r.jobs::integer) AS counts FROM (
+              SELECT t.first_id, t.jobs FROM howdah.ticket t
+               WHERE 'ready' = ANY (take_range.states) AND t.queue_id = ANY (take_range.queues) AND t.priority = ANY ('{0,1,2,3,4,5,6,7,8,9}')
+                 AND t.first_id > take_range.after AND t.first_id <= take_range.upto AND (take_range.kind IS NULL OR t.kind = take_range.kind)
+              UNION ALL
+              SELECT d.first_id, d.jobs FROM howdah.deferred d
+               WHERE 'scheduled' = ANY (take_range.states) AND d.first_id > take_range.after AND d.first_id <= take_range.upto
+                 AND d.queue_id = ANY (take_range.queues) AND (take_range.kind IS NULL OR d.kind = take_range.kind)) r) a,
+           LATERAL howdah.matching(a.firsts, a.counts, take_range.filter) m(id)
+     WHERE take_range.ids IS NULL OR m.id = ANY (take_range.ids);
+    IF v_ids IS NULL THEN
+      RETURN;
+    END IF;
+  END IF;
+  IF 'ready' = ANY (take_range.states) THEN
+    RETURN QUERY
+      WITH gone AS (
+        DELETE FROM howdah.ticket t
+         WHERE t.queue_id = ANY (take_range.queues) AND t.priority = ANY ('{0,1,2,3,4,5,6,7,8,9}')
+           AND t.first_id > take_range.after AND t.first_id <= take_range.upto AND (take_range.kind IS NULL OR t.kind = take_range.kind)
+           AND (v_all OR t.first_id >> 7 = ANY (v_blocks)) RETURNING t.*),
+      cut AS MATERIALIZED (
+        SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
+               LATERAL howdah.pieces(a.firsts, a.counts, v_ids) p WHERE NOT v_all),
+      rest AS (
+        INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
+        SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind
+          FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
+      SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id), coalesce(c.jobs, g.jobs)
+        FROM gone g LEFT JOIN cut c ON c.run = g.first_id WHERE v_all OR c.taken;
+  END IF;
+  IF 'scheduled' = ANY (take_range.states) THEN
+    RETURN QUERY
+      WITH gone AS (
+        DELETE FROM howdah.deferred d
+         WHERE d.first_id > take_range.after AND d.first_id <= take_range.upto AND d.queue_id = ANY (take_range.queues)
+           AND (take_range.kind IS NULL OR d.kind = take_range.kind) AND (v_all OR d.first_id >> 7 = ANY (v_blocks)) RETURNING d.*),
+      cut AS MATERIALIZED (
+        SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
+               LATERAL howdah.pieces(a.firsts, a.counts, v_ids) p WHERE NOT v_all),
+      taken AS (
+        SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id) AS first_id, coalesce(c.jobs, g.jobs) AS jobs
+          FROM gone g LEFT JOIN cut c ON c.run = g.first_id WHERE v_all OR c.taken),
+      rest AS (
+        INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind)
+        SELECT g.due_at, c.first_id, g.queue_id, g.priority, c.jobs, g.attempt, g.kind
+          FROM cut c JOIN gone g ON g.first_id = c.run WHERE NOT c.taken)
+      SELECT * FROM taken;
+  END IF;
+END $$;
+-- howdah.walk(queues, states, after, upto, most) -> bigint
+-- How far the next batch of a walk over jobs goes: to the end of the block of the most-th run behind `after` in the
+-- rooms of these states (scheduled, ready, running, dead). NULL: nothing is left up to `upto`.
+-- A job's id never changes, however it moves between the rooms, and a run of ids never leaves its block. So a walk
+-- by blocks that deals with all rooms at each step meets every job, and none twice. Internal.
+-- Cost: one index descent for each queue, priority and partition, and `most` entries of each at most.
+CREATE OR REPLACE FUNCTION howdah.walk(queues integer[], states text[], after bigint, upto bigint, most integer) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (SELECT max(n.first_id) | 127 FROM (
+    SELECT r.first_id FROM (
+      (SELECT d.first_id FROM howdah.deferred d
+        WHERE 'scheduled' = ANY (walk.states) AND d.first_id > walk.after AND d.first_id <= walk.upto AND d.queue_id = ANY (walk.queues)
+        ORDER BY d.first_id LIMIT walk.most)
+      UNION ALL
+      SELECT t.first_id FROM unnest(walk.queues) q(id), generate_series(0, 9) p, LATERAL (
+        SELECT k.first_id FROM howdah.ticket k
+         WHERE 'ready' = ANY (walk.states) AND k.queue_id = q.id AND k.priority = p AND k.first_id > walk.after AND k.first_id <= walk.upto
+         ORDER BY k.first_id LIMIT walk.most) t
+      UNION ALL
+      SELECT u.first_id FROM howdah.lease l, unnest(l.first_ids) u(first_id)
+       WHERE 'running' = ANY (walk.states) AND l.queue_id = ANY (walk.queues) AND u.first_id > walk.after AND u.first_id <= walk.upto
+      UNION ALL
+      (SELECT x.job_id FROM howdah.dead x
+        WHERE 'dead' = ANY (walk.states) AND x.job_id > walk.after AND x.job_id <= walk.upto AND x.queue_id = ANY (walk.queues)
+        ORDER BY x.job_id LIMIT walk.most)) r
+     ORDER BY r.first_id LIMIT walk.most) n);
+END $$;
+-- howdah.claim(worker_id, queue, jobs, kinds, fronts, prefixes, except_kinds) -> lease_id, id, kind, payload, attempt, ...
 -- Takes up to `jobs` jobs off the front of a queue, in order of priority and then of enqueueing, under one
 -- lease. Whoever holds the lease id may settle them, until the worker's heartbeat is overdue.
 --   worker_id  from howdah.start_worker
 --   queue      its name; a queue that does not exist yet or is paused has no jobs
 --   jobs       1 to 500. Fewer come back if some of them have expired, which is then noted.
---   kinds      only these; NULL: any
+--   kinds      only these and what begins with one of `prefixes`; both NULL: any
 --   fronts     ten ids, one for each priority 0 to 9: where the caller saw the live front of the queue.
 --              What was enqueued before it is not looked at, so that dead tickets are not walked over;
 --              leave it out now and then to find what was committed late. NULL: from the very front.
+--   prefixes, except_kinds  kinds that begin so, and kinds to leave alone whatever else is said; NULL: none
 -- Writes: ticket (deletes; splits the last one), lease. Leaves job untouched. The attempt is counted here.
 -- Locks: ticket rows, skipping what others have locked; never waits for another claimer.
 -- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
--- Cost: one index descent for each priority and table, one row lock and one delete for each ticket.
+-- Cost: one index descent for each priority and table, one row lock and one delete for each ticket. Tickets of other kinds
+-- that wait in front are read and passed over: kinds that often wait long belong into a queue of their own.
 CREATE OR REPLACE FUNCTION howdah.claim(worker_id bigint, queue text DEFAULT 'default', jobs integer DEFAULT 1,
-  kinds text[] DEFAULT NULL, fronts bigint[] DEFAULT NULL)
+  kinds text[] DEFAULT NULL, fronts bigint[] DEFAULT NULL, prefixes text[] DEFAULT NULL, except_kinds text[] DEFAULT NULL)
 RETURNS TABLE (lease_id bigint, id bigint, kind text, payload jsonb, attempt smallint, max_attempts smallint,
                priority smallint, enqueued_at timestamptz, options jsonb)
 LANGUAGE plpgsql
@@ -471,6 +1015,7 @@ DECLARE
   v_rows     bigint;
   v_now      timestamptz := howdah.now();
   v_lease    bigint;
+  v_kinds    text[] := CASE WHEN claim.prefixes IS NULL THEN claim.kinds ELSE coalesce(claim.kinds, '{}') END;
   v_fronts   bigint[] := coalesce(claim.fronts, '{0,0,0,0,0,0,0,0,0,0}');
   -- New tickets and those that came back: two scans, merged by priority and id. One row of each is looked
   -- at ahead; the loser of the last comparison stays locked until the commit, and is simply not taken.
@@ -478,11 +1023,14 @@ DECLARE
     FROM unnest(v_fronts) WITH ORDINALITY f(front, n), LATERAL (
       SELECT ctid, * FROM howdah.ticket
        WHERE slot IN (0, 1) AND queue_id = v_queue AND priority = f.n - 1 AND first_id >= f.front
-         AND (claim.kinds IS NULL OR kind = ANY (claim.kinds))
+         AND (v_kinds IS NULL OR kind = ANY (v_kinds) OR kind ^@ ANY (claim.prefixes))
+         AND (claim.except_kinds IS NULL OR kind <> ALL (claim.except_kinds))
        ORDER BY first_id FOR UPDATE SKIP LOCKED) t;
   again CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt
     FROM howdah.ticket t
-   WHERE slot IN (2, 3) AND queue_id = v_queue AND (claim.kinds IS NULL OR kind = ANY (claim.kinds))
+   WHERE slot IN (2, 3) AND queue_id = v_queue
+     AND (v_kinds IS NULL OR kind = ANY (v_kinds) OR kind ^@ ANY (claim.prefixes))
+     AND (claim.except_kinds IS NULL OR kind <> ALL (claim.except_kinds))
    ORDER BY queue_id, priority, first_id FOR UPDATE SKIP LOCKED;
   a          record;
   b          record;
@@ -570,6 +1118,85 @@ BEGIN
     PERFORM howdah.expire_claimed(v_lease);
   END IF;
 END $$;
+-- howdah.claim_where(worker_id, queue, jobs, filter, kinds, after, since, before, most, prefixes, except_kinds)
+--   -> lease_id, id, kind, payload, attempt, ..., next, newest
+-- As howdah.claim, of the jobs whose attributes match a filter (see howdah.check_filter) only. Takes them out of their
+-- tickets; the rest stays for others, in its order. One call looks at a bounded number of jobs, and so may find none
+-- although there are some: call it again from where it stopped, at once.
+--   jobs    1 to 500
+--   after   where to go on: what `next` was; NULL: from the front
+--   since   what was enqueued with ids up to this is not looked at: seen in an earlier walk, and attributes never change.
+--           Leave it out now and then to find what was committed late. What came back is always looked at.
+--   before  only what is ahead of this place is looked at: how a long walk hears of jobs that have come in front of it
+--   most    how many jobs to look at, 1 to 10,000
+--   prefixes, except_kinds  as for howdah.claim
+-- The rows are those of howdah.claim and, in each of them:
+--   next    NULL: everything was looked at
+--   newest  no job that is enqueued after this call has an id up to this one
+-- When nothing was found there is one row, whose id is NULL, with these two.
+-- Order: as claim, of what lies behind `after`.
+-- Writes: ticket, lease. Locks: the tickets of jobs that match, skipping what others have locked; never waits.
+-- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
+-- Cost: 3 us for each job that is looked at. No other claim pays for this.
+CREATE OR REPLACE FUNCTION howdah.claim_where(worker_id bigint, queue text, jobs integer, filter text, kinds text[] DEFAULT NULL,
+  after bigint DEFAULT NULL, since bigint DEFAULT 0, before bigint DEFAULT NULL, most integer DEFAULT 2000,
+  prefixes text[] DEFAULT NULL, except_kinds text[] DEFAULT NULL)
+RETURNS TABLE (lease_id bigint, id bigint, kind text, payload jsonb, attempt smallint, max_attempts smallint,
+               priority smallint, enqueued_at timestamptz, options jsonb, next bigint, newest bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_filter jsonpath := howdah.check_filter(claim_where.filter);
+  v_queue  integer;
+  v_look   record;
+  v_step   integer := least(greatest(128, 2 * claim_where.jobs), claim_where.most);
+  v_left   integer := claim_where.most;
+  v_lease  bigint;
+  v_rows   bigint;
+BEGIN
+  IF claim_where.jobs IS NULL OR claim_where.jobs NOT BETWEEN 1 AND 500 THEN
+    RAISE EXCEPTION 'jobs must be 1 to 500, not %', coalesce(claim_where.jobs::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'jobs';
+  END IF;
+  PERFORM howdah.check_most(claim_where.most, 10000, NULL);
+  IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim_where.worker_id) THEN
+    PERFORM howdah.unknown_worker(claim_where.worker_id);
+  END IF;
+  newest := howdah.last_id();
+  SELECT q.id INTO v_queue FROM howdah.queue q WHERE q.name = claim_where.queue AND q.paused_at IS NULL;
+  IF FOUND THEN
+    next := claim_where.after;
+    -- Not more than is likely to be needed at first: where most jobs match, the rest would be looked at for nothing.
+    LOOP
+      v_look := howdah.look_for(v_queue, claim_where.jobs, v_filter, claim_where.kinds, next, claim_where.since, claim_where.before, v_step,
+        claim_where.prefixes, claim_where.except_kinds);
+      next := v_look.next;
+      v_left := v_left - v_step;
+      EXIT WHEN v_look.ids IS NOT NULL OR next IS NULL OR v_left <= 0;
+      v_step := v_left;
+    END LOOP;
+    v_lease := howdah.lease_jobs(claim_where.worker_id, v_queue, v_look.first_ids, v_look.counts, v_look.ids);
+  END IF;
+  IF v_lease IS NULL THEN
+    RETURN NEXT;
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT v_lease, j.id, j.kind, j.payload, r.attempt, j.max_attempts, j.priority, j.enqueued_at, j.options, next, newest
+      FROM howdah.lease l, unnest(l.first_ids, l.counts, l.attempts) WITH ORDINALITY r(first_id, jobs, attempt, n),
+           generate_series(0, r.jobs - 1) g, LATERAL howdah.find_job(r.first_id + g) j
+     WHERE (l.id & 3) = (v_lease & 3) AND l.id = v_lease
+       AND (j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > howdah.now())
+     ORDER BY r.n, j.id;
+  GET DIAGNOSTICS v_rows = ROW_COUNT;
+  IF v_rows < cardinality(v_look.ids) THEN
+    PERFORM howdah.expire_claimed(v_lease);
+    IF v_rows = 0 THEN
+      lease_id := NULL;
+      RETURN NEXT;
+    END IF;
+  END IF;
+END $$;
 -- howdah.expire_claimed(lease_id) -> void
 -- Ends the jobs of a lease that have expired before they could start. Internal to howdah.claim, which does not return
 -- them. Writes: lease; and see expire_jobs.
@@ -589,6 +1216,105 @@ BEGIN
     FROM howdah.take_from_lease(expire_claimed.lease_id, v_ids) t WHERE v_ids IS NOT NULL;
   PERFORM howdah.expire_jobs(v_ids, v_attempts);
 END $$;
+-- howdah.lease_jobs(worker_id, queue_id, first_ids, counts, ids) -> bigint
+-- Takes these jobs out of these tickets of a queue, as far as nobody else has them, and makes a lease of them, with the
+-- attempt counted. What else the tickets hold stays. Returns the lease; NULL: there was nothing to take.
+-- Internal to claim_where. Writes: ticket, lease. Locks: tickets, skipping what others have locked.
+CREATE OR REPLACE FUNCTION howdah.lease_jobs(worker_id bigint, queue_id integer, first_ids bigint[], counts smallint[], ids bigint[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_held     bigint[];
+  v_firsts   bigint[];
+  v_counts   smallint[];
+  v_attempts smallint[];
+  v_lease    bigint;
+BEGIN
+  -- A ticket that has changed since it was seen is left alone.
+  SELECT array_agg(t.first_id) INTO v_held
+    FROM unnest(lease_jobs.first_ids, lease_jobs.counts) w(first_id, jobs), generate_series(0, 9) p, LATERAL (
+      SELECT k.first_id FROM howdah.ticket k
+       WHERE k.queue_id = lease_jobs.queue_id AND k.priority = p AND k.first_id = w.first_id AND k.jobs = w.jobs FOR UPDATE SKIP LOCKED) t;
+  IF v_held IS NULL THEN
+    RETURN NULL;
+  END IF;
+  WITH gone AS (
+    DELETE FROM howdah.ticket k WHERE k.queue_id = lease_jobs.queue_id AND k.priority = ANY ('{0,1,2,3,4,5,6,7,8,9}') AND k.first_id = ANY (v_held)
+    RETURNING k.*),
+  cut AS MATERIALIZED (
+    SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
+           LATERAL howdah.pieces(a.firsts, a.counts, lease_jobs.ids) p),
+  rest AS (
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
+    SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind
+      FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
+  SELECT array_agg(c.first_id ORDER BY g.priority, c.first_id), array_agg(c.jobs ORDER BY g.priority, c.first_id),
+         array_agg((g.attempt + 1)::smallint ORDER BY g.priority, c.first_id)
+    INTO v_firsts, v_counts, v_attempts FROM cut c JOIN gone g ON g.first_id = c.run WHERE c.taken;
+  SELECT nextval('howdah.lease_seq') << 2 | r.slot INTO v_lease FROM howdah.ring r WHERE r.name = 'lease';
+  INSERT INTO howdah.lease (id, worker_id, queue_id, claimed_at, first_ids, counts, attempts)
+    VALUES (v_lease, lease_jobs.worker_id, lease_jobs.queue_id, howdah.now(), v_firsts, v_counts, v_attempts);
+  RETURN v_lease;
+END $$;
+-- howdah.look_for(queue_id, jobs, filter, kinds, after, since, before, most, prefixes, except_kinds)
+--   -> (ids, first_ids, counts, next)
+-- Looks for ready jobs that match, in the order in which they are claimed, and locks nothing: see howdah.claim_where.
+--   ids                which jobs match, at most `jobs`
+--   first_ids, counts  the tickets that hold them
+-- Internal. A place in the order is a priority and an id: priority << 56 | id.
+-- Cost: two index entries for each ticket, one row for each job.
+CREATE OR REPLACE FUNCTION howdah.look_for(queue_id integer, jobs integer, filter jsonpath, kinds text[], after bigint, since bigint, before bigint, most integer,
+  prefixes text[], except_kinds text[], OUT ids bigint[], OUT first_ids bigint[], OUT counts smallint[], OUT next bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_priority integer := coalesce(look_for.after >> 56, 0);
+  v_id       bigint := coalesce(look_for.after & ((1::bigint << 56) - 1), 0);
+  v_firsts   bigint[];
+  v_counts   integer[];
+  v_places   bigint[];
+  v_kinds    text[];
+  v_seen     bigint;
+BEGIN
+  -- Of `most` tickets, those whose jobs are the first `most`.
+  SELECT array_agg(s.first_id), array_agg(s.jobs), array_agg(s.priority::bigint << 56 | s.first_id), array_agg(s.kind), count(*)
+    INTO v_firsts, v_counts, v_places, v_kinds, v_seen
+    FROM (SELECT t.*, sum(t.jobs) OVER (ORDER BY t.priority, t.first_id) - t.jobs AS before FROM (
+            SELECT u.* FROM (
+              SELECT k.* FROM generate_series(v_priority, coalesce(look_for.before >> 56, 9)) p, LATERAL (
+                SELECT priority, first_id, jobs, kind FROM howdah.ticket
+                 WHERE slot IN (0, 1) AND queue_id = look_for.queue_id AND priority = p
+                   AND first_id > greatest(look_for.since, CASE WHEN p = v_priority THEN v_id ELSE 0 END)
+                 ORDER BY first_id LIMIT look_for.most) k
+              UNION ALL
+              (SELECT priority, first_id, jobs, kind FROM howdah.ticket
+                WHERE slot IN (2, 3) AND queue_id = look_for.queue_id AND (priority, first_id) > (v_priority, v_id)
+                ORDER BY priority, first_id LIMIT look_for.most)) u
+            WHERE look_for.before IS NULL OR (u.priority::bigint << 56 | u.first_id) < look_for.before
+            ORDER BY u.priority, u.first_id LIMIT look_for.most) t) s
+   WHERE s.before < look_for.most;
+  IF v_seen = 0 THEN
+    RETURN;
+  END IF;
+  WITH hit AS (
+    SELECT m.id, u.place, u.first_id, u.jobs, row_number() OVER (ORDER BY u.place, m.id) AS n
+      FROM howdah.matching(v_firsts, v_counts, look_for.filter) m(id)
+      JOIN unnest(v_firsts, v_counts, v_places, v_kinds) u(first_id, jobs, place, kind)
+        ON u.first_id >> 7 = m.id >> 7 AND m.id >= u.first_id AND m.id < u.first_id + u.jobs
+     WHERE ((look_for.kinds IS NULL AND look_for.prefixes IS NULL) OR u.kind = ANY (look_for.kinds) OR u.kind ^@ ANY (look_for.prefixes))
+       AND (look_for.except_kinds IS NULL OR u.kind <> ALL (look_for.except_kinds)))
+  SELECT array_agg(h.id ORDER BY h.n) FILTER (WHERE h.n <= look_for.jobs), min(h.place) FILTER (WHERE h.n > look_for.jobs) - 1
+    INTO ids, next FROM hit h;
+  SELECT array_agg(u.first_id ORDER BY u.place), array_agg(u.jobs ORDER BY u.place) INTO first_ids, counts
+    FROM unnest(v_firsts, v_counts, v_places) u(first_id, jobs, place)
+   WHERE EXISTS (SELECT FROM unnest(ids) i WHERE i >= u.first_id AND i < u.first_id + u.jobs);
+  -- What was passed over begins anew from the ticket where more was found, else from the last one.
+  IF next IS NULL AND (SELECT sum(c) FROM unnest(v_counts) c) >= look_for.most THEN
+    SELECT max(p) INTO next FROM unnest(v_places) p;
+  END IF;
+END $$;
 -- howdah.unknown_worker(worker_id) -> never returns
 -- Says that a worker is not registered, or no longer. Errors: HD004.
 CREATE OR REPLACE FUNCTION howdah.unknown_worker(worker_id bigint) RETURNS void
@@ -597,6 +1323,358 @@ BEGIN
   RAISE EXCEPTION 'worker % is not registered', coalesce(unknown_worker.worker_id::text, 'NULL')
     USING ERRCODE = 'HD004', COLUMN = 'worker_id',
       HINT = 'Its heartbeat was overdue and its jobs were given to others. Register again: SELECT howdah.start_worker(''name'')';
+END $$;
+-- howdah.change(job_id, payload, priority, queue, max_attempts) -> text
+-- Changes a job that waits or is dead, in the caller's transaction; NULL leaves a value as it is. The one place where a
+-- job is written a second time.
+-- Returns the state that it is in; NULL: there is no such job.
+-- Writes: job, and ticket, deferred or dead. Locks: its row, and waits for whoever has it; if it stands for other jobs
+-- too, they wait for this commit: see howdah.isolate. Partitions of jobs do not turn until this commit.
+-- Errors: HD001 unknown queue, HD002 invalid argument; HD005 the queue that it should move to is full; HD007 the job runs or has ended; HD012 the transaction is not
+-- READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.change(job_id bigint, payload jsonb DEFAULT NULL, priority integer DEFAULT NULL, queue text DEFAULT NULL,
+  max_attempts integer DEFAULT NULL)
+RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  w       record;
+  v_queue howdah.queue;
+  v_state text;
+  v_size  integer;
+  j       howdah.job;
+BEGIN
+  PERFORM howdah.must_read_committed(), howdah.check_job('any', coalesce(change.priority, 5), NULL, NULL, change.max_attempts, NULL);
+  SELECT q.* INTO v_queue FROM howdah.queue q
+   WHERE CASE WHEN change.queue IS NULL THEN q.id = (SELECT j.queue_id FROM howdah.find_job(change.job_id) j) ELSE q.name = change.queue END;
+  IF NOT FOUND THEN
+    -- The one that is named, or the job's own, which was deleted.
+    PERFORM howdah.unknown_queue(coalesce(change.queue, (
+      SELECT d.name FROM howdah.find_job(change.job_id) f JOIN howdah.deleted_queue d ON d.id = f.queue_id)))
+      WHERE change.queue IS NOT NULL OR EXISTS (SELECT FROM howdah.find_job(change.job_id));
+    RETURN NULL;
+  END IF;
+  -- Out of an array, where it has its full size, however a table of the caller's has compressed it.
+  v_size := (SELECT pg_column_size(u) FROM unnest(ARRAY[change.payload]) u);
+  IF v_size > v_queue.max_payload_bytes THEN
+    PERFORM howdah.payload_refused(v_queue.name, v_size, v_queue.max_payload_bytes);
+  END IF;
+  w := howdah.single_out(change.job_id);
+  v_state := w.state;
+  IF v_state IS NULL THEN
+    UPDATE howdah.dead x SET queue_id = v_queue.id, priority = coalesce(change.priority, x.priority) WHERE x.job_id = change.job_id;
+    IF NOT FOUND THEN
+      v_state := howdah.state(change.job_id);
+      IF v_state IS NOT NULL THEN
+        PERFORM howdah.not_waiting(change.job_id, v_state, 'changed');
+      END IF;
+      RETURN NULL;
+    END IF;
+    v_state := 'dead';
+  END IF;
+  SELECT * INTO j FROM howdah.find_job(change.job_id);
+  IF j.queue_id <> v_queue.id AND v_state <> 'dead' THEN
+    PERFORM howdah.make_room(v_queue, 1);
+  END IF;
+  j.payload := coalesce(change.payload, j.payload);
+  j.priority := coalesce(change.priority, j.priority);
+  j.queue_id := v_queue.id;
+  j.max_attempts := coalesce(change.max_attempts, j.max_attempts);
+  PERFORM howdah.rewrite_job(j);
+  IF v_state = 'scheduled' THEN
+    UPDATE howdah.deferred d SET queue_id = v_queue.id, priority = coalesce(change.priority, d.priority) WHERE d.first_id = change.job_id;
+  ELSIF v_state = 'ready' AND (v_queue.id <> w.queue_id OR coalesce(change.priority, w.priority) <> w.priority) THEN
+    PERFORM howdah.drop_waiting(change.job_id, v_state, w.queue_id, w.priority);
+    PERFORM howdah.put_back(ARRAY[change.job_id], ARRAY[w.attempt]);
+  END IF;
+  RETURN v_state;
+END $$;
+-- howdah.crowded(ids) -> setof bigint
+-- Which of these jobs wait in a run with others: the ones to isolate before they are locked.
+-- Reads: ticket, deferred, job. Locks: none. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.crowded(ids bigint[]) RETURNS SETOF bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+  RETURN QUERY
+    SELECT i FROM unnest(crowded.ids) i, LATERAL howdah.find_job(i) j
+     WHERE EXISTS (SELECT FROM howdah.ticket k WHERE k.queue_id = j.queue_id AND k.priority = j.priority
+                      AND k.first_id BETWEEN (i >> 7 << 7) AND i AND i < k.first_id + k.jobs AND k.jobs > 1)
+        OR EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (i >> 7 << 7) AND i AND i < d.first_id + d.jobs AND d.jobs > 1);
+END $$;
+-- howdah.delete(job_id) -> text
+-- Deletes a job without a trace, in the caller's transaction: its payload and failures too, wherever it waits, when it
+-- is dead, and when it has ended (a handler that has called complete_in may delete its own job).
+-- A unique key that it had is free, whatever its scope.
+-- Returns the state that it was in; NULL: there is no such job.
+-- Writes: ticket, deferred or dead, unique_key, and see howdah.erase. Locks: that row, and waits for whoever has it; if it stands
+-- for other jobs too, they wait for this commit: see howdah.isolate.
+-- Errors: HD007 the job is running; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.delete(job_id bigint) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  w       record;
+  v_state text;
+BEGIN
+  PERFORM howdah.must_read_committed();
+  DELETE FROM howdah.unique_key u WHERE u.job_id = delete.job_id;
+  -- A job moves between rooms while we look. Each round sees the newest state.
+  FOR round IN 1..5 LOOP
+    w := howdah.single_out(delete.job_id);
+    IF w.state IS NOT NULL THEN
+      PERFORM howdah.drop_waiting(delete.job_id, w.state, w.queue_id, w.priority), howdah.erase(ARRAY[delete.job_id]);
+      RETURN w.state;
+    END IF;
+    DELETE FROM howdah.dead x WHERE x.job_id = delete.job_id;
+    IF FOUND THEN
+      PERFORM howdah.erase(ARRAY[delete.job_id]);
+      RETURN 'dead';
+    END IF;
+    IF howdah.is_running(delete.job_id) THEN
+      PERFORM howdah.not_waiting(delete.job_id, 'running', 'deleted');
+    END IF;
+    v_state := howdah.state(delete.job_id);
+    IF v_state IS NULL OR v_state IN ('completed', 'cancelled', 'expired') THEN
+      PERFORM howdah.erase(ARRAY[delete.job_id]);
+      RETURN v_state;
+    END IF;
+  END LOOP;
+  PERFORM howdah.not_waiting(delete.job_id, 'running', 'deleted');
+END $$;
+-- howdah.drop_waiting(job_id, state, queue_id, priority) -> void
+-- Deletes the row that howdah.single_out has given to a job. Internal. Writes: ticket or deferred.
+CREATE OR REPLACE FUNCTION howdah.drop_waiting(job_id bigint, state text, queue_id integer, priority smallint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+  IF drop_waiting.state = 'ready' THEN
+    DELETE FROM howdah.ticket k
+     WHERE k.queue_id = drop_waiting.queue_id AND k.priority = drop_waiting.priority AND k.first_id = drop_waiting.job_id;
+  ELSE
+    DELETE FROM howdah.deferred d WHERE d.first_id = drop_waiting.job_id;
+  END IF;
+END $$;
+-- howdah.erase(job_ids) -> void
+-- Deletes what was written of jobs that are in no room any more: payload, history, wishes. What a receipt says of them
+-- is numbers, and goes with the history. Internal. Writes: cancel_request, and see erase_jobs and ended.
+CREATE OR REPLACE FUNCTION howdah.erase(job_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+  PERFORM howdah.ended(erase.job_ids, array_fill(1::smallint, ARRAY[cardinality(erase.job_ids)])), howdah.erase_jobs(erase.job_ids);
+  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (erase.job_ids);
+END $$;
+-- howdah.find_for_update(ids) -> rows as in howdah.jobs
+-- Those of these jobs that wait (ready or scheduled), locked until the caller's transaction ends: no worker claims them
+-- and no timer makes them ready meanwhile, also when they become due. Then decide: howdah.delete, howdah.reschedule,
+-- howdah.change, howdah.cancel, or nothing. Finds jobs that were enqueued in the same transaction too.
+-- A row may stand for up to 128 jobs, and what is locked is the row: call howdah.isolate(ids) before, on another
+-- connection, or the others in it wait as long as this one does.
+-- Returns the jobs by id. One that is missing runs, has ended, or does not exist.
+-- Writes: ticket or deferred, for a job that was not isolated. Locks: those rows, in the order of their ids; waits for
+-- whoever has them: a claim for a moment.
+-- Errors: HD002 more than 10,000 ids, HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.find_for_update(ids bigint[])
+RETURNS TABLE (id bigint, queue text, kind text, state text, attempt smallint, max_attempts smallint, priority smallint,
+  enqueued_at timestamptz, due_at timestamptz, worker_id bigint, claimed_at timestamptz, ended_at timestamptz, run_ms integer,
+  reason text, payload jsonb, options jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_found bigint[];
+BEGIN
+  PERFORM howdah.must_read_committed(), howdah.check_most(1, 1, find_for_update.ids);
+  SELECT array_agg(u.i) INTO v_found
+    FROM (SELECT DISTINCT i FROM unnest(find_for_update.ids) i ORDER BY i) u, LATERAL howdah.single_out(u.i) s WHERE s.state IS NOT NULL;
+  RETURN QUERY SELECT j.id, j.queue, j.kind, j.state, j.attempt, j.max_attempts, j.priority, j.enqueued_at, j.due_at, j.worker_id,
+             j.claimed_at, j.ended_at, j.run_ms, j.reason, j.payload, j.options
+        FROM howdah.jobs j WHERE j.id = ANY (v_found) ORDER BY j.id;
+END $$;
+-- howdah.is_running(job_id) -> boolean
+-- Whether a lease holds a job that was not completed in a transaction that we see. Internal. Reads: lease, settled.
+CREATE OR REPLACE FUNCTION howdah.is_running(job_id bigint) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs)
+     WHERE is_running.job_id >= r.first_id AND is_running.job_id < r.first_id + r.jobs
+       AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = is_running.job_id));
+END $$;
+-- howdah.isolate(ids) -> integer
+-- Gives each of these jobs that waits a row of its own, so that whoever locks it then (howdah.find_for_update) makes
+-- no other job wait. Call it in a short transaction of its own, before the one that decides. Passes over rows that are
+-- locked, and jobs that do not wait. Returns how many jobs have a row of their own now.
+-- Writes: ticket, deferred. Locks: their rows, skipping what others have locked; never waits.
+-- Errors: HD002 invalid argument, HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.isolate(ids bigint[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM howdah.must_read_committed(), howdah.check_most(1, 1, isolate.ids);
+  RETURN (SELECT count(s.state) FROM (SELECT DISTINCT i FROM unnest(isolate.ids) i ORDER BY i) u, LATERAL howdah.single_out(u.i, true) s);
+END $$;
+-- howdah.lock_deferred(job_id, skip) -> deferred
+-- Locks the deferred row that holds a job and returns it; NULLs if there is none. skip: not if somebody else has locked
+-- it. Internal. Locks: that row.
+CREATE OR REPLACE FUNCTION howdah.lock_deferred(job_id bigint, skip boolean) RETURNS howdah.deferred
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_block bigint := lock_deferred.job_id >> 7 << 7;
+  d       howdah.deferred;
+BEGIN
+  IF lock_deferred.skip THEN
+    SELECT k.* INTO d FROM howdah.deferred k WHERE k.first_id BETWEEN v_block AND lock_deferred.job_id
+       AND lock_deferred.job_id < k.first_id + k.jobs FOR UPDATE SKIP LOCKED;
+  ELSE
+    SELECT k.* INTO d FROM howdah.deferred k WHERE k.first_id BETWEEN v_block AND lock_deferred.job_id
+       AND lock_deferred.job_id < k.first_id + k.jobs FOR UPDATE;
+  END IF;
+  RETURN d;
+END $$;
+-- howdah.lock_ticket(job_id, skip) -> ticket
+-- Locks the ticket that holds a job and returns it; NULLs if there is none. skip: not if somebody else has locked it.
+-- Internal. Locks: that row.
+CREATE OR REPLACE FUNCTION howdah.lock_ticket(job_id bigint, skip boolean) RETURNS howdah.ticket
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_block bigint := lock_ticket.job_id >> 7 << 7;
+  t       howdah.ticket;
+BEGIN
+  IF lock_ticket.skip THEN
+    SELECT k.* INTO t FROM howdah.find_job(lock_ticket.job_id) j, howdah.ticket k
+     WHERE k.queue_id = j.queue_id AND k.priority = j.priority AND k.first_id BETWEEN v_block AND lock_ticket.job_id
+       AND lock_ticket.job_id < k.first_id + k.jobs FOR UPDATE OF k SKIP LOCKED;
+  ELSE
+    SELECT k.* INTO t FROM howdah.find_job(lock_ticket.job_id) j, howdah.ticket k
+     WHERE k.queue_id = j.queue_id AND k.priority = j.priority AND k.first_id BETWEEN v_block AND lock_ticket.job_id
+       AND lock_ticket.job_id < k.first_id + k.jobs FOR UPDATE OF k;
+  END IF;
+  RETURN t;
+END $$;
+-- howdah.not_waiting(job_id, state, what) -> never returns
+-- Says that something cannot be done to a job in this state. Internal. Errors: HD007.
+CREATE OR REPLACE FUNCTION howdah.not_waiting(job_id bigint, state text, what text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION 'job % is % and cannot be %', not_waiting.job_id, not_waiting.state, not_waiting.what
+    USING ERRCODE = 'HD007', COLUMN = 'job_id',
+      HINT = CASE not_waiting.state WHEN 'running' THEN 'Cancel it: SELECT howdah.cancel(id)' WHEN 'dead' THEN 'Run it again: SELECT howdah.retry(id)'
+             ELSE 'It has ended.' END;
+END $$;
+-- howdah.reschedule(job_id, run_at, delay) -> text
+-- Sets when a job that waits is due, in the caller's transaction; exactly one of run_at and delay. Attempts that were
+-- made stay counted. Returns the state that it is in then, 'scheduled', or 'ready' if that time is past; NULL: there is
+-- no such job.
+-- Writes: ticket, deferred. Locks: its row, and waits for whoever has it; if it stands for other jobs too, they wait for
+-- this commit: see howdah.isolate.
+-- Errors: HD002 invalid argument; HD007 the job does not wait; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.reschedule(job_id bigint, run_at timestamptz DEFAULT NULL, delay interval DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_now timestamptz := howdah.now();
+  v_due timestamptz := coalesce(reschedule.run_at, v_now + reschedule.delay);
+  w     record;
+BEGIN
+  PERFORM howdah.must_read_committed(), howdah.check_job('any', 0, reschedule.run_at, reschedule.delay, NULL, NULL);
+  IF v_due IS NULL THEN
+    RAISE EXCEPTION 'give run_at or delay' USING ERRCODE = 'HD002', COLUMN = 'run_at';
+  END IF;
+  w := howdah.single_out(reschedule.job_id);
+  IF w.state IS NULL THEN
+    IF howdah.state(reschedule.job_id) IS NOT NULL THEN
+      PERFORM howdah.not_waiting(reschedule.job_id, howdah.state(reschedule.job_id), 'rescheduled');
+    END IF;
+    RETURN NULL;
+  END IF;
+  PERFORM howdah.drop_waiting(reschedule.job_id, w.state, w.queue_id, w.priority);
+  IF v_due > v_now THEN
+    PERFORM howdah.defer(v_due, reschedule.job_id, 1, w.queue_id, w.kind, w.priority, w.attempt);
+    RETURN 'scheduled';
+  END IF;
+  PERFORM howdah.put_back(ARRAY[reschedule.job_id], ARRAY[w.attempt]);
+  RETURN 'ready';
+END $$;
+-- howdah.rewrite_job(job) -> void
+-- Writes what was asked for anew, wherever it is kept: the one exception from a job being written once. The caller has
+-- taken the job out of the room where it waits, or holds its row there. Internal to change, replace_job and start_over.
+-- Writes: job, job_kept. Locks: its row. Partitions of jobs do not turn until the commit.
+CREATE OR REPLACE FUNCTION howdah.rewrite_job(job howdah.job) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  n howdah.job := rewrite_job.job;
+BEGIN
+  -- While this is held, nobody copies the job as it was to where the long-lived ones are kept.
+  PERFORM FROM howdah.ring r WHERE r.name = 'job' FOR SHARE;
+  UPDATE howdah.job j SET queue_id = n.queue_id, priority = n.priority, max_attempts = n.max_attempts, payload = n.payload, options = n.options
+   WHERE ((j.id >> 33) & 7) = ((n.id >> 33) & 7) AND j.id = n.id;
+  UPDATE howdah.job_kept j SET queue_id = n.queue_id, priority = n.priority, max_attempts = n.max_attempts, payload = n.payload, options = n.options
+   WHERE j.id = n.id;
+END $$;
+-- howdah.single_out(job_id, skip) -> (state, due_at, queue_id, priority, kind, attempt)
+-- Finds the row of a job that waits and locks it; if the row stands for other jobs too, gives the job one of its own
+-- (and the others theirs, which nobody sees before the commit). skip: passes over a row that somebody has locked.
+-- state: ready or scheduled; NULL: the job does not wait (or, with skip, is locked). Internal.
+-- Writes: ticket or deferred, only if the row is split. Locks: the row, and waits for whoever has it unless told to skip.
+CREATE OR REPLACE FUNCTION howdah.single_out(job_id bigint, skip boolean DEFAULT false, OUT state text, OUT due_at timestamptz,
+  OUT queue_id integer, OUT priority smallint, OUT kind text, OUT attempt smallint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  t howdah.ticket;
+  d howdah.deferred;
+BEGIN
+  -- While we wait for a lock the row may be split, or the job go to another room: each round sees the newest.
+  FOR round IN 1..3 LOOP
+    t := howdah.lock_ticket(single_out.job_id, single_out.skip);
+    IF t.first_id IS NOT NULL THEN
+      PERFORM howdah.split_ticket(t, single_out.job_id);
+      SELECT 'ready', t.queue_id, t.priority, t.kind, t.attempt INTO state, queue_id, priority, kind, attempt;
+      RETURN;
+    END IF;
+    d := howdah.lock_deferred(single_out.job_id, single_out.skip);
+    IF d.first_id IS NOT NULL THEN
+      PERFORM howdah.split_deferred(d, single_out.job_id);
+      SELECT 'scheduled', d.due_at, d.queue_id, d.priority, d.kind, d.attempt INTO state, due_at, queue_id, priority, kind, attempt;
+      RETURN;
+    END IF;
+  END LOOP;
+END $$;
+-- howdah.split_deferred(run, job_id) -> void
+-- Gives one job of a deferred row that the caller has locked a row of its own, and what is before and behind it theirs.
+-- Internal. Writes: deferred, unless the job is alone.
+CREATE OR REPLACE FUNCTION howdah.split_deferred(run howdah.deferred, job_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  d howdah.deferred := split_deferred.run;
+BEGIN
+  IF d.jobs = 1 THEN
+    RETURN;
+  END IF;
+  DELETE FROM howdah.deferred k WHERE k.first_id = d.first_id;
+  INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind)
+  SELECT d.due_at, p.first_id, d.queue_id, d.priority, p.jobs, d.attempt, d.kind
+    FROM (VALUES (d.first_id, split_deferred.job_id - d.first_id), (split_deferred.job_id, 1),
+                 (split_deferred.job_id + 1, d.first_id + d.jobs - 1 - split_deferred.job_id)) p(first_id, jobs)
+   WHERE p.jobs > 0;
+END $$;
+-- howdah.split_ticket(ticket, job_id) -> void
+-- Gives one job of a ticket that the caller has locked a ticket of its own, and what is before and behind it theirs.
+-- Internal. Writes: ticket, unless the job is alone.
+CREATE OR REPLACE FUNCTION howdah.split_ticket(ticket howdah.ticket, job_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  t howdah.ticket := split_ticket.ticket;
+BEGIN
+  IF t.jobs = 1 THEN
+    RETURN;
+  END IF;
+  DELETE FROM howdah.ticket k WHERE k.slot = t.slot AND k.queue_id = t.queue_id AND k.priority = t.priority AND k.first_id = t.first_id;
+  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
+  SELECT p.first_id, t.queue_id, r.slot, t.priority, p.jobs, t.attempt, t.kind
+    FROM (VALUES (t.first_id, split_ticket.job_id - t.first_id), (split_ticket.job_id, 1),
+                 (split_ticket.job_id + 1, t.first_id + t.jobs - 1 - split_ticket.job_id)) p(first_id, jobs), howdah.ring r
+   WHERE p.jobs > 0 AND r.name = 'returned';
 END $$;
 -- howdah.as_time(field, value) -> timestamptz
 -- A point in time that was given as a JSON string, or as a number of milliseconds since 1970. Errors: HD002 (invalid argument) with COLUMN field. Internal.
@@ -758,9 +1836,10 @@ BEGIN
       WHEN 'version' THEN
         PERFORM howdah.check_number(v_key, v_value, 1, 32767);
       WHEN 'traceparent' THEN
-        IF jsonb_typeof(v_value) <> 'string' OR v_value #>> '{}' !~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-          PERFORM howdah.option_refused(v_key, 'must be a W3C traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01');
+        IF jsonb_typeof(v_value) <> 'string' THEN
+          PERFORM howdah.option_refused(v_key, 'must be a text, not ' || jsonb_typeof(v_value));
         END IF;
+        PERFORM howdah.check_traceparent(v_value #>> '{}');
       WHEN 'id' THEN
         PERFORM howdah.check_number(v_key, v_value, 128, 9007199254740991);
       WHEN 'unique' THEN
@@ -855,7 +1934,8 @@ END $$;
 -- Returns the job's id.
 -- Writes: job and ticket, or job and deferred. Notifies at commit only if a worker of the queue sleeps.
 -- Locks: row-exclusive on those tables; no row or key that another enqueuer needs.
--- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field).
+--   A queue with a bound (max_jobs) is the exception: see make_room.
+-- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field), HD005 the queue is full.
 -- Cost: two inserts with one index entry each; about 380 bytes of WAL.
 -- Written for speed: a statement or an expression more is felt here, so one lookup decides whether all is
 -- well and common, and whatever is not (options, a delay) goes to howdah.enqueue_slowly.
@@ -879,7 +1959,7 @@ BEGIN
    WHERE q.name = enqueue.queue AND enqueue.priority BETWEEN 0 AND 9 AND enqueue.run_at IS NULL AND enqueue.delay IS NULL
      AND octet_length(enqueue.kind) BETWEEN 1 AND 128 AND enqueue.kind !~ '[[:cntrl:]]'
      AND pg_column_size(enqueue.payload) <= q.max_payload_bytes AND coalesce(enqueue.max_attempts, 1) BETWEEN 1 AND 1000
-     AND enqueue.options IS NULL;
+     AND enqueue.options IS NULL AND q.max_jobs IS NULL;
   IF v_id IS NULL THEN
     RETURN howdah.enqueue_slowly(enqueue.kind, enqueue.payload, enqueue.queue, enqueue.priority, enqueue.run_at, enqueue.delay,
       enqueue.max_attempts, enqueue.options);
@@ -898,7 +1978,7 @@ END $$;
 -- Arguments as for howdah.enqueue; payloads: a thousand to ten thousand per call is best, 100,000 the most.
 -- Returns the ids as runs of consecutive ids, in order: first_id, first_id + 1, ... jobs of them.
 -- Writes: job, one ticket (or deferred row) for each 128 jobs, and expiry for jobs that have one. Locks: as howdah.enqueue.
--- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field). All jobs or none.
+-- Errors: HD001 unknown queue, HD002 invalid argument (COLUMN names the field), HD005 the queue is full. All jobs or none.
 -- Cost: one index entry a job.
 CREATE OR REPLACE FUNCTION howdah.enqueue_many(
   kind text, payloads jsonb[], queue text DEFAULT 'default', priority integer DEFAULT 5,
@@ -931,6 +2011,9 @@ BEGIN
   END IF;
   IF array_position(enqueue_many.payloads, NULL) IS NOT NULL THEN
     PERFORM howdah.payload_refused(enqueue_many.queue, NULL, NULL);
+  END IF;
+  IF v_queue.max_jobs IS NOT NULL THEN
+    PERFORM howdah.make_room(v_queue, v_count);
   END IF;
   IF v_options IS NOT NULL THEN
     v_options := howdah.stored_options(v_options, v_now);
@@ -966,8 +2049,8 @@ BEGIN
     FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
 END $$;
 -- howdah.enqueue_slowly(kind, payload, queue, priority, run_at, delay, max_attempts, options) -> bigint
--- What howdah.enqueue does not decide at a glance: jobs that are due later, and everything that must be
--- refused. Internal: same arguments, writes, locks and errors as howdah.enqueue.
+-- What howdah.enqueue does not decide at a glance: jobs that are due later, queues with a bound, and everything that
+-- must be refused. Internal: same arguments, writes, locks and errors as howdah.enqueue.
 CREATE OR REPLACE FUNCTION howdah.enqueue_slowly(kind text, payload jsonb, queue text, priority integer, run_at timestamptz,
   delay interval, max_attempts integer, options jsonb)
 RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1060,6 +2143,43 @@ BEGIN
     USING ERRCODE = 'HD003', COLUMN = 'key', DETAIL = coalesce(key_held.job_id::text, ''),
       HINT = 'Wait until it has ended, cancel it, or enqueue with on_hit => ''keep'' to be given its id instead of an error.';
 END $$;
+-- howdah.make_room(queue, jobs) -> void
+-- Holds a bounded queue to its max_jobs: refuses if so many more jobs would be too many, and else keeps others from
+-- enqueueing into it until the caller's transaction ends, so that the bound holds under any number of them.
+-- Does nothing for a queue without a bound. Whatever enqueues calls this before it writes. What comes back to the
+-- queue, as a dead job that is retried, may go beyond the bound. Internal.
+-- Locks: an advisory lock of the queue, until the transaction ends: other enqueuers of this queue wait for it. Of two
+-- transactions that enqueue into the same two bounded queues in different order, PostgreSQL ends one (40P01).
+-- Errors: HD002 more jobs than would ever fit, HD005 the queue is full (DETAIL: its name and counts as JSON), HD012 the
+-- transaction is not READ COMMITTED and would not see what others have enqueued.
+-- Cost: see unfinished.
+CREATE OR REPLACE FUNCTION howdah.make_room(queue howdah.queue, jobs integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_most integer := (make_room.queue).max_jobs;
+  v_name text := (make_room.queue).name;
+  v_jobs bigint;
+BEGIN
+  IF v_most IS NULL THEN
+    RETURN;
+  END IF;
+  IF make_room.jobs > v_most THEN
+    RAISE EXCEPTION 'these are % jobs, and queue % takes at most % (max_jobs)', make_room.jobs, v_name, v_most
+      USING ERRCODE = 'HD002', COLUMN = 'payloads', HINT = 'Enqueue them in smaller parts.';
+  END IF;
+  IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN
+    RAISE EXCEPTION 'queue % is bounded (max_jobs): enqueueing needs a transaction that is READ COMMITTED, not %', v_name,
+      upper(current_setting('transaction_isolation'))
+      USING ERRCODE = 'HD012', HINT = 'Enqueue in a transaction of its own, or take the bound off the queue.';
+  END IF;
+  PERFORM pg_advisory_xact_lock('howdah.queue'::regclass::oid::bigint << 32 | (make_room.queue).id);
+  v_jobs := howdah.unfinished((make_room.queue).id, v_most);
+  IF v_jobs + make_room.jobs > v_most THEN
+    RAISE EXCEPTION 'queue % is full: % of max_jobs %', v_name, v_jobs, v_most
+      USING ERRCODE = 'HD005', COLUMN = 'queue', DETAIL = jsonb_build_object('queue', v_name, 'jobs', v_jobs, 'max_jobs', v_most),
+        HINT = 'Enqueue again when jobs have ended (howdah.wait_for_space), or raise the bound: howdah.set_queue';
+  END IF;
+END $$;
 -- howdah.option_refused(field, rule) -> never returns
 -- Says which option is wrong, and what is right. Errors: HD002 (invalid argument) with COLUMN field. Internal.
 CREATE OR REPLACE FUNCTION howdah.option_refused(field text, rule text) RETURNS void
@@ -1135,6 +2255,9 @@ BEGIN
     j.payload := replace_job.payload;
   END IF;
   IF replace_job.what = 'replace' THEN
+    IF j.queue_id <> v_queue.id THEN
+      PERFORM howdah.make_room(v_queue, 1);
+    END IF;
     j.queue_id := v_queue.id;
     j.priority := replace_job.priority;
     j.max_attempts := coalesce(replace_job.max_attempts, v_queue.max_attempts);
@@ -1175,22 +2298,6 @@ BEGIN
     PERFORM howdah.option_refused('id', format('%s belongs to a job already', reserved_id.id));
   END IF;
   RETURN reserved_id.id;
-END $$;
--- howdah.rewrite_job(job) -> void
--- Writes a job's row again: the one exception from its being written once, for jobs that somebody changes while they
--- wait. The caller has taken it out of the room where it waits, and puts it back. Internal.
--- Writes: job or job_kept. Locks: its row.
-CREATE OR REPLACE FUNCTION howdah.rewrite_job(job howdah.job) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
-DECLARE
-  n howdah.job := rewrite_job.job;
-BEGIN
-  UPDATE howdah.job j SET queue_id = n.queue_id, priority = n.priority, max_attempts = n.max_attempts, payload = n.payload, options = n.options
-   WHERE ((j.id >> 33) & 7) = ((n.id >> 33) & 7) AND j.id = n.id;
-  IF NOT FOUND THEN
-    UPDATE howdah.job_kept j SET queue_id = n.queue_id, priority = n.priority, max_attempts = n.max_attempts, payload = n.payload, options = n.options
-     WHERE j.id = n.id;
-  END IF;
 END $$;
 -- howdah.span_micros(micros) -> interval
 -- Microseconds as an interval: how clients without a library of dates give one. NULL for NULL.
@@ -1245,6 +2352,26 @@ BEGIN
     RETURN u.job_id;
   END LOOP;
 END $$;
+-- howdah.unfinished(queue_id, most) -> bigint
+-- How many jobs of a queue have not ended: exact if that is less than `most`, else at least `most`.
+-- Reads: lease, ticket, deferred: at most `most` rows. Locks: none. Errors: none. Internal to make_room.
+-- Cost: a page or so for each lease, and one index entry for each run of jobs.
+CREATE OR REPLACE FUNCTION howdah.unfinished(queue_id integer, most bigint) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+BEGIN
+  -- One statement, so that a job on its way from one room to another is counted once. Whoever calls this has a lock,
+  -- and the statement's snapshot is younger than that.
+  RETURN (SELECT coalesce(sum(r.jobs), 0) FROM (
+    SELECT x.jobs FROM (
+      SELECT (SELECT sum(c) FROM unnest(l.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = l.id) AS jobs
+        FROM howdah.lease l WHERE l.queue_id = unfinished.queue_id) x WHERE x.jobs > 0
+    UNION ALL
+    SELECT t.jobs FROM howdah.ticket t WHERE t.queue_id = unfinished.queue_id
+    UNION ALL
+    SELECT d.jobs FROM howdah.deferred d WHERE d.queue_id = unfinished.queue_id
+    LIMIT unfinished.most) r);
+END $$;
 -- howdah.unknown_queue(name) -> never returns
 -- Says that a queue does not exist and how to make it. One place, so that every function says it alike.
 -- Errors: HD001 (unknown queue).
@@ -1254,6 +2381,45 @@ BEGIN
   RAISE EXCEPTION 'there is no queue named %', coalesce(quote_literal(left(unknown_queue.name, 100)), 'NULL')
     USING ERRCODE = 'HD001', COLUMN = 'queue',
       HINT = 'Start a worker that serves it, or create it: SELECT howdah.create_queue(''name'')';
+END $$;
+-- howdah.wait_for_space(queue, timeout) -> boolean
+-- Waits until a bounded queue takes at least one more job. Returns whether it does; at once for a queue without a
+-- bound. It promises nothing: somebody else may be faster, so enqueue and be ready to wait again.
+--   timeout  zero to an hour
+-- Meant for psql and scripts: while it waits it keeps its connection and a snapshot. Call it outside of your transaction.
+-- Reads: queue, and see unfinished. Locks: none. Errors: HD001 unknown queue, HD002 invalid timeout, HD012 the
+-- transaction is not READ COMMITTED and would never see room.
+CREATE OR REPLACE FUNCTION howdah.wait_for_space(queue text, timeout interval DEFAULT '1 minute') RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_queue howdah.queue;
+  v_left  float8 := extract(epoch FROM wait_for_space.timeout);
+  v_pause float8 := 0.01;
+BEGIN
+  IF v_left IS NULL OR v_left NOT BETWEEN 0 AND 3600 THEN
+    RAISE EXCEPTION 'timeout must be zero to an hour, not %', coalesce(wait_for_space.timeout::text, 'NULL')
+      USING ERRCODE = 'HD002', COLUMN = 'timeout';
+  END IF;
+  IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN
+    RAISE EXCEPTION 'waiting for space needs a transaction that is READ COMMITTED, not %', upper(current_setting('transaction_isolation'))
+      USING ERRCODE = 'HD012', HINT = 'Call it outside of your transaction.';
+  END IF;
+  LOOP
+    SELECT * INTO v_queue FROM howdah.queue q WHERE q.name = wait_for_space.queue;
+    IF NOT FOUND THEN
+      PERFORM howdah.unknown_queue(wait_for_space.queue);
+    END IF;
+    IF v_queue.max_jobs IS NULL OR howdah.unfinished(v_queue.id, v_queue.max_jobs) < v_queue.max_jobs THEN
+      RETURN true;
+    END IF;
+    IF v_left <= 0 THEN
+      RETURN false;
+    END IF;
+    -- Not all at once, and less often the longer it takes.
+    v_pause := least(v_left, 0.25, v_pause * (1 + random()));
+    PERFORM pg_sleep(v_pause);
+    v_left := v_left - v_pause;
+  END LOOP;
 END $$;
 -- howdah.wake(queue_id) -> void
 -- Notifies the sleeping workers of a queue at commit; does nothing when none sleeps, because PostgreSQL
@@ -1265,6 +2431,170 @@ BEGIN
   IF EXISTS (SELECT FROM howdah.sleeper s WHERE s.queue_id = wake.queue_id) THEN
     PERFORM pg_notify('howdah.wake', wake.queue_id::text);
   END IF;
+END $$;
+-- howdah.check_filter(filter) -> jsonpath
+-- Takes a filter on the attributes of jobs: a jsonpath predicate over the object in options -> 'attributes', such as
+--   $.tenant == 42 && ($.plan == "pro" || !exists($.trial))
+-- and refuses what is none. A job without attributes has the empty object. What a filter promises:
+--   ==  !=  <  <=  >  >=    compare numbers with numbers and strings with strings. A job whose attribute is missing,
+--                           or of another type, does not match; nothing is converted, and nothing fails. (!= null
+--                           means: is there, and is not null.)
+--   like_regex, starts with match strings
+--   exists($.a), !exists($.a), $.a == null, &&, ||, !(...)
+--   An attribute that is an array matches if one of its elements does.
+-- A filter is a value: it is never made part of a statement. At most 8192 bytes. NULL for NULL.
+-- Reads nothing. Errors: HD002 with COLUMN filter, and the server's reason.
+CREATE OR REPLACE FUNCTION howdah.check_filter(filter text) RETURNS jsonpath
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_path jsonpath;
+BEGIN
+  IF octet_length(check_filter.filter) > 8192 THEN
+    RAISE EXCEPTION 'filter is % bytes, and at most 8192 are allowed', octet_length(check_filter.filter)
+      USING ERRCODE = 'HD002', COLUMN = 'filter';
+  END IF;
+  BEGIN
+    v_path := check_filter.filter::jsonpath;
+    -- A path that is no predicate, such as $.tenant, gives no single boolean here.
+    PERFORM jsonb_path_match('{}', v_path);
+  EXCEPTION WHEN OTHERS THEN
+    RAISE EXCEPTION 'filter is no predicate: %', SQLERRM
+      USING ERRCODE = 'HD002', COLUMN = 'filter', HINT = 'A filter compares attributes, as in $.tenant == 42 && $.plan == "pro".';
+  END;
+  RETURN v_path;
+END $$;
+-- howdah.find(queue, kind, states, filter, ids, most) -> setof bigint
+-- The ids of jobs by what they are, newest first:
+--   SELECT * FROM howdah.jobs WHERE id = ANY (ARRAY(SELECT howdah.find(filter => '$.tenant == 42'))) ORDER BY id DESC
+--   queue, kind  only these; NULL: any
+--   states       only in these states; NULL: in any
+--   filter       a predicate on attributes: see howdah.check_filter
+--   ids          only these jobs, at most 10,000
+--   most         how many, 1 to 100,000
+-- Reads: howdah.jobs. Locks: none. Errors: HD001 unknown queue, HD002 invalid argument.
+-- Cost: with the index of howdah.index_attributes, of the jobs that match; without it, a filter that matches few jobs
+-- looks at all of them.
+CREATE OR REPLACE FUNCTION howdah.find(queue text DEFAULT NULL, kind text DEFAULT NULL, states text[] DEFAULT NULL,
+  filter text DEFAULT NULL, ids bigint[] DEFAULT NULL, most integer DEFAULT 100)
+RETURNS SETOF bigint LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+  v_filter jsonpath := howdah.check_filter(find.filter);
+  v_queues integer[] := howdah.selected_queues(find.queue);
+  v_ids    bigint[];
+BEGIN
+  PERFORM howdah.check_states(find.states, '{scheduled,blocked,ready,running,completed,cancelled,expired,dead}'),
+          howdah.check_most(find.most, 100000, find.ids);
+  v_ids := coalesce(find.ids, howdah.rare_matches(v_filter));
+  IF v_ids IS NULL AND find.states IS NULL THEN
+    -- The newest ids come first from an index. The view would look at every job.
+    RETURN QUERY
+      SELECT n.id FROM (
+        (SELECT j.id FROM howdah.job j
+          WHERE (find.queue IS NULL OR j.queue_id = ANY (v_queues)) AND (find.kind IS NULL OR j.kind = find.kind)
+            AND (v_filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ v_filter) ORDER BY j.id DESC LIMIT find.most)
+        UNION
+        (SELECT k.id FROM howdah.job_kept k
+          WHERE (find.queue IS NULL OR k.queue_id = ANY (v_queues)) AND (find.kind IS NULL OR k.kind = find.kind)
+            AND (v_filter IS NULL OR coalesce(k.options -> 'attributes', '{}') @@ v_filter) ORDER BY k.id DESC LIMIT find.most)) n
+       ORDER BY n.id DESC LIMIT find.most;
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT j.id FROM howdah.jobs j
+     WHERE (v_ids IS NULL OR j.id = ANY (v_ids)) AND (find.states IS NULL OR j.state = ANY (find.states))
+       AND (find.queue IS NULL OR j.queue = find.queue) AND (find.kind IS NULL OR j.kind = find.kind)
+       AND (v_filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ v_filter)
+     ORDER BY j.id DESC LIMIT find.most;
+END $$;
+-- howdah.index_attributes(wanted) -> setof text
+-- Gives the statements that build (or, if not wanted, drop) an index over the attributes of jobs, for filters that say
+-- `==`. Nothing is done by the call itself: building an index without making enqueuers wait cannot be done inside a
+-- function. Run them one by one, outside of a transaction. In psql:
+--   SELECT howdah.index_attributes(true) \gexec
+-- There is a statement for each partition of howdah.job, so that an interrupted build is continued by asking again;
+-- what a broken build left behind is dropped first. Nothing comes back when all is as it is wanted.
+-- What it costs: jobs without attributes pay nothing; those with some up to a quarter more at their enqueue.
+-- It is used by howdah.find and by the operations on many jobs, when a filter matches no more than 10,000 jobs.
+-- Reads: the catalog. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.index_attributes(wanted boolean DEFAULT true) RETURNS SETOF text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_table text;
+  v_valid boolean;
+BEGIN
+  FOREACH v_table IN ARRAY '{job_0,job_1,job_2,job_3,job_4,job_5,job_6,job_7,job_kept}'::text[] LOOP
+    SELECT i.indisvalid INTO v_valid FROM pg_index i WHERE i.indexrelid = to_regclass(format('howdah.%I', v_table || '_attributes'));
+    IF v_valid IS NOT NULL AND NOT (v_valid AND index_attributes.wanted) THEN
+      RETURN NEXT format('DROP INDEX CONCURRENTLY IF EXISTS howdah.%I', v_table || '_attributes');
+    END IF;
+    IF index_attributes.wanted AND v_valid IS NOT TRUE THEN
+      RETURN NEXT format('CREATE INDEX CONCURRENTLY %I ON howdah.%I USING gin ((options -> ''attributes'') jsonb_path_ops) '
+        'WHERE options -> ''attributes'' IS NOT NULL', v_table || '_attributes', v_table);
+      -- How common a value is, so that the planner can tell a rare one.
+      RETURN NEXT format('ANALYZE howdah.%I', v_table);
+    END IF;
+  END LOOP;
+END $$;
+-- howdah.matching(first_ids, counts, filter, kind) -> setof bigint
+-- Which jobs of these runs match a filter and are of a kind; NULL in place of either: any. In no order. Opens only the
+-- partitions of howdah.job that the ids are in. Internal. Reads: job, job_kept. Cost: a microsecond a job.
+CREATE OR REPLACE FUNCTION howdah.matching(first_ids bigint[], counts integer[], filter jsonpath, kind text DEFAULT NULL)
+RETURNS SETOF bigint LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_part bigint;
+BEGIN
+  FOR v_part IN SELECT DISTINCT (f >> 33) & 7 FROM unnest(matching.first_ids) f LOOP
+    RETURN QUERY
+      SELECT j.id FROM unnest(matching.first_ids, matching.counts) r(first_id, jobs), LATERAL (
+          SELECT * FROM howdah.job WHERE ((job.id >> 33) & 7) = v_part AND job.id >= r.first_id AND job.id < r.first_id + r.jobs) j
+       WHERE ((r.first_id >> 33) & 7) = v_part AND (matching.kind IS NULL OR j.kind = matching.kind)
+         AND (matching.filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ matching.filter);
+  END LOOP;
+  IF EXISTS (SELECT FROM howdah.job_kept) THEN
+    RETURN QUERY
+      SELECT k.id FROM unnest(matching.first_ids, matching.counts) r(first_id, jobs)
+        JOIN howdah.job_kept k ON k.id >= r.first_id AND k.id < r.first_id + r.jobs
+       WHERE (matching.kind IS NULL OR k.kind = matching.kind)
+         AND (matching.filter IS NULL OR coalesce(k.options -> 'attributes', '{}') @@ matching.filter)
+         AND NOT EXISTS (SELECT FROM howdah.job j WHERE ((j.id >> 33) & 7) = ((k.id >> 33) & 7) AND j.id = k.id);
+  END IF;
+END $$;
+-- howdah.rare_matches(filter, most) -> bigint[]
+-- The ids of all jobs that match a filter, in whatever state (one that is kept in two places twice), if the index of
+-- howdah.index_attributes finds them and there are at most `most`. NULL: there is no index, it is no help with this
+-- filter, or there are more.
+-- Internal. Reads: job, job_kept. Cost: of a plan and an index scan; about a millisecond where it is no help.
+CREATE OR REPLACE FUNCTION howdah.rare_matches(filter jsonpath, most integer DEFAULT 10000) RETURNS bigint[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+  v_plan text;
+  v_line text;
+  v_ids  bigint[];
+BEGIN
+  -- The index knows nothing of jobs without attributes.
+  IF rare_matches.filter IS NULL OR '{}'::jsonb @@ rare_matches.filter OR to_regclass('howdah.job_kept_attributes') IS NULL THEN
+    RETURN NULL;
+  END IF;
+  -- Only the planner knows which predicates an index can answer.
+  FOR v_line IN EXECUTE format('EXPLAIN SELECT FROM howdah.job WHERE (options -> ''attributes'') @@ %L::jsonpath', rare_matches.filter) LOOP
+    v_plan := concat(v_plan, v_line);
+  END LOOP;
+  -- Nor need a scan be begun for what is common, by its estimate of the rows in the first line.
+  IF v_plan !~ '_attributes' OR substring(v_plan FROM 'rows=(\d+)')::bigint > 10 * rare_matches.most THEN
+    RETURN NULL;
+  END IF;
+  SELECT array_agg(m.id) INTO v_ids FROM (
+    SELECT j.id FROM howdah.job j WHERE (j.options -> 'attributes') @@ rare_matches.filter
+    UNION ALL SELECT k.id FROM howdah.job_kept k WHERE (k.options -> 'attributes') @@ rare_matches.filter
+    LIMIT rare_matches.most + 1) m;
+  IF cardinality(v_ids) > rare_matches.most THEN
+    RETURN NULL;
+  END IF;
+  RETURN coalesce(v_ids, '{}');
 END $$;
 -- howdah.awaits_removal(slot) -> boolean
 -- Whether jobs in a partition of howdah.job have ended that are to be archived, held or called about, and are not yet
@@ -1363,9 +2693,10 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off 
 DECLARE
   x record;
 BEGIN
+  -- The jobs of a queue that was deleted meanwhile end all the same, as its row said.
   FOR x IN SELECT j.id, j.queue_id, j.kind, j.priority, u.attempt, q.on_expiry, j.options ->> 'expires_at' AS expires_at
              FROM unnest(expire_jobs.job_ids, expire_jobs.attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j
-             JOIN howdah.queue q ON q.id = j.queue_id ORDER BY j.id LOOP
+             JOIN howdah.every_queue() q ON q.id = j.queue_id ORDER BY j.id LOOP
     IF x.on_expiry = 'dead' THEN
       PERFORM howdah.bury(x.id, x.queue_id, x.kind, x.priority, x.attempt, 'expired: it was not started before ' || x.expires_at);
     ELSE
@@ -1451,6 +2782,12 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   SELECT k.expires_at < howdah.now() OR EXISTS (SELECT FROM howdah.worker w WHERE w.id = k.worker_id AND howdah.session_ended(w))
     FROM howdah.keeper k
 $$;
+-- howdah.lease_ms(wished, heartbeat_ms) -> integer
+-- How long a lease lasts for a worker that heartbeats so often: as was wished, but two heartbeats at least, or a
+-- worker that lives would be robbed between two of them. Internal to rescue.
+CREATE OR REPLACE FUNCTION howdah.lease_ms(wished integer, heartbeat_ms integer) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN greatest(wished, 2 OPERATOR(pg_catalog.*) heartbeat_ms);
 -- howdah.live_jobs(slot, most) -> setof bigint
 -- The ids of jobs in a partition of howdah.job that are not over (waiting, running or dead) and still need
 -- their row there, at most `most` of them. One statement, so that a job on its way from one room to another
@@ -1473,7 +2810,7 @@ $$;
 --   since     nothing that was due before is looked at, so that dead rows are not walked over; leave it out
 --             now and then to find what was committed late
 --   promoted  how many runs became ready: if it is `most`, call again
---   next_ms   milliseconds until the next one is due; NULL if there is none
+--   next_ms   milliseconds until the next one is due that is not due yet; NULL if there is none
 -- Writes: deferred, ticket. Locks: rows of deferred, skipping what others have locked. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.promote(most integer DEFAULT 1000, since timestamptz DEFAULT '-infinity', OUT promoted integer, OUT next_ms bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -1494,8 +2831,10 @@ BEGIN
     RETURNING queue_id)
   SELECT coalesce(sum(b.n), 0), count(howdah.wake(b.queue_id)) INTO promoted, v_woken
     FROM (SELECT queue_id, count(*) AS n FROM back GROUP BY queue_id) b;
+  -- What is due and still there is locked by somebody (or more than `most`): looked at again by the clock, since a
+  -- timer for it would ring all the time.
   SELECT greatest(0, ceil(extract(epoch FROM d.due_at - howdah.now()) * 1000)) INTO next_ms
-    FROM howdah.deferred d WHERE d.due_at >= promote.since AND d.due_at < 'infinity' ORDER BY d.due_at LIMIT 1;
+    FROM howdah.deferred d WHERE d.due_at >= promote.since AND d.due_at > v_now AND d.due_at < 'infinity' ORDER BY d.due_at LIMIT 1;
 END $$;
 -- howdah.prune(most) -> text
 -- Removes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of jobs that
@@ -1536,27 +2875,43 @@ BEGIN
   RETURN coalesce(howdah.prune_history(prune.most), howdah.prune_archive(prune.most));
 END $$;
 -- howdah.rescue() -> (worker, jobs)
--- Finds dead workers and gives their jobs to others. A worker is dead when its heartbeat is overdue by its
--- lease_ms; or when it has missed a heartbeat and the session that it registered from is gone. Nothing that
--- heartbeats is touched.
--- Returns a row for each worker that was given up. Writes: see rescue_worker. Locks: worker rows, skipping
--- what another rescue has. Errors: none.
+-- Finds dead workers and gives their jobs to others. A job is given away when its worker's heartbeat is overdue by the
+-- job's lease: its kind's lease_ms, or else its queue's, or else its worker's, and two heartbeats at least. A worker is
+-- given up when its own lease is over and it holds nothing any more; or, with all that it holds, when it has missed a
+-- heartbeat and the session that it registered from is gone. Nothing that heartbeats is touched.
+-- Returns a row for each worker that was given up or lost jobs. Writes: see rescue_worker and rescue_overdue. Locks:
+-- worker rows, skipping what another rescue has. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.rescue() RETURNS TABLE (worker text, jobs integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  w record;
+  -- The shortest lease that a setting gives: nobody who is silent for less need be looked at. NULL: there is none.
+  v_least integer := least((SELECT min(q.lease_ms) FROM howdah.queue q), (SELECT min(k.lease_ms) FROM howdah.kind k));
+  v_set   boolean := v_least IS NOT NULL;
+  v_why   text;
+  w       record;
 BEGIN
   FOR w IN
-    SELECT k.*, k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now() AS overdue FROM howdah.worker k
-     WHERE k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now()
+    SELECT k.id, k.name, k.heartbeat_at, howdah.session_ended(k) AS ended,
+           k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now() AS overdue FROM howdah.worker k
+     WHERE k.heartbeat_at + make_interval(secs => howdah.lease_ms(least(v_least, k.lease_ms), k.heartbeat_ms) / 1000.0) < howdah.now()
         OR howdah.session_ended(k)
      ORDER BY k.id FOR UPDATE SKIP LOCKED
   LOOP
     worker := w.name;
-    jobs := howdah.rescue_worker(w.id, 'worker_lost', format('worker %s was last heard of at %s%s', w.name,
-      to_char(w.heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), CASE WHEN NOT w.overdue THEN ' and its session has ended' ELSE '' END));
-    RETURN NEXT;
+    v_why := format('worker %s was last heard of at %s%s', w.name,
+      to_char(w.heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), CASE WHEN NOT w.overdue AND w.ended THEN ' and its session has ended' ELSE '' END);
+    jobs := 0;
+    IF v_set AND NOT w.ended THEN
+      jobs := howdah.rescue_overdue(w.id, v_why);
+      w.overdue := w.overdue AND NOT EXISTS (SELECT FROM howdah.lease l WHERE l.worker_id = w.id);
+    END IF;
+    IF w.ended OR w.overdue THEN
+      jobs := jobs + howdah.rescue_worker(w.id, 'worker_lost', v_why);
+      RETURN NEXT;
+    ELSIF jobs > 0 THEN
+      RETURN NEXT;
+    END IF;
   END LOOP;
   -- Leases without a worker: claimed by one that was just given up, or locked while it was.
   FOR w IN SELECT l.id, l.worker_id FROM howdah.lease l WHERE NOT EXISTS (SELECT FROM howdah.worker k WHERE k.id = l.worker_id)
@@ -1566,11 +2921,12 @@ BEGIN
     RETURN NEXT;
   END LOOP;
 END $$;
--- howdah.rescue_lease(lease_id, worker_id, error_kind, message) -> integer
--- Ends a lease and gives its jobs to others. Returns how many. Internal to rescue; the caller has locked the
+-- howdah.rescue_lease(lease_id, worker_id, error_kind, message, job_ids) -> integer
+-- Takes jobs out of a lease (job_ids NULL: all, which ends it) and gives them to others. Returns how many. Internal to rescue; the caller has locked the
 -- lease row in an earlier statement.
 -- Writes: lease, failure, ticket, dead, receipt (for those that were to be cancelled).
-CREATE OR REPLACE FUNCTION howdah.rescue_lease(lease_id bigint, worker_id bigint, error_kind text, message text) RETURNS integer
+CREATE OR REPLACE FUNCTION howdah.rescue_lease(lease_id bigint, worker_id bigint, error_kind text, message text,
+  job_ids bigint[] DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -1578,7 +2934,7 @@ DECLARE
   v_attempts smallint[];
   v_now      timestamptz := howdah.now();
 BEGIN
-  SELECT array_agg(t.job_id), array_agg(t.attempt) INTO v_lost, v_attempts FROM howdah.take_from_lease(rescue_lease.lease_id) t;
+  SELECT array_agg(t.job_id), array_agg(t.attempt) INTO v_lost, v_attempts FROM howdah.take_from_lease(rescue_lease.lease_id, rescue_lease.job_ids) t;
   IF v_lost IS NULL THEN
     RETURN 0;
   END IF;
@@ -1594,6 +2950,50 @@ BEGIN
     FROM unnest(v_lost, v_attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j
    WHERE u.attempt < j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id);
   RETURN cardinality(v_lost);
+END $$;
+-- howdah.rescue_overdue(worker_id, message) -> integer
+-- Gives away those jobs of a silent worker whose own lease is over, and leaves it the others. It stays registered, and
+-- hears of it by its next heartbeat, if there is one. Returns how many jobs that were. Internal to rescue, which
+-- has locked the worker's row.
+-- Writes: worker, and see rescue_lease. Locks: lease rows, passing by what others have locked. Errors: none.
+-- Cost: where kinds have leases of their own, a look at each job that the worker holds.
+CREATE OR REPLACE FUNCTION howdah.rescue_overdue(worker_id bigint, message text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_worker howdah.worker;
+  v_silent float8;
+  v_kinds  boolean := EXISTS (SELECT FROM howdah.kind k WHERE k.lease_ms IS NOT NULL);
+  v_queue  integer;
+  v_all    boolean;
+  v_over   bigint[];
+  v_jobs   integer := 0;
+  l        record;
+BEGIN
+  SELECT * INTO v_worker FROM howdah.worker w WHERE w.id = rescue_overdue.worker_id;
+  v_silent := extract(epoch FROM howdah.now() - v_worker.heartbeat_at) * 1000;
+  -- Lock first and look later: see rescue_worker.
+  FOR l IN SELECT e.id, e.queue_id FROM howdah.lease e WHERE e.worker_id = rescue_overdue.worker_id ORDER BY e.id FOR UPDATE SKIP LOCKED LOOP
+    v_queue := coalesce((SELECT q.lease_ms FROM howdah.queue q WHERE q.id = l.queue_id), v_worker.lease_ms);
+    IF v_kinds THEN
+      SELECT bool_and(j.lease_ms < v_silent), array_agg(j.id) FILTER (WHERE j.lease_ms < v_silent) INTO v_all, v_over
+        FROM (SELECT f.id, howdah.lease_ms(coalesce(k.lease_ms, v_queue), v_worker.heartbeat_ms) AS lease_ms
+                FROM howdah.lease e, unnest(e.first_ids, e.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g,
+                     LATERAL howdah.find_job(r.first_id + g) f LEFT JOIN howdah.kind k ON k.name = f.kind
+               WHERE (e.id & 3) = (l.id & 3) AND e.id = l.id) j;
+    ELSE
+      v_all := howdah.lease_ms(v_queue, v_worker.heartbeat_ms) < v_silent;
+    END IF;
+    IF v_all THEN
+      v_jobs := v_jobs + howdah.rescue_lease(l.id, rescue_overdue.worker_id, 'worker_lost', rescue_overdue.message);
+    ELSIF v_over IS NOT NULL THEN
+      v_jobs := v_jobs + howdah.rescue_lease(l.id, rescue_overdue.worker_id, 'worker_lost', rescue_overdue.message, v_over);
+    END IF;
+  END LOOP;
+  IF v_jobs > 0 THEN
+    UPDATE howdah.worker w SET robbed = w.robbed + 1 WHERE w.id = rescue_overdue.worker_id;
+  END IF;
+  RETURN v_jobs;
 END $$;
 -- howdah.rescue_worker(worker_id, error_kind, message) -> integer
 -- Unregisters a worker and gives everything it holds to others: jobs are ready again at their old place,
@@ -1640,6 +3040,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     howdah.rotate_ring('lease', 'lease', '{0,1,2,3}', 8388608),
     howdah.rotate_history(),
     howdah.rotate_jobs(),
+    howdah.sweep_deleted(),
     howdah.prune())
 $$;
 -- howdah.rotate_history() -> text
@@ -1792,6 +3193,33 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   UPDATE howdah.queue q SET fresh_slot = set_fresh_slot.slot WHERE q.id = ANY (ARRAY(
     SELECT o.id FROM howdah.queue o WHERE o.fresh_slot <> set_fresh_slot.slot FOR NO KEY UPDATE SKIP LOCKED))
 $$;
+-- howdah.sweep_deleted(most) -> text
+-- Cancels what still waits in queues that were deleted: what delete_queue left to do, and jobs whose enqueuers had
+-- read the queue before. Forgets the names of queues whose history is gone as well: twice the longest retention
+-- after the deletion. At most `most` runs of each room a queue. Internal to rotate.
+-- Returns what it did, or NULL. Writes: ticket, deferred, receipt, deleted_queue, removal_failure. Locks: see cancel_waiting.
+-- Cost: two index probes for each deleted queue.
+CREATE OR REPLACE FUNCTION howdah.sweep_deleted(most integer DEFAULT 1000) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  d      record;
+  v_jobs bigint;
+BEGIN
+  FOR d IN SELECT q.id, q.name, q.deleted_at + 2 * greatest(howdah.longest_retention(), c.dead_retention) < howdah.now() AS over
+             FROM howdah.deleted_queue q, howdah.config c ORDER BY q.id LOOP
+    v_jobs := howdah.cancel_waiting(d.id, sweep_deleted.most);
+    IF v_jobs > 0 THEN
+      RETURN format('cancelled %s jobs of the deleted queue %s', v_jobs, d.name);
+    END IF;
+    IF d.over AND NOT EXISTS (SELECT FROM howdah.lease l WHERE l.queue_id = d.id)
+       AND NOT EXISTS (SELECT FROM howdah.dead x WHERE x.queue_id = d.id) THEN
+      DELETE FROM howdah.deleted_queue q WHERE q.id = d.id;
+      DELETE FROM howdah.removal_failure f WHERE f.queue_id = d.id;
+      RETURN format('forgot the deleted queue %s', d.name);
+    END IF;
+  END LOOP;
+  RETURN NULL;
+END $$;
 -- howdah.truncate_slot(tables, job_slot) -> boolean
 -- Truncates partitions in which nothing lives, without making anyone wait: gives up at once when a lock is
 -- held, and looks again under its own lock before it truncates. Truncating needs no vacuum and no horizon, so
@@ -1834,11 +3262,196 @@ END $$;
 CREATE OR REPLACE FUNCTION howdah.now() RETURNS timestamptz
 LANGUAGE sql VOLATILE PARALLEL SAFE
 RETURN pg_catalog.clock_timestamp();
+-- howdah.attempt_in(lease, job_id) -> smallint
+-- Which attempt at a job a lease holds; NULL: it does not hold the job, or its worker was given up. The fence of
+-- what does not settle a job. The caller has locked the lease row and gives what it read with that lock.
+-- Reads: settled, worker. Internal.
+CREATE OR REPLACE FUNCTION howdah.attempt_in(lease howdah.lease, job_id bigint) RETURNS smallint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
+    SELECT r.attempt FROM unnest((attempt_in.lease).first_ids, (attempt_in.lease).counts, (attempt_in.lease).attempts) r(first_id, jobs, attempt)
+     WHERE attempt_in.job_id >= r.first_id AND attempt_in.job_id < r.first_id + r.jobs
+       AND EXISTS (SELECT FROM howdah.worker w WHERE w.id = (attempt_in.lease).worker_id)
+       AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = (attempt_in.lease).id AND s.job_id = attempt_in.job_id));
+END $$;
+-- howdah.check_progress(percent, checkpoint) -> void
+-- Refuses what no progress may be. Internal to report_progress and note_progress.
+-- Errors: HD002, naming the field.
+CREATE OR REPLACE FUNCTION howdah.check_progress(percent real, checkpoint jsonb DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  -- NaN is greater than every number.
+  IF check_progress.percent NOT BETWEEN 0 AND 100 THEN
+    RAISE EXCEPTION 'percent must be 0 to 100, not %', check_progress.percent USING ERRCODE = 'HD002', COLUMN = 'percent';
+  END IF;
+  IF octet_length(check_progress.checkpoint::text) > 65536 THEN
+    RAISE EXCEPTION 'checkpoint is % bytes as text, and may be at most 65536', octet_length(check_progress.checkpoint::text)
+      USING ERRCODE = 'HD002', COLUMN = 'checkpoint', HINT = 'Store large data elsewhere and keep its key in the checkpoint.';
+  END IF;
+END $$;
+-- howdah.check_traceparent(traceparent) -> void
+-- Refuses what is not the header traceparent of W3C Trace Context, such as
+-- 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01: version, trace, span, flags, in lower-case hexadecimal.
+-- A version that is not known yet may have more behind a dash, up to 128 bytes in all. NULL is none.
+-- Errors: HD002 (invalid argument) with COLUMN traceparent. Internal to check_options.
+CREATE OR REPLACE FUNCTION howdah.check_traceparent(traceparent text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF check_traceparent.traceparent IS NULL THEN
+    RETURN;
+  END IF;
+  IF check_traceparent.traceparent !~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]*)?$'
+     OR check_traceparent.traceparent ~ '^(ff|..-0{32}|.{35}-0{16}|00-.{53})' OR octet_length(check_traceparent.traceparent) > 128 THEN
+    RAISE EXCEPTION 'traceparent must be that of W3C Trace Context, not %', quote_literal(left(check_traceparent.traceparent, 60))
+      USING ERRCODE = 'HD002', COLUMN = 'traceparent',
+        HINT = 'Such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01; leave it out for a job that belongs to no trace.';
+  END IF;
+END $$;
+-- howdah.get_progress(job_id) -> (attempt, at, percent, message, checkpoint)
+-- What a job has last said of itself, whichever attempt said it: no row if nothing, or if it has ended well.
+-- Reads: progress. Locks: none. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.get_progress(job_id bigint)
+RETURNS TABLE (attempt smallint, at timestamptz, percent real, message text, checkpoint jsonb) LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY SELECT p.attempt, p.at, p.percent, p.message, p.checkpoint FROM howdah.progress p WHERE p.job_id = get_progress.job_id;
+END $$;
+-- howdah.note_progress(lease_ids, job_ids, percents, messages) -> (lease_id, job_id, written)
+-- As report_progress without a checkpoint, for many jobs at once and without waiting for anybody: what a worker
+-- sends. The arrays run in parallel; NULL in place of a percent or message leaves what was.
+-- Returns a row for each job that is still held by its lease: written is false when somebody else had the lease
+-- or the progress row just then: try again. One that is missing was lost.
+-- Writes: progress. Locks: lease rows, shared, so that no job can end while its progress is written; never waits.
+-- Call it in a transaction of its own. Errors: HD002 invalid argument, HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.note_progress(lease_ids bigint[], job_ids bigint[], percents real[], messages text[])
+RETURNS TABLE (lease_id bigint, job_id bigint, written boolean) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_lease   howdah.lease;
+  v_attempt smallint;
+  n         record;
+BEGIN
+  PERFORM howdah.must_read_committed();
+  -- Losing this in a crash costs nothing that the next report does not bring again.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  PERFORM howdah.check_progress(p) FROM unnest(note_progress.percents) p;
+  FOR n IN SELECT * FROM unnest(note_progress.lease_ids, note_progress.job_ids, note_progress.percents, note_progress.messages)
+                            u(lease_id, id, percent, message) LOOP
+    lease_id := n.lease_id;
+    job_id := n.id;
+    SELECT * INTO v_lease FROM howdah.lease l WHERE (l.id & 3) = (n.lease_id & 3) AND l.id = n.lease_id FOR SHARE SKIP LOCKED;
+    written := FOUND;
+    IF written THEN
+      v_attempt := howdah.attempt_in(v_lease, n.id);
+      CONTINUE WHEN v_attempt IS NULL;
+      written := howdah.write_progress(n.id, v_attempt, n.percent, n.message);
+    ELSE
+      CONTINUE WHEN NOT EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (n.lease_id & 3) AND l.id = n.lease_id);
+    END IF;
+    RETURN NEXT;
+  END LOOP;
+END $$;
+-- howdah.report_progress(lease_id, job_id, percent, message, checkpoint) -> void
+-- Says how far a running job is, and where its next attempt can go on. NULL leaves what was said before.
+--   percent     0 to 100
+--   message     for people; cut at 1000 characters
+--   checkpoint  for the next attempt: JSON of at most 64 KiB as text; JSON null clears it
+-- Inside of the caller's transaction: with its writes, or not at all.
+-- Writes: progress. Locks: the progress row of the job; the lease row, shared: other jobs of the lease do not
+-- wait, a rescue passes it by.
+-- Errors: HD002 invalid argument; HD010 the job is not this lease's any more: stop working on it.
+CREATE OR REPLACE FUNCTION howdah.report_progress(lease_id bigint, job_id bigint, percent real DEFAULT NULL, message text DEFAULT NULL,
+  checkpoint jsonb DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_lease   howdah.lease;
+  v_attempt smallint;
+BEGIN
+  PERFORM howdah.check_progress(report_progress.percent, report_progress.checkpoint);
+  SELECT * INTO v_lease FROM howdah.lease l
+   WHERE (l.id & 3) = (report_progress.lease_id & 3) AND l.id = report_progress.lease_id FOR KEY SHARE;
+  v_attempt := howdah.attempt_in(v_lease, report_progress.job_id);
+  IF v_attempt IS NULL THEN
+    RAISE EXCEPTION 'job % is not held by lease % any more', report_progress.job_id, report_progress.lease_id
+      USING ERRCODE = 'HD010', HINT = 'Stop working on it: another worker has the job, or it has ended.';
+  END IF;
+  INSERT INTO howdah.progress AS p (job_id, attempt, at, percent, message, checkpoint)
+    VALUES (report_progress.job_id, v_attempt, howdah.now(), report_progress.percent, left(report_progress.message, 1000),
+            nullif(report_progress.checkpoint, 'null'))
+  ON CONFLICT (job_id) DO UPDATE
+    SET attempt = excluded.attempt, at = excluded.at, percent = coalesce(excluded.percent, p.percent),
+        message = coalesce(excluded.message, p.message),
+        checkpoint = CASE WHEN report_progress.checkpoint IS NULL THEN p.checkpoint ELSE excluded.checkpoint END;
+END $$;
+-- howdah.write_logs(job_ids, attempts, lines) -> integer
+-- Keeps what was logged inside of attempts, many of them at once. The arrays run in parallel.
+--   lines  for each attempt a JSON array of {"level": .., "target": .., "message": .., "age_us": ..}, oldest first:
+--          age_us is how many microseconds ago it was logged (0), so that the server's clock is the only one;
+--          at most 10000 lines; a message is cut at 8192 characters, a target at 256
+-- Returns how many lines were written. Not fenced: an attempt that lost its lease has logged all the same.
+-- Writes: log. Locks: none. Errors: HD002 invalid argument.
+-- Its commit does not wait for the disk, and so neither does that of a transaction around it.
+CREATE OR REPLACE FUNCTION howdah.write_logs(job_ids bigint[], attempts smallint[], lines jsonb[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_now   timestamptz := howdah.now();
+  v_lines integer;
+BEGIN
+  IF cardinality(write_logs.job_ids) IS DISTINCT FROM cardinality(write_logs.lines)
+     OR cardinality(write_logs.job_ids) IS DISTINCT FROM cardinality(write_logs.attempts) THEN
+    RAISE EXCEPTION 'job_ids, attempts and lines must be of one length' USING ERRCODE = 'HD002', COLUMN = 'lines';
+  END IF;
+  IF EXISTS (SELECT FROM unnest(write_logs.lines) l
+              WHERE CASE WHEN jsonb_typeof(l) = 'array' THEN jsonb_array_length(l) > 10000 ELSE true END) THEN
+    RAISE EXCEPTION 'lines must be a JSON array of at most 10000 objects for each attempt' USING ERRCODE = 'HD002', COLUMN = 'lines';
+  END IF;
+  -- Losing a log in a crash of the server loses no job.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  INSERT INTO howdah.log (slot, job_id, attempt, line, at, level, target, message)
+  SELECT r.slot, u.job_id, u.attempt, l.n, v_now - make_interval(secs => coalesce((l.line ->> 'age_us')::float8, 0) / 1000000),
+         left(coalesce(l.line ->> 'level', 'INFO'), 16), left(coalesce(l.line ->> 'target', ''), 256), left(coalesce(l.line ->> 'message', ''), 8192)
+    FROM howdah.ring r, unnest(write_logs.job_ids, write_logs.attempts, write_logs.lines) u(job_id, attempt, lines),
+         jsonb_array_elements(u.lines) WITH ORDINALITY l(line, n)
+   WHERE r.name = 'history';
+  GET DIAGNOSTICS v_lines = ROW_COUNT;
+  RETURN v_lines;
+END $$;
+-- howdah.write_progress(job_id, attempt, percent, message) -> boolean
+-- Writes the progress of a job that the caller has found to be held. Returns false, and writes nothing, when
+-- another transaction has the row. Writes: progress. Internal to note_progress.
+CREATE OR REPLACE FUNCTION howdah.write_progress(job_id bigint, attempt smallint, percent real, message text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM FROM howdah.progress p WHERE p.job_id = write_progress.job_id FOR NO KEY UPDATE SKIP LOCKED;
+  IF FOUND THEN
+    UPDATE howdah.progress p
+       SET attempt = write_progress.attempt, at = howdah.now(), percent = coalesce(write_progress.percent, p.percent),
+           message = coalesce(left(write_progress.message, 1000), p.message)
+     WHERE p.job_id = write_progress.job_id;
+    RETURN true;
+  END IF;
+  IF EXISTS (SELECT FROM howdah.progress p WHERE p.job_id = write_progress.job_id) THEN
+    RETURN false;
+  END IF;
+  INSERT INTO howdah.progress (job_id, attempt, at, percent, message)
+    VALUES (write_progress.job_id, write_progress.attempt, howdah.now(), write_progress.percent, left(write_progress.message, 1000))
+  ON CONFLICT DO NOTHING;
+  RETURN FOUND;
+END $$;
 -- howdah.cancel(job_id) -> text
 -- Cancels a job and returns what became of it:
 --   cancelled   it waited, and will not run
 --   cancelling  it runs: its worker is told, its handler sees the cancellation, and it then ends as cancelled
---   completed, cancelled, expired, dead: it had ended before, and nothing was changed; NULL: there is no such job
+--   already cancelled, completed, expired, dead: it had ended before, and nothing was changed
+--   NULL        there is no such job
 -- Writes: ticket or deferred, and receipt; or cancel_request. Locks: the ticket or deferred row; waits for a
 -- claim of it that is under way. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.cancel(job_id bigint) RETURNS text
@@ -1868,13 +3481,52 @@ BEGIN
       RETURN 'cancelling';
     END IF;
   END LOOP;
-  RETURN howdah.state(cancel.job_id);
+  RETURN (SELECT CASE s WHEN 'cancelled' THEN 'already cancelled' ELSE s END FROM howdah.state(cancel.job_id) s);
 END $$;
--- howdah.create_queue(name) -> integer
--- Makes a queue with default settings, or does nothing if it exists. Returns its id.
--- Writes: queue. Locks: none if it exists; another creation of the same name waits for this commit.
--- Errors: HD002 invalid name.
-CREATE OR REPLACE FUNCTION howdah.create_queue(name text) RETURNS integer
+-- howdah.cancel_waiting(queue_id, most) -> bigint
+-- Cancels what waits in a queue, at most `most` runs of each room. Returns how many jobs that were.
+-- Writes: ticket, deferred, receipt. Locks: their rows; waits for nobody, what others have locked is passed by.
+-- Errors: none. Internal to delete_queue and sweep_deleted.
+CREATE OR REPLACE FUNCTION howdah.cancel_waiting(queue_id integer, most integer) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+DECLARE
+  v_tids     tid[];
+  v_firsts   bigint[];
+  v_counts   smallint[];
+  v_attempts smallint[];
+  v_jobs     bigint := 0;
+BEGIN
+  -- Lock first and delete later: a ticket that a claim has split meanwhile is locked as it is now, and deleted by a
+  -- statement that can see it.
+  FOR v_slot IN 0..4 LOOP
+    IF v_slot < 4 THEN
+      SELECT array_agg(t.tid), array_agg(t.first_id), array_agg(t.jobs), array_agg(t.attempt) INTO v_tids, v_firsts, v_counts, v_attempts
+        FROM (SELECT k.ctid AS tid, k.first_id, k.jobs, k.attempt FROM howdah.ticket k
+               WHERE k.slot = v_slot AND k.queue_id = cancel_waiting.queue_id
+               ORDER BY k.priority, k.first_id LIMIT cancel_waiting.most FOR UPDATE SKIP LOCKED) t;
+      DELETE FROM howdah.ticket t WHERE t.slot = v_slot AND t.ctid = ANY (v_tids);
+    ELSE
+      SELECT array_agg(d.first_id), array_agg(d.jobs), array_agg(d.attempt) INTO v_firsts, v_counts, v_attempts
+        FROM (SELECT k.first_id, k.jobs, k.attempt FROM howdah.deferred k WHERE k.queue_id = cancel_waiting.queue_id
+               LIMIT cancel_waiting.most FOR UPDATE SKIP LOCKED) d;
+      DELETE FROM howdah.deferred d WHERE d.first_id = ANY (v_firsts);
+    END IF;
+    IF v_firsts IS NOT NULL THEN
+      PERFORM howdah.write_receipt(2, cancel_waiting.queue_id, NULL, NULL,
+                array_agg(r.first_id + g ORDER BY r.first_id + g), array_agg(r.attempt ORDER BY r.first_id + g))
+         FROM unnest(v_firsts, v_counts, v_attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g;
+      v_jobs := v_jobs + (SELECT sum(c) FROM unnest(v_counts) c);
+    END IF;
+  END LOOP;
+  RETURN v_jobs;
+END $$;
+-- howdah.create_queue(name, settings) -> integer
+-- Makes a queue, or does nothing if it exists: what has been set since its creation stays as it is. Returns its id.
+--   settings  NULL: the defaults; else as for howdah.set_queue
+-- Workers that already serve a queue of this name are told. Writes: queue.
+-- Locks: none if it exists; another creation of the same name waits for this commit.
+-- Errors: HD002 invalid name or settings.
+CREATE OR REPLACE FUNCTION howdah.create_queue(name text, settings jsonb DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_id integer;
@@ -1883,13 +3535,65 @@ BEGIN
     RAISE EXCEPTION 'queue must be 1 to 128 bytes without control characters, not % bytes', coalesce(octet_length(create_queue.name)::text, 'NULL')
       USING ERRCODE = 'HD002', COLUMN = 'queue';
   END IF;
+  IF create_queue.settings IS NOT NULL THEN
+    PERFORM howdah.check_settings('queue', create_queue.settings);
+  END IF;
   SELECT q.id INTO v_id FROM howdah.queue q WHERE q.name = create_queue.name;
   IF NOT FOUND THEN
     INSERT INTO howdah.queue (name, fresh_slot) SELECT create_queue.name, r.slot FROM howdah.ring r WHERE r.name = 'ticket'
-      ON CONFLICT DO NOTHING;
-    SELECT q.id INTO v_id FROM howdah.queue q WHERE q.name = create_queue.name;
+      ON CONFLICT DO NOTHING RETURNING id INTO v_id;
+    IF NOT FOUND THEN
+      SELECT q.id INTO v_id FROM howdah.queue q WHERE q.name = create_queue.name;
+    ELSE
+      IF create_queue.settings IS NOT NULL THEN
+        PERFORM howdah.change_settings('queue', create_queue.name, create_queue.settings);
+      END IF;
+      -- A worker may go on with a queue that was deleted: it does not know the new id.
+      PERFORM pg_notify('howdah.queues', create_queue.name);
+    END IF;
   END IF;
   RETURN v_id;
+END $$;
+-- howdah.delete_queue(queue, force) -> boolean
+-- Deletes a queue: its name is free, and unknown until it is created again. Returns false if there is none.
+--   force  false (default): only if it has no unfinished jobs. true: cancels what waits, some of it at once and the rest by and
+--          by (the keeper's chore; none of it can be claimed meanwhile), and refuses only while something runs.
+-- Its history can still be read in howdah.jobs. Dead jobs are history; they cannot be retried any more. Its workers go
+-- on looking, and find it again when it is created. A job that somebody enqueues while it is deleted, by a transaction
+-- that had begun or by a client that has not heard of it (for a second), is cancelled by the keeper, and seen so.
+-- What a claim is taking at this very moment runs to its end.
+-- Writes: queue, deleted_queue, sleeper; ticket, deferred and receipt if forced. Locks: the queue's row; nobody who
+-- enqueues or claims needs it.
+-- Errors: HD002 the queue is 'default', which always exists. HD006 it is not empty; nothing was done.
+CREATE OR REPLACE FUNCTION howdah.delete_queue(queue text, force boolean DEFAULT false) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_queue howdah.queue;
+  v_left  record;
+BEGIN
+  IF delete_queue.queue = 'default' THEN
+    RAISE EXCEPTION 'the queue default cannot be deleted: jobs that name no queue go there'
+      USING ERRCODE = 'HD002', COLUMN = 'queue', HINT = 'To stop it: SELECT howdah.pause_queue(''default'')';
+  END IF;
+  DELETE FROM howdah.queue q WHERE q.name = delete_queue.queue RETURNING q.* INTO v_queue;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  INSERT INTO howdah.deleted_queue (id, name, deleted_at, deleted_by, was)
+    VALUES (v_queue.id, v_queue.name, howdah.now(), session_user, to_jsonb(v_queue));
+  DELETE FROM howdah.sleeper s WHERE s.queue_id = v_queue.id;
+  IF delete_queue.force THEN
+    PERFORM howdah.cancel_waiting(v_queue.id, 1000);
+  END IF;
+  -- Looked at last: what a claim took before it could be cancelled is seen to run.
+  SELECT * INTO v_left FROM howdah.unfinished_jobs(v_queue.id);
+  IF v_left.running > 0 OR (NOT coalesce(delete_queue.force, false) AND v_left.ready + v_left.scheduled > 0) THEN
+    RAISE EXCEPTION 'queue % is not empty: % ready, % scheduled, % running', delete_queue.queue, v_left.ready, v_left.scheduled, v_left.running
+      USING ERRCODE = 'HD006', COLUMN = 'queue', HINT = CASE
+        WHEN delete_queue.force THEN 'Pause it, and delete it when nothing runs any more: SELECT howdah.pause_queue(''name'')'
+        ELSE 'Let its workers finish, or cancel what waits: SELECT howdah.delete_queue(''name'', force => true)' END;
+  END IF;
+  RETURN true;
 END $$;
 -- howdah.insert_job() -> trigger
 -- INSERT INTO howdah.new_job enqueues: each row goes through howdah.enqueue, with its errors.
@@ -1943,11 +3647,11 @@ BEGIN
       USING ERRCODE = 'HD002', COLUMN = 'older_than';
   ELSIF purge.most IS NULL OR purge.most NOT BETWEEN 1 AND 10000 THEN
     RAISE EXCEPTION 'most must be 1 to 10000, not %', coalesce(purge.most::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'most';
-  ELSIF purge.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = purge.queue) THEN
+  ELSIF purge.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.every_queue() q WHERE q.name = purge.queue) THEN
     PERFORM howdah.unknown_queue(purge.queue);
   END IF;
   FOR k IN SELECT array_agg(q.id) AS queue_ids, array_agg(v_outcome::smallint) AS outcomes, array_agg(howdah.now() - purge.older_than) AS cuts
-             FROM howdah.queue q WHERE purge.queue IS NULL OR q.name = purge.queue HAVING count(*) > 0 LOOP
+             FROM howdah.every_queue() q WHERE purge.queue IS NULL OR q.name = purge.queue HAVING count(*) > 0 LOOP
     FOR p IN SELECT * FROM howdah.pick_ended(k.queue_ids, k.outcomes, k.cuts, purge.most) LOOP
       v_removed := v_removed + howdah.remove_jobs(p.queue_id, p.slot, p.tids, p.dead_ids);
     END LOOP;
@@ -1976,17 +3680,22 @@ END $$;
 -- too) is due at once. Returns 'ready'; or the state that it is in, if nothing was changed; or NULL, if
 -- there is no such job.
 -- A dead job that had a unique key as long as it lived takes it again.
--- Writes: dead or deferred, and ticket; unique_key. Errors: HD003 another job has the unique key now.
+-- Writes: dead or deferred, and ticket; unique_key. Errors: HD001 a dead job's queue was deleted, HD003 another job has
+-- the unique key now; nothing was changed.
 CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_attempt smallint;
+  v_queue   integer;
 BEGIN
-  DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id;
+  DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id RETURNING d.queue_id INTO v_queue;
   IF FOUND THEN
+    IF NOT EXISTS (SELECT FROM howdah.queue q WHERE q.id = v_queue) THEN
+      PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
+    END IF;
     PERFORM howdah.take_key_again(retry.job_id);
-    PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[0]::smallint[]);
+    PERFORM howdah.start_over(ARRAY[retry.job_id]);
     RETURN 'ready';
   END IF;
   IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
@@ -2037,6 +3746,20 @@ BEGIN
   END LOOP;
   RETURN (SELECT to_jsonb(c) - 'one' FROM howdah.config c);
 END $$;
+-- howdah.start_over(job_ids) -> void
+-- Makes dead jobs ready again with all their attempts; the caller has taken them out of their room. Those that had an
+-- expiry lose it: whoever sends an expired job again wants it to run. Internal. Writes: ticket, job.
+CREATE OR REPLACE FUNCTION howdah.start_over(job_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  j howdah.job;
+BEGIN
+  FOR j IN SELECT f.* FROM unnest(start_over.job_ids) u(id), LATERAL howdah.find_job(u.id) f WHERE f.options ? 'expires_at' LOOP
+    j.options := nullif(j.options - 'expires_at', '{}');
+    PERFORM howdah.rewrite_job(j);
+  END LOOP;
+  PERFORM howdah.put_back(start_over.job_ids, array_fill(0::smallint, ARRAY[cardinality(start_over.job_ids)]));
+END $$;
 -- howdah.state(job_id) -> text
 -- Where a job is in its life: scheduled, ready, running, completed, cancelled, expired or dead. NULL: there is no
 -- such job, or it ended longer ago than history is kept. Reads: howdah.jobs. Errors: none.
@@ -2046,24 +3769,34 @@ BEGIN
   RETURN (SELECT j.state FROM howdah.jobs j WHERE j.id = state.job_id);
 END $$;
 -- howdah.take_key_again(job_id) -> void
--- Gives a dead job that is to run again the unique key that it had while it lived, if it had one. Internal.
--- Writes: unique_key. Locks: waits for another transaction that takes the same key. Errors: HD003 another job has it.
+-- As take_keys_again for one job, and says which other job has its key. Internal. Errors: HD003 another job has it.
 CREATE OR REPLACE FUNCTION howdah.take_key_again(job_id bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  j        howdah.job;
-  v_holder bigint;
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
-  SELECT * INTO j FROM howdah.find_job(take_key_again.job_id);
-  IF j.options -> 'unique' ->> 'scope' IS DISTINCT FROM 'live' THEN
-    RETURN;
+  IF howdah.take_keys_again(ARRAY[take_key_again.job_id]) = '{}' THEN
+    PERFORM howdah.key_held(j.kind, u.job_id)
+       FROM howdah.find_job(take_key_again.job_id) j LEFT JOIN howdah.unique_key u ON u.kind = j.kind AND u.key = j.options -> 'unique' ->> 'key';
   END IF;
-  INSERT INTO howdah.unique_key (kind, key, job_id, scope) VALUES (j.kind, j.options -> 'unique' ->> 'key', j.id, 'live') ON CONFLICT DO NOTHING;
-  SELECT u.job_id INTO v_holder FROM howdah.unique_key u WHERE u.kind = j.kind AND u.key = j.options -> 'unique' ->> 'key';
-  IF v_holder <> j.id THEN
-    PERFORM howdah.key_held(j.kind, v_holder);
-  END IF;
+END $$;
+-- howdah.take_keys_again(job_ids) -> bigint[]
+-- Gives dead jobs that are to run again the unique keys that they had while they lived. Returns those that may run: they
+-- had none, or have it again. Internal.
+-- Writes: unique_key. Locks: waits for another transaction that takes the same key. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.take_keys_again(job_ids bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_held bigint[];
+BEGIN
+  WITH wanted AS (
+    SELECT j.id, j.kind, j.options -> 'unique' ->> 'key' AS key
+      FROM unnest(take_keys_again.job_ids) u(id), LATERAL howdah.find_job(u.id) j WHERE j.options -> 'unique' ->> 'scope' = 'live'),
+  taken AS (
+    INSERT INTO howdah.unique_key (kind, key, job_id, scope) SELECT w.kind, w.key, w.id, 'live' FROM wanted w ORDER BY w.kind, w.key, w.id
+    ON CONFLICT DO NOTHING RETURNING unique_key.job_id)
+  SELECT array_agg(w.id) INTO v_held FROM wanted w
+   WHERE NOT EXISTS (SELECT FROM taken t WHERE t.job_id = w.id)
+     AND NOT EXISTS (SELECT FROM howdah.unique_key k WHERE k.kind = w.kind AND k.key = w.key AND k.job_id = w.id);
+  RETURN ARRAY(SELECT u.id FROM unnest(take_keys_again.job_ids) u(id) WHERE v_held IS NULL OR u.id <> ALL (v_held) ORDER BY u.id);
 END $$;
 -- howdah.take_waiting(job_id) -> (queue_id, priority, kind, attempt)
 -- Takes one job out of the ticket or deferred row that it waits in; the rest of the run stays. No row: it
@@ -2099,6 +3832,19 @@ BEGIN
                    (take_waiting.job_id + 1, t.first_id + t.jobs - 1 - take_waiting.job_id)) p(first_id, jobs) WHERE p.jobs > 0;
   END IF;
   RETURN QUERY SELECT t.queue_id, t.priority, t.kind, t.attempt;
+END $$;
+-- howdah.unfinished_jobs(queue_id) -> (ready, scheduled, running)
+-- How many jobs of a queue have not ended, by state. Reads: ticket, deferred, lease, settled; all of the queue's.
+-- Errors: none. Internal to delete_queue.
+CREATE OR REPLACE FUNCTION howdah.unfinished_jobs(queue_id integer, OUT ready bigint, OUT scheduled bigint, OUT running bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+  -- One statement, so that a job on its way from one room to another is seen in one of them.
+  SELECT (SELECT coalesce(sum(t.jobs), 0) FROM howdah.ticket t WHERE t.queue_id = unfinished_jobs.queue_id),
+         (SELECT coalesce(sum(d.jobs), 0) FROM howdah.deferred d WHERE d.queue_id = unfinished_jobs.queue_id),
+         (SELECT coalesce(sum((SELECT sum(c) FROM unnest(l.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = l.id)), 0)
+            FROM howdah.lease l WHERE l.queue_id = unfinished_jobs.queue_id)
+    INTO ready, scheduled, running;
 END $$;
 -- howdah.wait_for(job_ids, ttl_ms) -> (job_id, state, result, reason)
 -- Says that somebody waits for jobs, and which of them have ended: completed with its result, cancelled, expired, or dead
@@ -2152,7 +3898,7 @@ CREATE OR REPLACE TRIGGER check_removal BEFORE INSERT OR UPDATE OF before_remova
   FOR EACH ROW WHEN (NEW.before_removal IS NOT NULL) EXECUTE FUNCTION howdah.check_removal();
 -- howdah.erase_jobs(job_ids) -> void
 -- Deletes the rows of jobs that are over, and all that is kept of their attempts, but for their receipts. Internal.
--- Writes: job, job_kept, and the history tables. Cost: some index probes for each job and table.
+-- Writes: job, job_kept, progress, and the history tables. Cost: some index probes for each job and table.
 CREATE OR REPLACE FUNCTION howdah.erase_jobs(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -2168,6 +3914,7 @@ BEGIN
     DELETE FROM howdah.job j WHERE ((j.id >> 33) & 7) = v_part AND j.id = ANY (erase_jobs.job_ids);
   END LOOP;
   DELETE FROM howdah.job_kept k WHERE k.id = ANY (erase_jobs.job_ids);
+  DELETE FROM howdah.progress p WHERE p.job_id = ANY (erase_jobs.job_ids);
 END $$;
 -- howdah.failures_of(job_id) -> jsonb
 -- The failed attempts of a job that are still kept, as an array in their order; NULL if there are none. Internal.
@@ -2184,7 +3931,7 @@ END $$;
 -- Internal.
 CREATE OR REPLACE FUNCTION howdah.history_tables() RETURNS text[]
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT '{receipt,failure,result}'::text[]
+  SELECT '{receipt,failure,result,log}'::text[]
 $$;
 -- howdah.is_written(slot) -> boolean
 -- Whether a transaction that is open may have written to the receipts of a slot: what it has written would be seen by
@@ -2226,7 +3973,7 @@ BEGIN
         SELECT d.job_id, 'dead', d.attempt, NULL, d.died_at, NULL, NULL, d.reason
           FROM howdah.dead d WHERE d.job_id = ANY (leaving_jobs.dead_ids)) e
       CROSS JOIN LATERAL howdah.find_job(e.id) j
-      JOIN howdah.queue q ON q.id = j.queue_id;
+      JOIN howdah.every_queue() q ON q.id = j.queue_id;
 END $$;
 -- howdah.longest_retention() -> interval
 -- After which partitions of history and of jobs are truncated: the longest of any queue and outcome. Dead jobs have a
@@ -2252,7 +3999,7 @@ END $$;
 -- The queues whose jobs never go by truncation: they are archived, held, or called about. Internal.
 CREATE OR REPLACE FUNCTION howdah.must_ask() RETURNS integer[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(array_agg(q.id), '{}') FROM howdah.queue q WHERE q.on_removal <> 'delete' OR q.before_removal IS NOT NULL
+  SELECT coalesce(array_agg(q.id), '{}') FROM howdah.every_queue() q WHERE q.on_removal <> 'delete' OR q.before_removal IS NOT NULL
 $$;
 -- howdah.pick_ended(queue_ids, outcomes, cuts, most) -> (queue_id, slot, tids, dead_ids)
 -- Locks what ended before the cut of each queue and outcome (1 completed, 2 cancelled, 3 expired, 4 dead), wherever it
@@ -2368,7 +4115,7 @@ BEGIN
     v_removed := howdah.try_removal(q.queue_id, NULL, '{}', v_ids);
     removed := removed + coalesce(v_removed, 0);
     IF v_removed IS NULL THEN
-      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', u.name, f.message) FROM howdah.removal_failure f, howdah.queue u
+      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', u.name, f.message) FROM howdah.removal_failure f, howdah.every_queue() u
                                           WHERE f.queue_id = q.queue_id AND u.id = q.queue_id));
     END IF;
     EXIT WHEN removed >= prune_dead.most;
@@ -2467,7 +4214,7 @@ BEGIN
     v_removed := howdah.try_removal(p.queue_id, prune_pages.slot, p.tids, '{}');
     removed := removed + coalesce(v_removed, 0);
     IF v_removed IS NULL THEN
-      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', q.name, f.message) FROM howdah.removal_failure f, howdah.queue q
+      failed := concat_ws(', ', failed, (SELECT format('queue %s: %s', q.name, f.message) FROM howdah.removal_failure f, howdah.every_queue() q
                                           WHERE f.queue_id = p.queue_id AND q.id = p.queue_id));
     END IF;
   END LOOP;
@@ -2526,12 +4273,12 @@ BEGIN
   IF v_left IS NULL OR v_left NOT BETWEEN 1 AND 10000 THEN
     RAISE EXCEPTION 'most must be 1 to 10000, not %', coalesce(v_left::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'most';
   END IF;
-  IF remove_held.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = remove_held.queue) THEN
+  IF remove_held.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.every_queue() q WHERE q.name = remove_held.queue) THEN
     PERFORM howdah.unknown_queue(remove_held.queue);
   END IF;
   FOR k IN SELECT array_agg(r.queue_id) AS queue_ids, array_agg(r.outcome) AS outcomes,
                   array_agg(v_now - greatest(r.retention, interval '10 seconds')) AS cuts
-             FROM howdah.retentions() r JOIN howdah.queue q ON q.id = r.queue_id
+             FROM howdah.retentions() r JOIN howdah.every_queue() q ON q.id = r.queue_id
             WHERE r.held AND (remove_held.queue IS NULL OR q.name = remove_held.queue) HAVING count(*) > 0 LOOP
     FOR p IN SELECT * FROM howdah.pick_ended(k.queue_ids, k.outcomes, k.cuts, v_left) LOOP
       RETURN QUERY SELECT * FROM howdah.leaving_jobs(p.slot, p.tids, p.dead_ids);
@@ -2559,7 +4306,7 @@ DECLARE
   v_jobs  jsonb;
   v_ids   bigint[];
 BEGIN
-  SELECT * INTO v_queue FROM howdah.queue q WHERE q.id = remove_jobs.queue_id;
+  SELECT * INTO v_queue FROM howdah.every_queue() q WHERE q.id = remove_jobs.queue_id;
   IF v_queue.before_removal IS NOT NULL THEN
     v_call := format('SELECT %s($1)', howdah.removal_function(v_queue.before_removal));
     FOR v_jobs IN
@@ -2595,7 +4342,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
          o.outcome = 4 OR q.on_removal <> 'delete' OR q.before_removal IS NOT NULL
            OR o.retention < max(o.retention) FILTER (WHERE o.outcome < 4) OVER (),
          q.on_removal = 'hold'
-    FROM howdah.queue q, howdah.config c, LATERAL (VALUES
+    FROM howdah.every_queue() q, howdah.config c, LATERAL (VALUES
       (1::smallint, coalesce(q.completed_retention, c.completed_retention, c.history_retention)),
       (2::smallint, coalesce(q.cancelled_retention, c.cancelled_retention, c.history_retention)),
       (3::smallint, coalesce(q.expired_retention, c.expired_retention, c.history_retention)),
@@ -2627,6 +4374,183 @@ BEGIN
       retry_at = excluded.failed_at + least(interval '30 seconds' * power(2, least(f.failures, 10)), interval '1 hour');
   RETURN NULL;
 END $$;
+-- howdah.change_settings(relation, name, settings) -> void
+-- Changes the named settings of a queue ('queue') or a kind ('kind'), and no others; null: back to the default. The
+-- values are converted and checked as the table's columns are. Does nothing if there is no such row.
+-- Writes: queue or kind. Locks: that row; nobody who enqueues or claims needs it.
+-- Errors: HD002, naming the setting in COLUMN and the rule in the message. Internal to set_queue and set_kind.
+CREATE OR REPLACE FUNCTION howdah.change_settings(relation text, name text, settings jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_set        text;
+  v_constraint text;
+BEGIN
+  PERFORM howdah.check_settings(change_settings.relation, change_settings.settings);
+  SELECT string_agg(format(CASE WHEN e.value = 'null' THEN '%1$I = DEFAULT' ELSE '%1$I = r.%1$I' END, e.key), ', ') INTO v_set
+    FROM jsonb_each(change_settings.settings) e;
+  IF v_set IS NOT NULL THEN
+    EXECUTE format('UPDATE howdah.%1$I s SET %2$s FROM jsonb_populate_record(NULL::howdah.%1$I, $1) r WHERE s.name = $2',
+      change_settings.relation, v_set) USING change_settings.settings, change_settings.name;
+  END IF;
+EXCEPTION WHEN check_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
+  PERFORM howdah.setting_refused(change_settings.relation, v_constraint, change_settings.settings);
+END $$;
+-- howdah.check_settings(relation, settings) -> void
+-- Refuses settings that a queue ('queue') or a kind ('kind') does not have, and values that are not of their type.
+-- What their CHECKs say is refused when they are written: see setting_refused.
+-- Errors: HD002, naming the setting in COLUMN. Internal to change_settings.
+CREATE OR REPLACE FUNCTION howdah.check_settings(relation text, settings jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_names text[] := howdah.setting_names(check_settings.relation);
+  v_key   text;
+  v_value jsonb;
+BEGIN
+  IF check_settings.settings IS NULL OR jsonb_typeof(check_settings.settings) <> 'object' THEN
+    RAISE EXCEPTION 'settings must be a JSON object, not %', coalesce(jsonb_typeof(check_settings.settings), 'NULL')
+      USING ERRCODE = 'HD002', COLUMN = 'settings', HINT = 'Such as ''{"max_attempts": 5}''.';
+  END IF;
+  FOR v_key, v_value IN SELECT e.key, e.value FROM jsonb_each(check_settings.settings) e LOOP
+    IF v_key <> ALL (v_names) THEN
+      RAISE EXCEPTION 'a % has no setting %', check_settings.relation, quote_literal(left(v_key, 100))
+        USING ERRCODE = 'HD002', COLUMN = left(v_key, 100), HINT = 'There are ' || array_to_string(v_names, ', ') || '.';
+    END IF;
+    BEGIN
+      EXECUTE format('SELECT FROM jsonb_populate_record(NULL::howdah.%I, $1) r WHERE r.%I IS NULL', check_settings.relation, v_key)
+        USING jsonb_build_object(v_key, v_value);
+    EXCEPTION WHEN data_exception THEN
+      RAISE EXCEPTION '% must be of type %, not %', v_key,
+        (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
+          WHERE a.attrelid = format('howdah.%I', check_settings.relation)::regclass AND a.attname = v_key),
+        left(v_value::text, 100) USING ERRCODE = 'HD002', COLUMN = v_key;
+    END;
+  END LOOP;
+END $$;
+-- howdah.every_queue() -> setof queue
+-- The rows of all queues, those that were deleted as they were: for what is to become of history. For names, the view
+-- howdah.all_queues is quicker. A function, as a view with this in it would keep columns from being added to
+-- howdah.queue. Reads: queue, deleted_queue. Errors: none. Internal.
+CREATE OR REPLACE FUNCTION howdah.every_queue() RETURNS SETOF howdah.queue
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY SELECT q.* FROM howdah.queue q
+    UNION ALL SELECT r.* FROM howdah.deleted_queue d, LATERAL jsonb_populate_record(NULL::howdah.queue, d.was) r;
+END $$;
+-- howdah.kind_settings(kind) -> jsonb
+-- All settings of a kind of jobs as an object, null where the queue decides. A kind of which nothing is set, whether
+-- it has jobs or not, has nothing but nulls. Reads: kind. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.kind_settings(kind text) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN coalesce(howdah.settings_of('kind', kind_settings.kind),
+    (SELECT jsonb_object_agg(n, NULL) FROM unnest(howdah.setting_names('kind')) n));
+END $$;
+-- howdah.queue_settings(queue) -> jsonb
+-- All settings of a queue as an object, null where there is none. Reads: queue. Errors: HD001 unknown queue.
+CREATE OR REPLACE FUNCTION howdah.queue_settings(queue text) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_settings jsonb := howdah.settings_of('queue', queue_settings.queue);
+BEGIN
+  IF v_settings IS NULL THEN
+    PERFORM howdah.unknown_queue(queue_settings.queue);
+  END IF;
+  RETURN v_settings;
+END $$;
+-- howdah.set_kind(kind, settings) -> jsonb
+-- Changes settings of a kind of jobs, in whatever queue they are: SELECT howdah.set_kind('report', '{"lease_ms": 600000}').
+--   settings  an object with the settings to change; the others stay. null: as the queue says. Each is a column of
+--             howdah.kind; a kind's setting goes before its queue's.
+-- Running workers go by it within a second or two. Returns all settings after the change.
+-- Writes: kind. Locks: its row; nobody who enqueues or claims needs it.
+-- Errors: HD002 invalid name, no such setting, or a value that it may not have (COLUMN names the setting).
+CREATE OR REPLACE FUNCTION howdah.set_kind(kind text, settings jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF set_kind.kind IS NULL OR octet_length(set_kind.kind) NOT BETWEEN 1 AND 128 OR set_kind.kind ~ '[[:cntrl:]]' THEN
+    RAISE EXCEPTION 'kind must be 1 to 128 bytes without control characters, not % bytes', coalesce(octet_length(set_kind.kind)::text, 'NULL')
+      USING ERRCODE = 'HD002', COLUMN = 'kind';
+  END IF;
+  INSERT INTO howdah.kind (name) VALUES (set_kind.kind) ON CONFLICT DO NOTHING;
+  PERFORM howdah.change_settings('kind', set_kind.kind, set_kind.settings);
+  -- A kind of which nothing is set needs no row.
+  DELETE FROM howdah.kind k WHERE k.name = set_kind.kind AND jsonb_strip_nulls(to_jsonb(k) - 'name') = '{}';
+  RETURN howdah.kind_settings(set_kind.kind);
+END $$;
+-- howdah.set_queue(queue, settings) -> jsonb
+-- Changes settings of a queue, over restarts: SELECT howdah.set_queue('mail', '{"max_attempts": 5, "max_jobs": null}').
+--   settings  an object with the settings to change; the others stay. null: back to the default. Each is a column of
+--             howdah.queue: times in milliseconds where the name says so, spans of time as '7 days'.
+-- Running workers and clients go by it within a second or two. Returns all settings after the change.
+-- Writes: queue. Locks: its row; nobody who enqueues or claims needs it.
+-- Errors: HD001 unknown queue, HD002 no such setting or a value that it may not have (COLUMN names the setting).
+CREATE OR REPLACE FUNCTION howdah.set_queue(queue text, settings jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM howdah.change_settings('queue', set_queue.queue, set_queue.settings);
+  RETURN howdah.queue_settings(set_queue.queue);
+END $$;
+-- howdah.setting_names(relation) -> text[]
+-- What can be set of a queue (relation 'queue') or a kind ('kind'): the columns of that table, but for those that are
+-- its identity, its pause (howdah.pause_queue), and bookkeeping. A column that a later release adds is a setting.
+-- Reads: the catalog. Errors: none. Internal to set_queue and set_kind.
+CREATE OR REPLACE FUNCTION howdah.setting_names(relation text) RETURNS text[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
+    WHERE a.attrelid = format('howdah.%I', setting_names.relation)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+      AND a.attname::text <> ALL ('{id,name,created_at,paused_at,paused_by,pause_reason,fresh_slot}'::text[]));
+END $$;
+-- howdah.setting_refused(relation, constraint_name, settings) -> never returns
+-- Says which setting breaks a CHECK of the table of queues or kinds, and what the CHECK says.
+-- Errors: HD002, naming the setting in COLUMN. Internal to change_settings.
+CREATE OR REPLACE FUNCTION howdah.setting_refused(relation text, constraint_name text, settings jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_field text;
+  v_rule  text;
+BEGIN
+  -- Of a rule about several columns, the one that was to be changed.
+  SELECT a.attname, pg_get_expr(c.conbin, c.conrelid) INTO v_field, v_rule
+    FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+   WHERE c.conrelid = format('howdah.%I', setting_refused.relation)::regclass AND c.conname = setting_refused.constraint_name
+   ORDER BY setting_refused.settings ? a.attname::text DESC, a.attnum LIMIT 1;
+  RAISE EXCEPTION '% must satisfy %, and % does not', v_field, v_rule, left((setting_refused.settings -> v_field)::text, 100)
+    USING ERRCODE = 'HD002', COLUMN = v_field, HINT = 'null sets it to its default.';
+END $$;
+-- howdah.settings_of(relation, name) -> jsonb
+-- All settings of a queue ('queue') or a kind ('kind') as an object, null where there is none; NULL if there is no
+-- such row. Reads: queue or kind. Errors: none. Internal to queue_settings and kind_settings.
+CREATE OR REPLACE FUNCTION howdah.settings_of(relation text, name text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_row jsonb;
+BEGIN
+  EXECUTE format('SELECT to_jsonb(s) FROM howdah.%I s WHERE s.name = $1', settings_of.relation) INTO v_row USING settings_of.name;
+  RETURN (SELECT jsonb_object_agg(n, v_row -> n) FROM unnest(howdah.setting_names(settings_of.relation)) n WHERE v_row IS NOT NULL);
+END $$;
+-- howdah.await_settlers(lease_id, job_ids) -> void
+-- Waits for transactions that are ending these jobs at this moment, by complete_in or cancel_in: of a handler that was
+-- cut off while it committed. Whoever looks in a later statement sees what became of them. Internal to forget.
+-- Writes: settled, and takes it back. Locks: waits for those who end the jobs. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.await_settlers(lease_id bigint, job_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_free bigint[];
+BEGIN
+  -- The key is theirs until they commit or roll back.
+  WITH free AS (
+    INSERT INTO howdah.settled (lease_id, job_id)
+    SELECT l.id, j FROM howdah.lease l, unnest(await_settlers.job_ids) j
+     WHERE (l.id & 3) = (await_settlers.lease_id & 3) AND l.id = await_settlers.lease_id ORDER BY j
+    ON CONFLICT DO NOTHING RETURNING job_id)
+  SELECT array_agg(f.job_id) INTO v_free FROM free f;
+  IF v_free IS NOT NULL THEN
+    DELETE FROM howdah.settled s WHERE s.lease_id = await_settlers.lease_id AND s.job_id = ANY (v_free);
+  END IF;
+END $$;
 -- howdah.bury(job_id, queue_id, kind, priority, attempt, reason) -> void
 -- Puts a job into the dead-letter room. Internal. Writes: dead, and see howdah.ended.
 CREATE OR REPLACE FUNCTION howdah.bury(job_id bigint, queue_id integer, kind text, priority integer, attempt integer, reason text)
@@ -2634,7 +4558,18 @@ RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO howdah.dead (job_id, queue_id, priority, attempt, kind, died_at, reason)
     VALUES (bury.job_id, bury.queue_id, bury.priority, bury.attempt, bury.kind, howdah.now(), left(bury.reason, 1000));
-  PERFORM howdah.ended(ARRAY[bury.job_id], '{1}');
+  PERFORM howdah.ended(ARRAY[bury.job_id], '{1}', true);
+END $$;
+-- howdah.cancel_in(lease_id, job_id, run_ms) -> void
+-- Cancels one running job inside the transaction of its own handler, together with that one's writes: all or none. It
+-- ends as cancelled, and whatever the handler says afterwards changes nothing.
+-- Writes: receipt, cancel_request, and lease or settled. Locks: as howdah.complete_in.
+-- Errors: HD010 the job is not this lease's any more; roll back, and let go of it.
+CREATE OR REPLACE FUNCTION howdah.cancel_in(lease_id bigint, job_id bigint, run_ms integer DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM howdah.settle_in(cancel_in.lease_id, cancel_in.job_id, 2, cancel_in.run_ms);
+  DELETE FROM howdah.cancel_request c WHERE c.job_id = cancel_in.job_id;
 END $$;
 -- howdah.check_verdicts(job_ids, verdicts, delay_ms) -> void
 -- Refuses verdicts that do not exist, delays out of range, and a job named twice. Internal to howdah.fail.
@@ -2695,33 +4630,11 @@ END $$;
 -- Writes: receipt, result, and lease or settled. Locks: the lease row, shared: other jobs of the lease do not wait,
 -- a rescue passes it by. Errors: HD010 the job is not this lease's any more; roll back, and let go of it.
 CREATE OR REPLACE FUNCTION howdah.complete_in(lease_id bigint, job_id bigint, run_ms integer DEFAULT NULL, result jsonb DEFAULT NULL)
-RETURNS void LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
-#variable_conflict use_column
-DECLARE
-  v_lease   howdah.lease;
-  v_attempt smallint;
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  SELECT * INTO v_lease FROM howdah.lease l
-   WHERE (l.id & 3) = (complete_in.lease_id & 3) AND l.id = complete_in.lease_id FOR KEY SHARE;
-  SELECT r.attempt INTO v_attempt FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt)
-   WHERE complete_in.job_id >= r.first_id AND complete_in.job_id < r.first_id + r.jobs;
-  IF FOUND THEN
-    INSERT INTO howdah.settled (lease_id, job_id) VALUES (complete_in.lease_id, complete_in.job_id) ON CONFLICT DO NOTHING;
-  END IF;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'job % is not held by lease % any more', complete_in.job_id, complete_in.lease_id
-      USING ERRCODE = 'HD010', HINT = 'Roll back: another worker has the job, or it has ended.';
-  END IF;
-  PERFORM howdah.write_receipt(1, v_lease.queue_id, v_lease.worker_id, v_lease.claimed_at,
-    ARRAY[complete_in.job_id], ARRAY[v_attempt], ARRAY[complete_in.run_ms]);
+  PERFORM howdah.settle_in(complete_in.lease_id, complete_in.job_id, 1, complete_in.run_ms);
   IF complete_in.result IS NOT NULL THEN
     PERFORM howdah.keep_results(ARRAY[complete_in.job_id], ARRAY[complete_in.result], ARRAY[complete_in.job_id]);
-  END IF;
-  -- A lease of one job has nobody else to disturb, and a caller without a worker's flush needs it gone.
-  IF v_lease.counts = '{1}' THEN
-    DELETE FROM howdah.lease l WHERE (l.id & 3) = (v_lease.id & 3) AND l.id = v_lease.id;
-    DELETE FROM howdah.settled s WHERE s.lease_id = v_lease.id;
   END IF;
 END $$;
 -- howdah.complete_leases(lease_ids, jobs, run_ms, result_leases, result_jobs, results) -> setof bigint
@@ -2730,7 +4643,7 @@ END $$;
 --   run_ms  how long each job ran: of the first lease in the order claimed, then of the second, ...
 --   result_leases, result_jobs, results  what some of the jobs returned, and whose jobs they are; may be NULL
 -- Returns the leases that were still held; whatever is missing was lost, and its jobs are with others.
--- Writes: lease (deletes), receipt, result; and see howdah.ended. Locks: lease rows, against a rescue; waits for a complete_in that is open.
+-- Writes: lease (deletes), receipt, result, progress (deletes); and see howdah.ended. Locks: lease rows, against a rescue; waits for a complete_in that is open.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 -- Cost: one lock, one delete and one insert for each lease, however many jobs it held.
 CREATE OR REPLACE FUNCTION howdah.complete_leases(lease_ids bigint[], jobs integer[], run_ms integer[],
@@ -2743,8 +4656,12 @@ DECLARE
 BEGIN
   PERFORM howdah.must_read_committed();
   -- Lock first and look later: the statement after this one sees what a complete_in has committed meanwhile.
-  PERFORM FROM howdah.lease l WHERE l.id = ANY (complete_leases.lease_ids) FOR UPDATE;
-  SELECT array_agg(DISTINCT s.lease_id) INTO v_mixed FROM howdah.settled s WHERE s.lease_id = ANY (complete_leases.lease_ids);
+  -- A lease that holds fewer jobs than were told has lost some of them to others.
+  SELECT array_agg(k.id) FILTER (WHERE k.jobs <> u.jobs) INTO v_mixed
+    FROM (SELECT l.id, (SELECT sum(c) FROM unnest(l.counts) c) AS jobs
+            FROM howdah.lease l WHERE l.id = ANY (complete_leases.lease_ids) FOR UPDATE) k
+    JOIN unnest(complete_leases.lease_ids, complete_leases.jobs) u(id, jobs) ON u.id = k.id;
+  v_mixed := v_mixed || (SELECT array_agg(DISTINCT s.lease_id) FROM howdah.settled s WHERE s.lease_id = ANY (complete_leases.lease_ids));
   RETURN QUERY
     WITH told AS (
       SELECT u.id, u.jobs, sum(u.jobs) OVER (ORDER BY u.n) AS ends
@@ -2764,36 +4681,43 @@ BEGIN
         FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) u(lease_id, job_id, result)
         JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history'),
     hook AS (
-      SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs)) FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
+      SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs))
+        FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
     SELECT g.id FROM gone g, hook;
-  -- Leases of which a complete_in has settled a part: only the rest is left to complete.
+  -- Leases of which a complete_in has settled a part, or a rescue has taken one: only the rest is left to complete.
   RETURN QUERY
     SELECT l.id FROM howdah.lease l WHERE l.id = ANY (v_mixed) AND (
       SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results)) >= 0;
 END $$;
--- howdah.ended(first_ids, counts) -> void
--- Called wherever jobs end, with the runs of their ids: frees their unique keys, wakes who waits for them. Jobs that
--- have none of this cost one probe of three indexes a run. Internal.
--- Writes: see ended_slowly. Errors: none.
-CREATE OR REPLACE FUNCTION howdah.ended(first_ids bigint[], counts smallint[]) RETURNS void
+-- howdah.ended(first_ids, counts, died) -> void
+-- Called wherever jobs end, with the runs of their ids: frees their unique keys, wakes who waits for them, forgets their
+-- progress. Jobs that have none of this cost one probe of four indexes, however many they are.
+--   died  they are dead: what they had reached is kept with them
+-- Internal. Writes: see ended_slowly. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.ended(first_ids bigint[], counts smallint[], died boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+DECLARE
+  v_first bigint := ended.first_ids[1];
+  v_last  bigint := ended.first_ids[1] + 127;
 BEGIN
-  IF EXISTS (SELECT FROM unnest(ended.first_ids, ended.counts) r(first_id, jobs), howdah.unique_key u
-              WHERE u.job_id >= r.first_id AND u.job_id < r.first_id + r.jobs)
-     OR EXISTS (SELECT FROM unnest(ended.first_ids, ended.counts) r(first_id, jobs), howdah.waiter w
-                 WHERE w.job_id >= r.first_id AND w.job_id < r.first_id + r.jobs)
-     OR EXISTS (SELECT FROM unnest(ended.first_ids, ended.counts) r(first_id, jobs), howdah.expiry e
-                 WHERE e.job_id >= r.first_id AND e.job_id < r.first_id + r.jobs) THEN
-    PERFORM howdah.ended_slowly(ended.first_ids, ended.counts);
+  IF cardinality(ended.first_ids) > 1 THEN
+    SELECT min(f), max(f) + 127 INTO v_first, v_last FROM unnest(ended.first_ids) f;
+  END IF;
+  IF EXISTS (SELECT FROM howdah.unique_key u WHERE u.job_id BETWEEN v_first AND v_last)
+     OR EXISTS (SELECT FROM howdah.waiter w WHERE w.job_id BETWEEN v_first AND v_last)
+     OR EXISTS (SELECT FROM howdah.expiry e WHERE e.job_id BETWEEN v_first AND v_last)
+     OR EXISTS (SELECT FROM howdah.progress p WHERE p.job_id BETWEEN v_first AND v_last) THEN
+    PERFORM howdah.ended_slowly(ended.first_ids, ended.counts, ended.died);
   END IF;
 END $$;
--- howdah.ended_slowly(first_ids, counts) -> void
+-- howdah.ended_slowly(first_ids, counts, died) -> void
 -- What must be done for jobs that have ended and had more than a payload: frees the unique keys that last as long as
--- their jobs, forgets when they would have expired, notifies who waits. Internal to howdah.ended.
--- Writes: unique_key, expiry, waiter. Locks: those rows, in order of the ids.
+-- their jobs, forgets when they would have expired and, unless they died, how far they had come, notifies who waits. Internal to howdah.ended.
+-- Writes: unique_key, expiry, progress, waiter. Locks: those rows, in order of the ids.
 -- Notifies: howdah.ended with up to 400 ids a message, because a message has less than 8000 bytes.
-CREATE OR REPLACE FUNCTION howdah.ended_slowly(first_ids bigint[], counts smallint[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+CREATE OR REPLACE FUNCTION howdah.ended_slowly(first_ids bigint[], counts smallint[], died boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+  SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
   v_waited bigint[];
 BEGIN
@@ -2801,6 +4725,10 @@ BEGIN
    WHERE u.job_id >= r.first_id AND u.job_id < r.first_id + r.jobs AND u.scope = 'live';
   DELETE FROM howdah.expiry e USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
    WHERE e.job_id >= r.first_id AND e.job_id < r.first_id + r.jobs;
+  IF NOT ended_slowly.died THEN
+    DELETE FROM howdah.progress p USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
+     WHERE p.job_id >= r.first_id AND p.job_id < r.first_id + r.jobs;
+  END IF;
   WITH gone AS (
     DELETE FROM howdah.waiter w USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
      WHERE w.job_id >= r.first_id AND w.job_id < r.first_id + r.jobs RETURNING w.job_id)
@@ -2876,10 +4804,10 @@ BEGIN
   END IF;
 END $$;
 -- howdah.forget(worker_id, lease_id, job_ids) -> setof bigint
--- Lets go of jobs that complete_in has completed: the worker's bookkeeping after a handler has returned.
--- Returns those whose completion is committed. One that is missing was not completed: its transaction was
+-- Lets go of jobs that complete_in or cancel_in has ended: the worker's bookkeeping after a handler has returned.
+-- Returns those whose end is committed. One that is missing has not ended: its transaction was
 -- rolled back or never committed, and the job is still held, or lost.
--- Writes: lease, settled. Locks: the lease row. Errors: HD012 the transaction is not READ COMMITTED.
+-- Writes: lease, settled. Locks: the lease row; waits for a transaction that is ending one of the jobs. Errors: HD012 the transaction is not READ COMMITTED.
 -- Its commit does not wait for the disk, and so neither does that of a transaction around it.
 CREATE OR REPLACE FUNCTION howdah.forget(worker_id bigint, lease_id bigint, job_ids bigint[]) RETURNS SETOF bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2889,6 +4817,7 @@ DECLARE
 BEGIN
   -- Losing this in a crash means that it is done again, when the lease is given up.
   PERFORM set_config('synchronous_commit', 'off', true);
+  PERFORM howdah.await_settlers(forget.lease_id, forget.job_ids);
   SELECT array_agg(s.job_id) INTO v_settled FROM howdah.settled s
    WHERE s.lease_id = forget.lease_id AND s.job_id = ANY (forget.job_ids);
   IF v_settled IS NOT NULL THEN
@@ -2897,7 +4826,7 @@ BEGIN
   -- A lease of one job goes with complete_in: the receipt is what is left of it.
   v_settled := coalesce(v_settled, '{}') || ARRAY(
     SELECT j FROM unnest(forget.job_ids) j WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
-      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome = 1 AND r.worker_id = forget.worker_id));
+      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id));
   -- Who began to wait after complete_in had looked, and before it was committed.
   PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]));
   RETURN QUERY SELECT unnest(v_settled);
@@ -2983,7 +4912,8 @@ END $$;
 --   linear       base_ms * attempt
 --   exponential  base_ms * factor^(attempt - 1)
 -- no more than cap_ms, no less than floor_ms, and then spread by jitter (0.1: up to a tenth more or less), so that what
--- failed together does not come back together. Internal to howdah.fail.
+-- failed together does not come back together. Ten seconds in a queue that was deleted meanwhile: the keeper cancels
+-- it there. Internal to howdah.fail.
 CREATE OR REPLACE FUNCTION howdah.retry_delay(queue_id integer, kind text, attempt integer, options jsonb, declared jsonb) RETURNS interval
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -2997,15 +4927,46 @@ BEGIN
          coalesce((v_job ->> 'cap_ms')::float8, k.retry_cap_ms, (retry_delay.declared ->> 'cap_ms')::float8, q.retry_cap_ms) AS cap_ms,
          coalesce((v_job ->> 'jitter')::float8, k.retry_jitter, (retry_delay.declared ->> 'jitter')::float8, q.retry_jitter) AS jitter
     INTO r FROM howdah.queue q LEFT JOIN howdah.kind k ON k.name = retry_delay.kind WHERE q.id = retry_delay.queue_id;
-  RETURN make_interval(secs => greatest(r.floor_ms, least(r.cap_ms,
+  RETURN coalesce(make_interval(secs => greatest(r.floor_ms, least(r.cap_ms,
       CASE r.policy WHEN 'constant' THEN r.base_ms WHEN 'linear' THEN r.base_ms * retry_delay.attempt
                     ELSE r.base_ms * power(r.factor, least(retry_delay.attempt - 1, 60)) END))
-    * (1 + r.jitter * (2 * random() - 1)) / 1000);
+    * (1 + r.jitter * (2 * random() - 1)) / 1000), interval '10 seconds');
+END $$;
+-- howdah.settle_in(lease_id, job_id, outcome, run_ms) -> void
+-- Ends one job inside the caller's transaction. Internal to complete_in and cancel_in; outcome: 1 completed, 2 cancelled.
+-- Writes: receipt, and lease or settled. Locks: the lease row, shared: other jobs of the lease do not wait,
+-- a rescue passes it by. Errors: HD010 the job is not this lease's any more.
+CREATE OR REPLACE FUNCTION howdah.settle_in(lease_id bigint, job_id bigint, outcome integer, run_ms integer)
+RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_lease   howdah.lease;
+  v_attempt smallint;
+BEGIN
+  SELECT * INTO v_lease FROM howdah.lease l
+   WHERE (l.id & 3) = (settle_in.lease_id & 3) AND l.id = settle_in.lease_id FOR KEY SHARE;
+  SELECT r.attempt INTO v_attempt FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt)
+   WHERE settle_in.job_id >= r.first_id AND settle_in.job_id < r.first_id + r.jobs;
+  IF FOUND THEN
+    INSERT INTO howdah.settled (lease_id, job_id) VALUES (settle_in.lease_id, settle_in.job_id) ON CONFLICT DO NOTHING;
+  END IF;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'job % is not held by lease % any more', settle_in.job_id, settle_in.lease_id
+      USING ERRCODE = 'HD010', HINT = 'Roll back: another worker has the job, or it has ended.';
+  END IF;
+  PERFORM howdah.write_receipt(settle_in.outcome, v_lease.queue_id, v_lease.worker_id, v_lease.claimed_at,
+    ARRAY[settle_in.job_id], ARRAY[v_attempt], ARRAY[settle_in.run_ms]);
+  -- A lease of one job has nobody else to disturb, and a caller without a worker's flush needs it gone.
+  IF v_lease.counts = '{1}' THEN
+    DELETE FROM howdah.lease l WHERE (l.id & 3) = (v_lease.id & 3) AND l.id = v_lease.id;
+    DELETE FROM howdah.settled s WHERE s.lease_id = v_lease.id;
+  END IF;
 END $$;
 -- howdah.take_from_lease(lease_id, job_ids) -> (job_id, attempt)
 -- The fence: takes jobs out of a lease, and returns those that were in it. Whatever is missing from the
 -- answer is no longer the caller's, and nothing may be done about it. job_ids NULL: all that are left.
--- Internal; every way to settle a job but howdah.complete_leases and complete_in goes through here.
+-- Internal; every way to settle a job but howdah.complete_leases and settle_in goes through here.
 -- Writes: lease (shrinks, or deletes with the last job). Locks: the lease row, against a rescue.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.take_from_lease(lease_id bigint, job_ids bigint[] DEFAULT NULL)
@@ -3116,28 +5077,42 @@ BEGIN
 END $$;
 -- howdah.fall_asleep(worker_id, queue_ids) -> void
 -- Announces that a worker waits to be notified of new jobs in these queues. It must look once more after
--- the commit of this, and again a few times: an enqueuer that looked before will not notify.
+-- the commit of this, and again a few times: an enqueuer that looked before will not notify. A queue that was deleted
+-- is passed by: whoever serves one of its name listens on howdah.queues, and announces itself again when one is made.
 -- Writes: sleeper. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.fall_asleep(worker_id bigint, queue_ids integer[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   INSERT INTO howdah.sleeper (queue_id, worker_id)
-    SELECT q, fall_asleep.worker_id FROM unnest(fall_asleep.queue_ids) q ON CONFLICT DO NOTHING;
+    SELECT q.id, fall_asleep.worker_id FROM howdah.queue q WHERE q.id = ANY (fall_asleep.queue_ids) ON CONFLICT DO NOTHING;
 END $$;
--- howdah.heartbeat(worker_id) -> (alive, keeper_vacant, cancelled)
+-- howdah.heartbeat(worker_id) -> (alive, keeper_vacant, cancelled, robbed)
 -- Keeps the leases of a worker. Call it every heartbeat_ms.
 --   alive          false: the worker was given up and its jobs are with others; it must register again
 --   keeper_vacant  nobody does the chores at the moment: see howdah.elect_keeper
 --   cancelled      running jobs of this worker that somebody wants to be cancelled
+--   robbed         how often it has lost some of its jobs, whose leases are shorter than the others', while it was
+--                  silent. When the number has grown, ask howdah.lost which ones they are.
 -- Writes: worker. Errors: none.
-CREATE OR REPLACE FUNCTION howdah.heartbeat(worker_id bigint, OUT alive boolean, OUT keeper_vacant boolean, OUT cancelled bigint[])
+CREATE OR REPLACE FUNCTION howdah.heartbeat(worker_id bigint, OUT alive boolean, OUT keeper_vacant boolean, OUT cancelled bigint[],
+  OUT robbed integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 BEGIN
-  UPDATE howdah.worker w SET heartbeat_at = howdah.now() WHERE w.id = heartbeat.worker_id;
+  UPDATE howdah.worker w SET heartbeat_at = howdah.now() WHERE w.id = heartbeat.worker_id RETURNING w.robbed INTO robbed;
   alive := FOUND;
   keeper_vacant := howdah.keeper_vacant();
   SELECT coalesce(array_agg(c.job_id), '{}') INTO cancelled FROM howdah.cancel_request c WHERE c.worker_id = heartbeat.worker_id;
+END $$;
+-- howdah.lost(lease_ids, job_ids) -> (lease_id, job_id)
+-- Which of these jobs are not held by these leases any more: what a worker asks that was robbed (see heartbeat). The
+-- arrays run in parallel. Jobs that have ended are among them.
+-- Reads: lease, settled, worker. Locks: none. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.lost(lease_ids bigint[], job_ids bigint[]) RETURNS TABLE (lease_id bigint, job_id bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY SELECT u.l, u.j FROM unnest(lost.lease_ids, lost.job_ids) u(l, j) WHERE NOT howdah.holds(u.l, u.j);
 END $$;
 -- howdah.start_worker(name, lease_ms, heartbeat_ms, queues, kinds, version) -> bigint
 -- Registers a worker process and gives its id, which claims and heartbeats name.
@@ -3192,6 +5167,11 @@ SELECT * FROM howdah.job
 UNION ALL
 SELECT k.* FROM howdah.job_kept k WHERE NOT EXISTS (
   SELECT FROM howdah.job j WHERE ((j.id >> 33) & 7) = ((k.id >> 33) & 7) AND j.id = k.id);
+-- howdah.all_queues: the names of queues, of those that were deleted too: for history. Internal to howdah.jobs.
+CREATE OR REPLACE VIEW howdah.all_queues AS
+SELECT q.id, q.name FROM howdah.queue q
+UNION ALL
+SELECT d.id, d.name FROM howdah.deleted_queue d;
 -- howdah.failures: every failed attempt that is still kept, newest last within a job.
 CREATE OR REPLACE VIEW howdah.failures AS
 SELECT f.job_id, f.attempt, f.at, f.error_kind, f.message, f.run_ms, f.worker_id, f.causes FROM howdah.failure f;
@@ -3235,7 +5215,10 @@ SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.prio
           FROM unnest(c.first_ids, c.counts, c.attempts) WITH ORDINALITY v(first_id, jobs, attempt, n)) u
       CROSS JOIN LATERAL generate_series(0, u.jobs - 1) g
       JOIN howdah.all_jobs j ON j.id = u.first_id + g AND c.span @> j.id
-  ) r JOIN howdah.queue q ON q.id = r.queue_id;
+  ) r JOIN howdah.all_queues q ON q.id = r.queue_id;
+-- howdah.logs: what was logged inside of attempts, as far as it is still kept. In order: by job_id, attempt, at, line.
+CREATE OR REPLACE VIEW howdah.logs AS
+SELECT l.job_id, l.attempt, l.at, l.line, l.level, l.target, l.message FROM howdah.log l;
 -- howdah.new_job: INSERT INTO howdah.new_job (kind, payload) VALUES ('welcome', '{"user": 1}') RETURNING id
 -- enqueues, for those who would rather write rows than call howdah.enqueue. It always reads as empty.
 CREATE OR REPLACE VIEW howdah.new_job AS
@@ -3250,7 +5233,7 @@ CREATE OR REPLACE TRIGGER enqueue INSTEAD OF INSERT ON howdah.new_job FOR EACH R
 CREATE OR REPLACE VIEW howdah.queues AS
 SELECT q.name AS queue, coalesce(t.ready, 0) AS ready, coalesce(l.running, 0) AS running, coalesce(d.scheduled, 0) AS scheduled,
        coalesce(x.dead, 0) AS dead, o.oldest_ready_at, d.next_due_at,
-       q.paused_at IS NOT NULL AS paused, q.paused_at, q.paused_by, q.pause_reason, q.max_attempts, q.max_payload_bytes
+       q.paused_at IS NOT NULL AS paused, q.paused_at, q.paused_by, q.pause_reason, q.max_attempts, q.max_payload_bytes, q.max_jobs
   FROM howdah.queue q
   LEFT JOIN (SELECT queue_id, sum(jobs)::bigint AS ready, min(first_id) AS first_id FROM howdah.ticket GROUP BY 1) t ON t.queue_id = q.id
   LEFT JOIN LATERAL (SELECT j.enqueued_at AS oldest_ready_at FROM howdah.find_job(t.first_id) j) o ON true
@@ -3278,5 +5261,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('7d0c393418e46ade', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('91d562d137776985', '0.1.0');
 COMMIT;

@@ -120,9 +120,9 @@ async fn logs_go_with_the_history() -> Result<()> {
     db.run(r#"SELECT howdah.write_logs('{7}', '{1}', ARRAY['[{"message": "kept", "age_us": 90000000}]'::jsonb])"#)
         .await?;
     assert_eq!(db.text("SELECT howdah.now() - at FROM howdah.logs").await?, "00:01:30");
-    for (hours, kept) in [(13, 1), (26, 1), (39, 1), (52, 0)] {
+    for (hours, kept) in [(13, 1), (36, 1), (38, 0)] {
         db.stop_clock(&format!("{hours} hours")).await?;
-        assert_eq!(db.text("SELECT howdah.rotate_history() IS NULL").await?, "false", "after {hours} hours");
+        db.run("SELECT howdah.rotate_history()").await?;
         assert_eq!(db.number("SELECT count(*) FROM howdah.logs").await?, kept, "after {hours} hours");
     }
     Ok(())

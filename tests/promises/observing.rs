@@ -266,7 +266,6 @@ async fn the_hook_sees_every_operation_and_what_was_refused() -> Result<()> {
         "chores keep",
         "chores keeper_vacant",
         "chores resign_keeper",
-        "chores rotate",
         "chores start_worker",
         "chores stop_worker",
         "claimer claim",
@@ -284,6 +283,7 @@ async fn the_hook_sees_every_operation_and_what_was_refused() -> Result<()> {
         "flusher forget",
         "listener attach_session",
         "notes note_progress",
+        "rotation rotate",
     ] {
         assert!(diary.seen.contains(wanted), "{wanted} is not among {:#?}", diary.seen);
     }

@@ -22,8 +22,8 @@ use crate::metrics;
 pub struct Statement {
     /// The SQL function that it calls, such as `claim`; the view that it reads; or `sql`.
     pub operation: &'static str,
-    /// Who sends it: `client` for the pool or the caller's transaction; `claimer`, `flusher`, `chores`, `listener`
-    /// or `notes` for the connections of a worker.
+    /// Who sends it: `client` for the pool or the caller's transaction; `claimer`, `flusher`, `chores`, `listener`,
+    /// `rotation` or `notes` for the connections of a worker.
     pub connection: &'static str,
 }
 

@@ -134,7 +134,7 @@ impl Howdah {
                           extract(epoch FROM dead_retention)::float8, extract(epoch FROM archive_retention)::float8
                      FROM howdah.config";
         let (history, completed, cancelled, expired, dead, archive): (f64, Seconds, Seconds, Seconds, f64, Seconds) =
-            sqlx::query_as(self.names().sql(sql)).fetch_one(self.pool()).await?;
+            self.observe("config", sqlx::query_as(self.names().sql(sql)).fetch_one(self.pool())).await?;
         let length = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
         Ok(Config {
             history: length(history),
@@ -152,7 +152,8 @@ impl Howdah {
     /// # Errors
     /// [`Error::Invalid`] for a length of more than 1000 years, naming the setting.
     pub async fn set_config(&self, change: Retention) -> Result<()> {
-        sqlx::query(self.names().sql("SELECT howdah.set_config($1)")).bind(Json(change.0)).execute(self.pool()).await?;
+        let query = sqlx::query(self.names().sql("SELECT howdah.set_config($1)")).bind(Json(change.0));
+        self.observe("set_config", query.execute(self.pool())).await?;
         Ok(())
     }
 
@@ -165,12 +166,9 @@ impl Howdah {
     /// what `before_removal` raises.
     pub async fn purge(&self, state: JobState, older_than: Duration, queue: Option<&str>) -> Result<u64> {
         check_text("queue", queue.unwrap_or_default())?;
-        let removed: i32 = sqlx::query_scalar(self.names().sql("SELECT howdah.purge($1, $2::text::interval, $3)"))
-            .bind(state.as_str())
-            .bind(interval(older_than))
-            .bind(queue)
-            .fetch_one(self.pool())
-            .await?;
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.purge($1, $2::text::interval, $3)"));
+        let query = query.bind(state.as_str()).bind(interval(older_than)).bind(queue);
+        let removed: i32 = self.observe("purge", query.fetch_one(self.pool())).await?;
         Ok(removed.unsigned_abs().into())
     }
 
@@ -196,7 +194,8 @@ impl Howdah {
     /// [`Error::Invalid`] unless `most` is 1 to 10,000; [`Error::Database`] with what `before_removal` raises.
     pub async fn prune_in(&self, connection: &mut PgConnection, most: i32) -> Result<Vec<RemovedJob>> {
         let sql = "SELECT id, queue, kind, state, attempt, enqueued_at, ended_at, reason, payload FROM howdah.remove_held($1)";
-        let rows: Vec<RemovedRow> = sqlx::query_as(self.names().sql(sql)).bind(most).fetch_all(connection).await?;
+        let query = sqlx::query_as(self.names().sql(sql)).bind(most);
+        let rows: Vec<RemovedRow> = self.observe_rows("remove_held", Vec::len, query.fetch_all(connection)).await?;
         rows.into_iter().map(RemovedJob::try_from).collect()
     }
 }
