@@ -92,7 +92,6 @@ async fn hostile_names_and_values_are_names_and_values() -> Result<()> {
         "line\nbreak\ttab\r\u{1}",
         "a.b[*]",
         "/* */",
-        "",
         " ",
         "%_\\%",
     ];

@@ -29,6 +29,7 @@ mod retrying;
 mod rotation;
 mod routing;
 mod running;
+mod scenarios;
 mod schema;
 mod testing;
 mod timeouts;

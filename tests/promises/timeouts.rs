@@ -275,3 +275,38 @@ async fn a_blocked_handler_that_has_completed_its_job_in_a_transaction_may_still
     assert_eq!(db.number("SELECT count(*) FROM howdah.lease").await?, 0);
     Ok(())
 }
+
+#[derive(Job, Serialize, Deserialize)]
+#[job(attempts = 1)]
+struct Patient {}
+
+#[tokio::test]
+async fn a_timeout_that_is_set_of_a_queue_or_a_kind_is_heard_by_a_running_worker() -> Result<()> {
+    async fn patient(_: Patient) {
+        std::future::pending().await;
+    }
+    let db = Db::new().await?;
+    let worker = Worker::new(&db.howdah).handle(patient).heartbeat(Duration::from_millis(20));
+    let worker = start(worker.lease(Duration::from_secs(20)).timeout_grace(Duration::ZERO).concurrency(9));
+    db.run("SELECT howdah.set_queue('default', '{\"timeout_ms\": 77}')").await?;
+    let beat = db.text("SELECT clock_timestamp()").await?;
+    db.wait_for(&format!("SELECT heartbeat_at > '{beat}'::timestamptz + interval '60 ms' FROM howdah.worker"), "true")
+        .await?;
+    db.howdah.enqueue(Patient {}).await?;
+    db.wait_for(
+        "SELECT string_agg(message, ';') FROM howdah.failures",
+        "the attempt took longer than its timeout of 77ms",
+    )
+    .await?;
+    db.run("SELECT howdah.set_kind('patient', '{\"timeout_ms\": 55}'); TRUNCATE howdah.failure").await?;
+    let beat = db.text("SELECT clock_timestamp()").await?;
+    db.wait_for(&format!("SELECT heartbeat_at > '{beat}'::timestamptz + interval '60 ms' FROM howdah.worker"), "true")
+        .await?;
+    db.howdah.enqueue(Patient {}).await?;
+    db.wait_for(
+        "SELECT string_agg(message, ';') FROM howdah.failures",
+        "the attempt took longer than its timeout of 55ms",
+    )
+    .await?;
+    worker.stop().await
+}

@@ -58,7 +58,7 @@ pub struct JobError {
     /// What was behind it, outermost first.
     pub(crate) causes: Vec<String>,
     /// What the program declares for the kind of job.
-    pub(crate) declared: Option<Retry>,
+    pub(crate) declared: Option<Box<Retry>>,
 }
 
 impl JobError {

@@ -10,10 +10,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sqlx::types::Json;
+
 use super::Settings;
 use super::link::{Link, PATIENCE, Rows};
 use super::rotation::Rotation;
 use super::shared::Shared;
+use super::timeouts::Set;
 use crate::client::Howdah;
 use crate::error::Result;
 use crate::metrics;
@@ -117,8 +120,8 @@ impl Chores {
 
     async fn heartbeat(&mut self) -> Result<()> {
         let (shared, worker) = (&self.shared, self.shared.worker_id());
-        let sql = shared.howdah.names().sql("SELECT alive, cancelled, robbed FROM howdah.heartbeat($1)");
-        let (alive, cancelled, robbed): (bool, Vec<i64>, Option<i32>) =
+        let sql = shared.howdah.names().sql("SELECT alive, cancelled, robbed, timeouts FROM howdah.heartbeat($1)");
+        let (alive, cancelled, robbed, timeouts): (bool, Vec<i64>, Option<i32>, Option<Json<Set>>) =
             self.link.row(sqlx::query_as(sql).bind(worker)).await?;
         if !alive {
             tracing::warn!(worker, "this worker was given up: its heartbeat was overdue; registering again");
@@ -129,6 +132,7 @@ impl Chores {
             (self.office, self.robbed) = (None, 0);
             return Ok(());
         }
+        self.shared.timeouts.learn(timeouts.map(|Json(set)| set));
         self.shared.ask_to_cancel(&cancelled);
         self.look_for_lost(robbed.unwrap_or(0)).await
     }

@@ -206,15 +206,16 @@ impl Claimer {
     /// sleepers by its id. So if it has announced itself, it does so again.
     async fn find_again(&mut self, i: usize) -> Result<()> {
         let look = &mut self.looks[i];
-        let sql = self.shared.howdah.names().sql("SELECT id FROM howdah.queue WHERE name = $1");
-        let found: Vec<(i32,)> = match self.link.rows(sqlx::query_as(sql).bind(look.queue.name.as_ref())).await {
+        let sql = self.shared.howdah.names().sql("SELECT howdah.queue_id($1)");
+        let found: Vec<(Option<i32>,)> = match self.link.rows(sqlx::query_as(sql).bind(look.queue.name.as_ref())).await
+        {
             Ok(found) => found,
             Err(error) => {
                 look.queue.remade.store(true, Ordering::Release);
                 return Err(error);
             }
         };
-        look.queue.set_id(found.first().map_or(0, |(id,)| *id));
+        look.queue.set_id(found.first().and_then(|(id,)| *id).unwrap_or(0));
         look.sleep.forgotten();
         look.fronts.sweep();
         Ok(())

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -22,6 +23,7 @@ use super::policy::RetryBy;
 use super::queue::Queue;
 use super::runner::Runner;
 use super::shared::Shared;
+use super::timeouts::Set;
 use super::watchdog::Watchdog;
 use super::{Settings, listener};
 use crate::client::Howdah;
@@ -58,7 +60,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let mut claims = Link::new(&howdah, "claimer", &[("synchronous_commit", "off")]);
     let kinds = work.handlers.shown();
     let mut stop = std::pin::pin!(stop);
-    let (worker_id, queues) = loop {
+    let (worker_id, queues, timeouts) = loop {
         match begin(&howdah, &settings, &lanes, kinds.as_deref(), &mut chores, &mut claims).await {
             Ok(begun) => break begun,
             Err(error) if error.is_transient() => {
@@ -75,6 +77,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let (sender, receiver) = mpsc::unbounded_channel();
     let (notes, noted) = Notes::new();
     let shared = Arc::new(Shared::new(howdah, settings, kinds, queues, worker_id, sender, notes));
+    shared.timeouts.learn(timeouts);
     tracing::info!(worker = worker_id, name = shared.settings.name, "works");
 
     let transactions = work.handlers.transactions.clone();
@@ -125,7 +128,7 @@ impl Drop for LeaveOnDrop {
     }
 }
 
-/// Checks the database, and registers. Returns the worker's id and a queue for each lane.
+/// Checks the database, and registers. Returns the worker's id, its lanes, and what is set of timeouts.
 async fn begin(
     howdah: &Howdah,
     settings: &Settings,
@@ -133,7 +136,7 @@ async fn begin(
     kinds: Option<&[String]>,
     chores: &mut Link,
     claims: &mut Link,
-) -> Result<(i64, Vec<Arc<Queue>>)> {
+) -> Result<(i64, Vec<Arc<Queue>>, Option<Set>)> {
     let claims_pid = backend_pid(claims.open().await?).await?;
     let connection = chores.open().await?;
     migrate::check(connection, howdah.names()).await?;
@@ -154,13 +157,15 @@ async fn begin(
     let connection = chores.open().await?;
     let mut served = Vec::new();
     for lane in lanes {
-        let sql = howdah.names().sql("SELECT id FROM howdah.queue WHERE name = $1");
-        let id = sqlx::query_scalar(sql).bind(&lane.queue).fetch_optional(&mut *connection).await?;
+        let sql = howdah.names().sql("SELECT howdah.queue_id($1)");
+        let id: Option<i32> = sqlx::query_scalar(sql).bind(&lane.queue).fetch_one(&mut *connection).await?;
         // None: deleted in this moment.
         let queue = Queue::new(lane, id.unwrap_or(0));
         served.push(Arc::new(if settings.claims_ahead { queue } else { queue.never_ahead() }));
     }
-    Ok((worker_id, served))
+    let timeouts = sqlx::query_scalar(howdah.names().sql("SELECT howdah.timeouts($1)")).bind(names);
+    let timeouts: Option<Json<Set>> = timeouts.fetch_one(&mut *connection).await?;
+    Ok((worker_id, served, timeouts.map(|Json(set)| set)))
 }
 
 async fn backend_pid(connection: &mut PgConnection) -> Result<i32> {

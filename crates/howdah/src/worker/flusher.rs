@@ -174,7 +174,8 @@ impl Flusher {
             })
             .collect();
         let run_ms: Vec<i32> = failed.iter().map(|(_, _, ms)| *ms).collect();
-        let retries: Vec<Option<Json<Retry>>> = failed.iter().map(|(_, error, _)| error.declared.map(Json)).collect();
+        let retries: Vec<Option<Json<Retry>>> =
+            failed.iter().map(|(_, error, _)| error.declared.as_deref().copied().map(Json)).collect();
         let causes: Vec<Option<Json<Vec<String>>>> = failed
             .iter()
             .map(|(_, error, _)| {

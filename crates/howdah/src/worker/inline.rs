@@ -160,7 +160,8 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
                ARRAY[$8::pg_catalog.jsonb], ARRAY[$9::pg_catalog.jsonb])";
         let query = sqlx::query_scalar(self.worker.howdah.names().sql(sql)).bind(lease).bind(id);
         let query = query.bind(error.verdict.as_str()).bind(storable(&error.kind)).bind(storable(&error.message));
-        let query = query.bind(delay).bind(run_ms).bind(Json(&error.causes)).bind(error.declared.map(Json));
+        let query =
+            query.bind(delay).bind(run_ms).bind(Json(&error.causes)).bind(error.declared.as_deref().copied().map(Json));
         Ok(query.fetch_optional(&mut *self.connection).await?)
     }
 

@@ -33,6 +33,7 @@ mod routing;
 mod runner;
 mod shared;
 mod sleep;
+mod timeouts;
 mod walk;
 mod watchdog;
 

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 #[cfg(feature = "logs")]
 use std::sync::atomic::AtomicUsize;
+#[cfg(feature = "logs")]
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 

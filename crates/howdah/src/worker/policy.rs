@@ -48,7 +48,7 @@ impl Policy {
     pub(super) fn applied(&self, outcome: Outcome, call: &Call) -> Outcome {
         let Outcome::Failed(mut error) = outcome else { return outcome };
         if error.verdict == Verdict::Retry && error.delay.is_none() {
-            error.declared = self.declared;
+            error.declared = self.declared.map(Box::new);
             error.delay = self.retry_by.as_ref().and_then(|wait| {
                 let failed = FailedAttempt {
                     id: call.id,

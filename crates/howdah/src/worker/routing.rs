@@ -69,7 +69,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     /// How long a handler whose time is over may go on to end by itself, before it is dropped; 1 s. Its time is that of
-    /// the job, else that of its kind (`#[job(timeout = "30s")]`), else without end.
+    /// the job, else that of its kind (`howdah.set_kind`, or else `#[job(timeout = "30s")]`), else that of its queue
+    /// (`howdah.set_queue`), else without end.
     pub fn timeout_grace(mut self, at_most: Duration) -> Self {
         self.settings.timeout_grace = at_most;
         self

@@ -88,7 +88,9 @@ impl<S: Send + Sync + 'static> Runner<S> {
             return Some(Duration::ZERO);
         };
         let entry = found.as_ref().ok();
-        let timeout = options.as_deref().and_then(Options::timeout).or(entry.and_then(|entry| entry.timeout));
+        let of_job = options.as_deref().and_then(Options::timeout);
+        let declared = entry.and_then(|entry| entry.timeout);
+        let timeout = self.shared.timeouts.of(of_job, &job.kind, declared, &queue.name);
         let started = Instant::now();
         let (howdah, notes) = (&self.shared.howdah, &self.shared.notes);
         let call = Arc::new(call(howdah, notes, &queue.name, &job, started, timeout, options));
@@ -180,8 +182,9 @@ pub(super) fn call(
 /// Tells how a job ended that was taken out of the running ones; returns the name of that.
 pub(super) fn finish(shared: &Shared, run: Run, outcome: Outcome) -> &'static str {
     let call = &run.call;
-    let answer = call.take_answer();
     let end = ending(call, run.policy.applied(outcome, call));
+    // Who waits for an answer that is dropped is told that the lease was lost.
+    let answer = call.take_answer().filter(|_| !matches!(end, End::Lost));
     let name = end.name();
     let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
     let id = call.id.0;

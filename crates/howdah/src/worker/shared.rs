@@ -16,6 +16,7 @@ use super::ledger::{End, Finished};
 use super::notes::Notes;
 use super::policy::Policy;
 use super::queue::{Claimed, Lease, Queue};
+use super::timeouts::Timeouts;
 use crate::client::Howdah;
 use crate::handler::Call;
 
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     leases: Mutex<HashMap<i64, usize>>,
     pub(super) finished: mpsc::UnboundedSender<Finished>,
     pub(super) notes: Arc<Notes>,
+    pub(super) timeouts: Timeouts,
     /// Wakes the claimer.
     pub(super) look: Notify,
     /// Wakes the chores: a heartbeat now.
@@ -85,6 +87,7 @@ impl Shared {
             leases: Mutex::default(),
             finished,
             notes,
+            timeouts: Timeouts::default(),
             look: Notify::new(),
             beat: Notify::new(),
             due: Notify::new(),

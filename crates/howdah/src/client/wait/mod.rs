@@ -71,7 +71,7 @@ pub struct Wait<'e, O = ()> {
 
 #[derive(Debug)]
 enum What<'e, O> {
-    Enqueue(Enqueue<'e, O>),
+    Enqueue(Box<Enqueue<'e, O>>),
     Id(JobId, PhantomData<fn() -> O>),
 }
 
@@ -155,7 +155,7 @@ impl<'e, O: DeserializeOwned + Send + 'e> Enqueue<'e, O> {
     ///
     /// Not together with [`on`](Self::on) a transaction, whose jobs cannot end before it is committed.
     pub fn wait(self) -> Wait<'e, O> {
-        Wait { howdah: self.howdah, what: What::Enqueue(self), timeout: None }
+        Wait { howdah: self.howdah, what: What::Enqueue(Box::new(self)), timeout: None }
     }
 }
 
