@@ -825,11 +825,11 @@ BEGIN
   END LOOP;
 END $$;
 -- howdah.selected_queues(queue) -> integer[]
--- The id of a queue, or of all of them for NULL. Internal. Errors: HD001 unknown queue.
+-- The ids of a queue (also of those of that name that were deleted and have a history), or of all for NULL. Internal. Errors: HD001 unknown queue.
 CREATE OR REPLACE FUNCTION howdah.selected_queues(queue text) RETURNS integer[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_queues integer[] := ARRAY(SELECT q.id FROM howdah.queue q WHERE selected_queues.queue IS NULL OR q.name = selected_queues.queue);
+  v_queues integer[] := ARRAY(SELECT q.id FROM howdah.all_queues q WHERE selected_queues.queue IS NULL OR q.name = selected_queues.queue);
 BEGIN
   IF v_queues = '{}' THEN
     PERFORM howdah.unknown_queue(selected_queues.queue);
@@ -4446,6 +4446,14 @@ BEGIN
   RETURN coalesce(howdah.settings_of('kind', kind_settings.kind),
     (SELECT jsonb_object_agg(n, NULL) FROM unnest(howdah.setting_names('kind')) n));
 END $$;
+-- howdah.queue_id(name) -> integer
+-- The id of a queue, which is another one after it was deleted and made again; NULL if there is none. Internal to workers.
+-- Reads: queue. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.queue_id(name text) RETURNS integer
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT q.id FROM howdah.queue q WHERE q.name = queue_id.name);
+END $$;
 -- howdah.queue_settings(queue) -> jsonb
 -- All settings of a queue as an object, null where there is none. Reads: queue. Errors: HD001 unknown queue.
 CREATE OR REPLACE FUNCTION howdah.queue_settings(queue text) RETURNS jsonb
@@ -5087,20 +5095,22 @@ BEGIN
   INSERT INTO howdah.sleeper (queue_id, worker_id)
     SELECT q.id, fall_asleep.worker_id FROM howdah.queue q WHERE q.id = ANY (fall_asleep.queue_ids) ON CONFLICT DO NOTHING;
 END $$;
--- howdah.heartbeat(worker_id) -> (alive, keeper_vacant, cancelled, robbed)
+-- howdah.heartbeat(worker_id) -> (alive, keeper_vacant, cancelled, robbed, timeouts)
 -- Keeps the leases of a worker. Call it every heartbeat_ms.
 --   alive          false: the worker was given up and its jobs are with others; it must register again
 --   keeper_vacant  nobody does the chores at the moment: see howdah.elect_keeper
 --   cancelled      running jobs of this worker that somebody wants to be cancelled
 --   robbed         how often it has lost some of its jobs, whose leases are shorter than the others', while it was
 --                  silent. When the number has grown, ask howdah.lost which ones they are.
+--   timeouts       how long attempts may take: see howdah.timeouts
 -- Writes: worker. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.heartbeat(worker_id bigint, OUT alive boolean, OUT keeper_vacant boolean, OUT cancelled bigint[],
-  OUT robbed integer)
+  OUT robbed integer, OUT timeouts jsonb)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-  UPDATE howdah.worker w SET heartbeat_at = howdah.now() WHERE w.id = heartbeat.worker_id RETURNING w.robbed INTO robbed;
+  UPDATE howdah.worker w SET heartbeat_at = howdah.now() WHERE w.id = heartbeat.worker_id
+    RETURNING w.robbed, howdah.timeouts(w.queues) INTO robbed, timeouts;
   alive := FOUND;
   keeper_vacant := howdah.keeper_vacant();
   SELECT coalesce(array_agg(c.job_id), '{}') INTO cancelled FROM howdah.cancel_request c WHERE c.worker_id = heartbeat.worker_id;
@@ -5160,6 +5170,21 @@ CREATE OR REPLACE FUNCTION howdah.stop_worker(worker_id bigint) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN howdah.rescue_worker(stop_worker.worker_id, 'worker_stopped', 'the worker stopped before the job had finished');
+END $$;
+-- howdah.timeouts(queues) -> jsonb
+-- What is set of queues and kinds about how long an attempt may take: {"queues": {name: ms}, "kinds": {name: ms}}, for
+-- these queues and for all kinds. NULL if nothing is set. Internal to workers, which hear of it with each heartbeat.
+-- Reads: queue, kind. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.timeouts(queues text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_queues jsonb := (SELECT jsonb_object_agg(q.name, q.timeout_ms) FROM howdah.queue q WHERE q.timeout_ms IS NOT NULL AND q.name = ANY (timeouts.queues));
+  v_kinds  jsonb := (SELECT jsonb_object_agg(k.name, k.timeout_ms) FROM howdah.kind k WHERE k.timeout_ms IS NOT NULL);
+BEGIN
+  IF v_queues IS NULL AND v_kinds IS NULL THEN
+    RETURN NULL;
+  END IF;
+  RETURN jsonb_build_object('queues', coalesce(v_queues, '{}'), 'kinds', coalesce(v_kinds, '{}'));
 END $$;
 -- howdah.all_jobs: what was asked for, wherever it is kept. Internal to howdah.jobs.
 CREATE OR REPLACE VIEW howdah.all_jobs AS
@@ -5261,5 +5286,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('91d562d137776985', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('27149edfcc8e194c', '0.1.0');
 COMMIT;

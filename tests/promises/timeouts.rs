@@ -283,7 +283,7 @@ struct Patient {}
 #[tokio::test]
 async fn a_timeout_that_is_set_of_a_queue_or_a_kind_is_heard_by_a_running_worker() -> Result<()> {
     async fn patient(_: Patient) {
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
     let db = Db::new().await?;
     let worker = Worker::new(&db.howdah).handle(patient).heartbeat(Duration::from_millis(20));
