@@ -120,3 +120,23 @@ async fn what_a_worker_does_can_be_read_as_json() {
     let line: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&line["stdout"], &line["ended"], &line["kind"]), (&"a\nb".into(), &"exit 0".into(), &"hello".into()));
 }
+
+#[tokio::test]
+async fn a_program_takes_only_the_kinds_and_attributes_that_it_was_given() {
+    let desk = Desk::with_queue().await;
+    let theirs = ["--attribute", "tenant:=1"];
+    let other = desk.ok(&[&["enqueue", "invoice"][..], &theirs].concat()).await;
+    let foreign = desk.ok(&["enqueue", "mail.welcome", "--attribute", "tenant:=2"]).await;
+    let longer = desk.ok(&[&["enqueue", "newsletter2"][..], &theirs].concat()).await;
+    let by_prefix = desk.ok(&[&["enqueue", "mail.welcome"][..], &theirs].concat()).await;
+    let by_name = desk.ok(&[&["enqueue", "newsletter"][..], &theirs].concat()).await;
+    let kinds = ["--kind", "mail.*", "--kind", "newsletter", "--filter", "$.tenant == 1"];
+    let mut worker = desk.command(&[&["work", "--exec", "cat"][..], &kinds].concat()).spawn().unwrap();
+    until(&desk, &by_prefix, "completed").await;
+    until(&desk, &by_name, "completed").await;
+    for id in [&other, &foreign, &longer] {
+        assert_eq!(desk.job(id).await["state"], "ready");
+    }
+    tell(&worker, Signal::SIGTERM);
+    assert!(worker.wait().await.unwrap().success());
+}

@@ -4,6 +4,7 @@
 //! one kind and version, a prefix twice) is refused before it starts. Limit: one function of a kind gets every
 //! version of it; only where there are several does the version decide.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::ctx::{Call, Ctx, FromRef};
+use super::options::FIRST_VERSION;
 use super::transaction::Transactions;
 use super::verdict::{IntoOutcome, JobError, Outcome};
 use super::{Handler, RawJob, decode};
@@ -56,7 +58,7 @@ impl<S> Entry<S> {
 /// Which function does which kind.
 pub(crate) struct Handlers<S> {
     /// A kind's functions, one for each version.
-    exact: HashMap<&'static str, Vec<Entry<S>>>,
+    exact: HashMap<Cow<'static, str>, Vec<Entry<S>>>,
     /// The longest first.
     prefixes: Vec<(String, Entry<S>)>,
     any: Option<Entry<S>>,
@@ -88,14 +90,30 @@ impl<S: 'static> Handlers<S> {
     }
 
     pub(super) fn insert<J: Job>(&mut self, run: Run<S>, in_tx: bool) {
-        let (kind, version) = (J::KIND, J::VERSION);
-        let entries = self.exact.entry(kind).or_default();
+        let entry = Entry { run, timeout: J::TIMEOUT, retry: J::RETRY, in_tx, queue: J::QUEUE, version: J::VERSION };
+        self.insert_entry(Cow::Borrowed(J::KIND), entry);
+    }
+
+    pub(crate) fn add_raw<T, O, F, Fut, R>(&mut self, kind: String, handler: F)
+    where
+        O: 'static,
+        T: FromRef<S> + Send + Sync + 'static,
+        F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: IntoOutcome<O> + 'static,
+    {
+        self.insert_entry(Cow::Owned(kind), Entry { version: FIRST_VERSION, ..Entry::raw(handler) });
+    }
+
+    fn insert_entry(&mut self, kind: Cow<'static, str>, entry: Entry<S>) {
+        let version = entry.version;
+        let entries = self.exact.entry(kind.clone()).or_default();
         if entries.iter().any(|e| e.version == version) {
             let of = if version == 1 && entries.len() == 1 { String::new() } else { format!(" in version {version}") };
             self.mistake
                 .get_or_insert_with(|| format!("two handlers do jobs of the kind {kind:?}{of}: which one should?"));
         }
-        entries.push(Entry { run, timeout: J::TIMEOUT, retry: J::RETRY, in_tx, queue: J::QUEUE, version });
+        entries.push(entry);
     }
 
     pub(crate) fn add_prefix<T, O, F, Fut, R>(&mut self, prefix: String, handler: F)
@@ -193,7 +211,7 @@ impl<S: 'static> Handlers<S> {
     /// The kinds that have a function, but for those that a prefix or the function for any has.
     pub(crate) fn kinds(&self) -> Vec<String> {
         let only = self.only.iter().flatten().cloned();
-        let mut kinds: Vec<_> = self.exact.keys().map(|kind| (*kind).to_owned()).chain(only).collect();
+        let mut kinds: Vec<_> = self.exact.keys().map(|kind| kind.clone().into_owned()).chain(only).collect();
         kinds.sort();
         kinds.dedup();
         kinds

@@ -12,6 +12,20 @@ use crate::handler::{Ctx, FromRef, IntoOutcome, RawJob};
 use crate::layer::JobLayer;
 
 impl<S: Send + Sync + 'static> Worker<S> {
+    /// Runs jobs of this kind, whatever their version, as they are: for kinds that have no type here. They are for the
+    /// queue `default` as far as the worker knows: name others with [`queue`](Self::queue).
+    pub fn handle_raw<T, O, F, Fut, R>(mut self, kind: impl Into<String>, handler: F) -> Self
+    where
+        O: 'static,
+        T: FromRef<S> + Send + Sync + 'static,
+        F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: IntoOutcome<O> + 'static,
+    {
+        self.handlers.add_raw(kind.into(), handler);
+        self
+    }
+
     /// Runs jobs of every kind that begins so, such as `mail.`, and has no function of its own. Of several prefixes the
     /// longest that fits decides. Such jobs are for the queue `default` as far as the worker knows: name others with
     /// [`queue`](Self::queue).

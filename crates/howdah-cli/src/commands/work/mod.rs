@@ -1,7 +1,7 @@
 //! `howdah work`: a worker that runs a program for each job.
 //!
 //! Invariant: the program's end is the job's outcome: 0 completed, 65 discarded, everything else tried again.
-//! Limit: jobs of every kind are claimed; the program sees the kind in `HOWDAH_KIND`.
+//! Limit: one program for all kinds that it is given; it sees the kind in `HOWDAH_KIND`.
 
 mod child;
 mod exec;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use howdah::{Ctx, RawJob, Worker};
+use howdah::{Ctx, Filter, RawJob, Worker};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::child::Groups;
@@ -31,7 +31,9 @@ The end of its standard error is kept as the reason. Its standard output is prin
 
 Examples:
   howdah work --exec 'jq -r .name >> names.txt'
-  howdah work --exec ./handle-mail --queue mail:4 --queue slow:1")]
+  howdah work --exec ./handle-mail --queue mail:4 --queue slow:1
+  howdah work --exec ./handle-mail --kind 'mail.*' --kind newsletter
+  howdah work --exec ./import --filter '$.tenant == 42'")]
 pub(crate) struct Work {
     /// The program and its arguments, run by sh
     #[arg(long, value_name = "PROGRAM")]
@@ -39,6 +41,12 @@ pub(crate) struct Work {
     /// Serve this queue, with at most N jobs at a time; may be given again [default: default]
     #[arg(long, value_name = "QUEUE[:N]")]
     queue: Vec<String>,
+    /// Only jobs of this kind, or with a * at its end of all that begin so; may be given again [default: any]
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
+    /// Only jobs whose attributes match, such as '$.tenant == 42'; the rest is left for others
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
     /// How many jobs of each queue run at a time
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
@@ -59,7 +67,19 @@ pub(crate) async fn run(global: &Global, out: Output, command: Work) -> Result<A
 
     let groups = Groups::default();
     let setting = Arc::new(exec::Setting { program: command.exec, out, groups: groups.clone() });
-    let worker = worker.handle_any(move |job: RawJob, cx: Ctx| exec::run(Arc::clone(&setting), job, cx));
+    let run = move |job: RawJob, cx: Ctx| exec::run(Arc::clone(&setting), job, cx);
+    if let Some(filter) = command.filter {
+        worker = worker.filter(Filter::raw(filter)?);
+    }
+    for kind in &command.kind {
+        worker = match kind.strip_suffix('*') {
+            Some(prefix) => worker.handle_prefix(prefix, run.clone()),
+            None => worker.handle_raw(kind, run.clone()),
+        };
+    }
+    if command.kind.is_empty() {
+        worker = worker.handle_any(run);
+    }
     let interrupted = AtomicBool::new(false);
     let stop = told_to_stop(&interrupted);
     tokio::select! {
