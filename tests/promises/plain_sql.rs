@@ -162,7 +162,7 @@ async fn a_job_is_cancelled_wherever_it_is() -> Result<()> {
     let (lease, ids) = claim(&db, &worker, 2).await?;
     assert_eq!(db.psql(&cancel(&ids[0])).await?, "cancelling");
     assert_eq!(state(&db, &ids[0]).await?, "running|1");
-    assert_eq!(db.psql(&format!("SELECT * FROM howdah.heartbeat({worker});")).await?, format!("t|t|{{{}}}|0", ids[0]));
+    assert_eq!(db.psql(&format!("SELECT * FROM howdah.heartbeat({worker});")).await?, format!("t|t|{{{}}}|0|", ids[0]));
     let fail = format!("SELECT * FROM howdah.fail({lease}, '{{{}}}', '{{cancel}}');", ids[0]);
     assert_eq!(db.psql(&fail).await?, format!("{}|cancelled", ids[0]));
     assert_eq!(state(&db, &ids[0]).await?, "cancelled|1");
