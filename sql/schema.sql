@@ -1115,7 +1115,7 @@ BEGIN
   END IF;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   IF v_rows < claim.jobs - v_left THEN
-    PERFORM howdah.expire_claimed(v_lease);
+    PERFORM howdah.expire_claimed(v_lease, v_now);
   END IF;
 END $$;
 -- howdah.claim_where(worker_id, queue, jobs, filter, kinds, after, since, before, most, prefixes, except_kinds)
@@ -1154,6 +1154,7 @@ DECLARE
   v_left   integer := claim_where.most;
   v_lease  bigint;
   v_rows   bigint;
+  v_now    timestamptz := howdah.now();
 BEGIN
   IF claim_where.jobs IS NULL OR claim_where.jobs NOT BETWEEN 1 AND 500 THEN
     RAISE EXCEPTION 'jobs must be 1 to 500, not %', coalesce(claim_where.jobs::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'jobs';
@@ -1186,21 +1187,21 @@ BEGIN
       FROM howdah.lease l, unnest(l.first_ids, l.counts, l.attempts) WITH ORDINALITY r(first_id, jobs, attempt, n),
            generate_series(0, r.jobs - 1) g, LATERAL howdah.find_job(r.first_id + g) j
      WHERE (l.id & 3) = (v_lease & 3) AND l.id = v_lease
-       AND (j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > howdah.now())
+       AND (j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > v_now)
      ORDER BY r.n, j.id;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   IF v_rows < cardinality(v_look.ids) THEN
-    PERFORM howdah.expire_claimed(v_lease);
+    PERFORM howdah.expire_claimed(v_lease, v_now);
     IF v_rows = 0 THEN
       lease_id := NULL;
       RETURN NEXT;
     END IF;
   END IF;
 END $$;
--- howdah.expire_claimed(lease_id) -> void
--- Ends the jobs of a lease that have expired before they could start. Internal to howdah.claim, which does not return
+-- howdah.expire_claimed(lease_id, at) -> void
+-- Ends the jobs of a lease that had expired at the time of the claim. Internal to howdah.claim, which does not return
 -- them. Writes: lease; and see expire_jobs.
-CREATE OR REPLACE FUNCTION howdah.expire_claimed(lease_id bigint) RETURNS void
+CREATE OR REPLACE FUNCTION howdah.expire_claimed(lease_id bigint, at timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -1211,7 +1212,7 @@ BEGIN
     FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g,
          LATERAL howdah.find_job(r.first_id + g) j
    WHERE (l.id & 3) = (expire_claimed.lease_id & 3) AND l.id = expire_claimed.lease_id
-     AND (j.options ->> 'expires_at')::timestamptz <= howdah.now();
+     AND (j.options ->> 'expires_at')::timestamptz <= expire_claimed.at;
   SELECT array_agg(t.job_id), array_agg((t.attempt - 1)::smallint) INTO v_ids, v_attempts
     FROM howdah.take_from_lease(expire_claimed.lease_id, v_ids) t WHERE v_ids IS NOT NULL;
   PERFORM howdah.expire_jobs(v_ids, v_attempts);
@@ -2771,7 +2772,7 @@ BEGIN
   SELECT p.promoted, p.next_ms INTO promoted, next_ms
     FROM howdah.promote(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END) p;
   SELECT * INTO v_expire FROM howdah.expire(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END);
-  next_ms := least(next_ms, v_expire.next_ms);
+  next_ms := CASE WHEN v_expire.expired >= 1000 THEN 1 ELSE least(next_ms, v_expire.next_ms) END;
 END $$;
 -- howdah.keeper_vacant() -> boolean
 -- Whether the keeper's office can be taken: nobody has it, its term has run out, or its holder has missed a
@@ -4650,8 +4651,10 @@ END $$;
 --   jobs    how many jobs each of the leases held
 --   run_ms  how long each job ran: of the first lease in the order claimed, then of the second, ...
 --   result_leases, result_jobs, results  what some of the jobs returned, and whose jobs they are; may be NULL
--- Returns the leases that were still held; whatever is missing was lost, and its jobs are with others.
--- Writes: lease (deletes), receipt, result, progress (deletes); and see howdah.ended. Locks: lease rows, against a rescue; waits for a complete_in that is open.
+-- Returns the leases whose jobs have all ended so; of one that is missing, all or some jobs are with others (what was left
+-- in it is completed).
+-- Writes: lease (deletes), receipt, result; and see howdah.ended. Locks: lease rows, against a rescue; waits for a
+-- complete_in that is open.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 -- Cost: one lock, one delete and one insert for each lease, however many jobs it held.
 CREATE OR REPLACE FUNCTION howdah.complete_leases(lease_ids bigint[], jobs integer[], run_ms integer[],
@@ -4694,8 +4697,10 @@ BEGIN
     SELECT g.id FROM gone g, hook;
   -- Leases of which a complete_in has settled a part, or a rescue has taken one: only the rest is left to complete.
   RETURN QUERY
-    SELECT l.id FROM howdah.lease l WHERE l.id = ANY (v_mixed) AND (
-      SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results)) >= 0;
+    SELECT l.id FROM howdah.lease l JOIN unnest(complete_leases.lease_ids, complete_leases.jobs) u(id, jobs) ON u.id = l.id
+     WHERE l.id = ANY (v_mixed) AND (
+      SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results))
+         = u.jobs - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = l.id);
 END $$;
 -- howdah.ended(first_ids, counts, died) -> void
 -- Called wherever jobs end, with the runs of their ids: frees their unique keys, wakes who waits for them, forgets their
@@ -4834,7 +4839,10 @@ BEGIN
   -- A lease of one job goes with complete_in: the receipt is what is left of it.
   v_settled := coalesce(v_settled, '{}') || ARRAY(
     SELECT j FROM unnest(forget.job_ids) j WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
-      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id));
+      -- A span is not the ids in it: a neighbour's receipt may span this one.
+      SELECT FROM howdah.receipt r, unnest(r.first_ids, r.counts) u(first_id, jobs)
+       WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id
+         AND j >= u.first_id AND j < u.first_id + u.jobs));
   -- Who began to wait after complete_in had looked, and before it was committed.
   PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]));
   RETURN QUERY SELECT unnest(v_settled);
@@ -4994,15 +5002,16 @@ BEGIN
     RETURN;
   END IF;
   IF take_from_lease.job_ids IS NOT NULL THEN
-    SELECT coalesce(array_agg(k.first_id ORDER BY k.first_id), '{}'), coalesce(array_agg(k.jobs ORDER BY k.first_id), '{}'),
-           coalesce(array_agg(k.attempt ORDER BY k.first_id), '{}')
+    -- In the order of the claim, which is that of the jobs' run times when the rest is completed as a whole.
+    SELECT coalesce(array_agg(k.first_id ORDER BY k.n, k.first_id), '{}'), coalesce(array_agg(k.jobs ORDER BY k.n, k.first_id), '{}'),
+           coalesce(array_agg(k.attempt ORDER BY k.n, k.first_id), '{}')
       INTO v_firsts, v_counts, v_attempts
-      FROM (SELECT min(h.id) AS first_id, count(*)::smallint AS jobs, h.attempt
-              FROM (SELECT e.id, e.attempt, e.id - row_number() OVER (ORDER BY e.id) AS island
-                      FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt),
-                           LATERAL (SELECT r.first_id + g AS id, r.attempt FROM generate_series(0, r.jobs - 1) g) e
+      FROM (SELECT h.n, min(h.id) AS first_id, count(*)::smallint AS jobs, h.attempt
+              FROM (SELECT e.n, e.id, e.attempt, e.id - row_number() OVER (PARTITION BY e.n ORDER BY e.id) AS island
+                      FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) WITH ORDINALITY r(first_id, jobs, attempt, n),
+                           LATERAL (SELECT r.n, r.first_id + g AS id, r.attempt FROM generate_series(0, r.jobs - 1) g) e
                      WHERE e.id <> ALL (take_from_lease.job_ids)) h
-             GROUP BY h.island, h.id >> 7, h.attempt) k;
+             GROUP BY h.n, h.island, h.attempt) k;
   END IF;
   IF v_firsts = '{}' THEN
     DELETE FROM howdah.lease l WHERE (l.id & 3) = (v_lease.id & 3) AND l.id = v_lease.id;
@@ -5087,13 +5096,14 @@ END $$;
 -- Announces that a worker waits to be notified of new jobs in these queues. It must look once more after
 -- the commit of this, and again a few times: an enqueuer that looked before will not notify. A queue that was deleted
 -- is passed by: whoever serves one of its name listens on howdah.queues, and announces itself again when one is made.
--- Writes: sleeper. Errors: none.
+-- A worker that was given up announces nothing: nobody would take it back. Writes: sleeper. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.fall_asleep(worker_id bigint, queue_ids integer[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   INSERT INTO howdah.sleeper (queue_id, worker_id)
-    SELECT q.id, fall_asleep.worker_id FROM howdah.queue q WHERE q.id = ANY (fall_asleep.queue_ids) ON CONFLICT DO NOTHING;
+    SELECT q.id, w.id FROM howdah.queue q, howdah.worker w WHERE q.id = ANY (fall_asleep.queue_ids) AND w.id = fall_asleep.worker_id
+    ON CONFLICT DO NOTHING;
 END $$;
 -- howdah.heartbeat(worker_id) -> (alive, keeper_vacant, cancelled, robbed, timeouts)
 -- Keeps the leases of a worker. Call it every heartbeat_ms.
@@ -5286,5 +5296,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('27149edfcc8e194c', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('9219790281a9633c', '0.1.0');
 COMMIT;

@@ -371,6 +371,8 @@ async fn what_cannot_be_received_is_refused_at_the_opening() -> Result<()> {
     let db = Db::new().await?;
     let refused = db.howdah.receive("mail").batch(0).open().await;
     assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == "batch"), "{refused:?}");
+    let refused = db.howdah.receive("mail").kinds([""; 0]).open().await;
+    assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == "kinds"), "{refused:?}");
     let refused = db.howdah.receive("").open().await;
     assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == "queue"), "{refused:?}");
     let refused = db.howdah.receive("mail").heartbeat(Duration::from_secs(100)).open().await;
@@ -378,4 +380,40 @@ async fn what_cannot_be_received_is_refused_at_the_opening() -> Result<()> {
     let nothing = Db::empty().await?;
     assert!(matches!(nothing.howdah.receive("mail").open().await, Err(Error::NotInstalled { .. })));
     Ok(())
+}
+
+/// Waits until so much time of the server's has passed.
+async fn pass(db: &Db, time: &str) -> Result<()> {
+    let until = db.text(&format!("SELECT clock_timestamp() + interval '{time}'")).await?;
+    db.wait_for(&format!("SELECT clock_timestamp() > '{until}'::timestamptz"), "true").await
+}
+
+#[tokio::test]
+async fn the_time_of_a_job_begins_when_it_is_taken() -> Result<()> {
+    let db = with_jobs(2).await?;
+    db.run("SELECT howdah.set_queue('mail', '{\"timeout_ms\": 300}')").await?;
+    let mut jobs = open(&db.howdah, 2).await?;
+    let first = next(&mut jobs).await?;
+    assert!(first.clear_deadline());
+    db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'running'", "2").await?;
+    pass(&db, "600 ms").await?;
+    let second = next(&mut jobs).await?;
+    assert!(second.deadline().is_some() && !second.cancelled().is_cancelled());
+    second.complete().await?;
+    first.complete().await?;
+    assert_eq!(db.number("SELECT count(*) FROM howdah.failures").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handle_whose_time_was_over_while_its_thread_was_blocked_is_refused_and_does_not_hang() -> Result<()> {
+    let db = with_jobs(1).await?;
+    db.run("SELECT howdah.set_queue('mail', '{\"timeout_ms\": 20}')").await?;
+    let mut jobs = open(&db.howdah, 1).await?;
+    let job = next(&mut jobs).await?;
+    // The only thread of this test, and so of the receiver; beyond the timeout, its grace and the watchdog's look.
+    std::thread::sleep(Duration::from_millis(1800));
+    let told = in_time("an answer", job.complete()).await?;
+    assert!(matches!(told, Err(Error::LeaseLost { .. })), "{told:?}");
+    db.wait_for("SELECT string_agg(error_kind, ',') FROM howdah.failures", "timeout").await
 }

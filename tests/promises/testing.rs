@@ -145,10 +145,12 @@ async fn a_drain_of_what_is_scheduled_runs_every_attempt_to_the_end() -> Result<
     let sooner = db.howdah.enqueue(job(2, "twice")).delay(Duration::from_secs(3600)).await?;
     let dead = db.howdah.enqueue(job(3, "parse")).await?;
     let other = db.howdah.enqueue_raw("other", &()).queue("mail").delay(Duration::from_secs(60)).await?;
+    let parked = db.howdah.enqueue(job(4, "well")).parked().await?;
     let drained = testing::drain(&worker(&db.howdah), "mail").scheduled().await?;
     assert_eq!(drained.completed, [sooner, later]);
     assert_eq!((drained.failed.as_slice(), drained.dead.as_slice()), (&[dead, dead, sooner][..], &[dead][..]));
     assert_eq!(db.howdah.state(other).await?, Some(JobState::Scheduled));
+    assert_eq!(db.howdah.state(parked).await?, Some(JobState::Scheduled));
     Ok(())
 }
 
@@ -319,4 +321,27 @@ async fn the_clock_of_a_schema_in_which_a_worker_lives_is_left_alone() -> Result
     db.wait_for(&format!("SELECT state FROM howdah.jobs WHERE id = {id}"), "completed").await?;
     clock.restore().await?;
     running.stop().await
+}
+
+#[tokio::test]
+async fn what_testing_would_leave_out_is_refused() -> Result<()> {
+    let db = database().await?;
+    let filtered = worker(&db.howdah).filter(howdah::Filter::attr("a").exists());
+    let refused = testing::drain(&filtered, "mail").await;
+    assert!(matches!(&refused, Err(Error::Worker(text)) if text.contains("without layers and filters")), "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_timeout_that_is_set_in_the_database_holds_in_a_drain() -> Result<()> {
+    async fn hangs(_: Thank) {
+        std::future::pending::<()>().await;
+    }
+    let db = database().await?;
+    db.run("SELECT howdah.set_kind('thank', '{\"timeout_ms\": 33}')").await?;
+    db.howdah.enqueue(Thank { user: 1 }).max_attempts(1).await?;
+    let worker = Worker::new(&db.howdah).handle(hangs).timeout_grace(Duration::ZERO);
+    assert_eq!(testing::drain(&worker, "mail").await?.dead.len(), 1);
+    assert!(db.text("SELECT message FROM howdah.failures").await?.contains("its timeout of 33ms"));
+    Ok(())
 }

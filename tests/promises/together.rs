@@ -79,3 +79,26 @@ async fn an_error_after_the_commit_changes_nothing() -> Result<()> {
     assert_eq!(db.number("SELECT max(attempt) FROM howdah.jobs").await?, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_completion_that_was_rolled_back_is_not_mistaken_for_that_of_a_neighbour() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    db.run("SELECT howdah.enqueue_many('k', array_fill('1'::jsonb, '{20}'))").await?;
+    // The receipt of the first ten says from where to where they lie, generously.
+    db.run(&format!(
+        "SELECT howdah.complete_leases(ARRAY[max(lease_id)], '{{10}}', NULL) FROM howdah.claim({worker}, jobs => 10)"
+    ))
+    .await?;
+    let mut session = db.session().await?;
+    let claimed = session.text(&format!("SELECT lease_id || ' ' || id FROM howdah.claim({worker})")).await?;
+    let (lease, job) = claimed.split_once(' ').unwrap_or_default();
+    db.run(&format!("INSERT INTO howdah.unique_key VALUES ('k', 'key', {job}, 'live')")).await?;
+    session.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {job}); ROLLBACK")).await?;
+    assert_eq!(
+        db.number(&format!("SELECT count(*) FROM howdah.forget({worker}, {lease}, ARRAY[{job}::bigint])")).await?,
+        0
+    );
+    assert_eq!(db.number("SELECT count(*) FROM howdah.unique_key").await?, 1);
+    Ok(())
+}

@@ -91,7 +91,7 @@ pub enum Error {
     /// The worker's connections go through a transaction pooler, behind which sessions are shared.
     #[error(
         "this connection goes through a transaction pooler (two sessions share the server process {backend_pid}), \
-         where LISTEN and prepared statements are unsafe: give the worker a direct URL with `Howdah::builder().worker_url(...)`"
+         where LISTEN and prepared statements are unsafe: give the worker a direct URL with `Howdah::with_worker_url`"
     )]
     Pooler {
         /// The process that both sessions had.

@@ -40,7 +40,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     const QUEUE: &'static str = "default";
     /// How often it is tried before it is dead, 1 to 1000. `None`: as the queue says, 20 by default.
     const MAX_ATTEMPTS: Option<u16> = None;
-    /// How long one attempt may take. `None`: as long as it likes.
+    /// How long one attempt may take. `None`: as the kind or the queue says in the database, or else as long as it likes.
     const TIMEOUT: Option<Duration> = None;
     /// The version of the payload's type, 1 to 32767: raise it when old payloads no longer fit the new type. Several
     /// versions of a kind may have a handler each, see [`Worker::handle`](crate::Worker::handle).

@@ -132,6 +132,6 @@ BEGIN
   END IF;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   IF v_rows < claim.jobs - v_left THEN
-    PERFORM howdah.expire_claimed(v_lease);
+    PERFORM howdah.expire_claimed(v_lease, v_now);
   END IF;
 END $$;

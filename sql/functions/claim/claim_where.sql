@@ -34,6 +34,7 @@ DECLARE
   v_left   integer := claim_where.most;
   v_lease  bigint;
   v_rows   bigint;
+  v_now    timestamptz := howdah.now();
 BEGIN
   IF claim_where.jobs IS NULL OR claim_where.jobs NOT BETWEEN 1 AND 500 THEN
     RAISE EXCEPTION 'jobs must be 1 to 500, not %', coalesce(claim_where.jobs::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'jobs';
@@ -66,11 +67,11 @@ BEGIN
       FROM howdah.lease l, unnest(l.first_ids, l.counts, l.attempts) WITH ORDINALITY r(first_id, jobs, attempt, n),
            generate_series(0, r.jobs - 1) g, LATERAL howdah.find_job(r.first_id + g) j
      WHERE (l.id & 3) = (v_lease & 3) AND l.id = v_lease
-       AND (j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > howdah.now())
+       AND (j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > v_now)
      ORDER BY r.n, j.id;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   IF v_rows < cardinality(v_look.ids) THEN
-    PERFORM howdah.expire_claimed(v_lease);
+    PERFORM howdah.expire_claimed(v_lease, v_now);
     IF v_rows = 0 THEN
       lease_id := NULL;
       RETURN NEXT;

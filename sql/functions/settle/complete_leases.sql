@@ -3,8 +3,10 @@
 --   jobs    how many jobs each of the leases held
 --   run_ms  how long each job ran: of the first lease in the order claimed, then of the second, ...
 --   result_leases, result_jobs, results  what some of the jobs returned, and whose jobs they are; may be NULL
--- Returns the leases that were still held; whatever is missing was lost, and its jobs are with others.
--- Writes: lease (deletes), receipt, result, progress (deletes); and see howdah.ended. Locks: lease rows, against a rescue; waits for a complete_in that is open.
+-- Returns the leases whose jobs have all ended so; of one that is missing, all or some jobs are with others (what was left
+-- in it is completed).
+-- Writes: lease (deletes), receipt, result; and see howdah.ended. Locks: lease rows, against a rescue; waits for a
+-- complete_in that is open.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 -- Cost: one lock, one delete and one insert for each lease, however many jobs it held.
 CREATE OR REPLACE FUNCTION howdah.complete_leases(lease_ids bigint[], jobs integer[], run_ms integer[],
@@ -47,6 +49,8 @@ BEGIN
     SELECT g.id FROM gone g, hook;
   -- Leases of which a complete_in has settled a part, or a rescue has taken one: only the rest is left to complete.
   RETURN QUERY
-    SELECT l.id FROM howdah.lease l WHERE l.id = ANY (v_mixed) AND (
-      SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results)) >= 0;
+    SELECT l.id FROM howdah.lease l JOIN unnest(complete_leases.lease_ids, complete_leases.jobs) u(id, jobs) ON u.id = l.id
+     WHERE l.id = ANY (v_mixed) AND (
+      SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results))
+         = u.jobs - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = l.id);
 END $$;

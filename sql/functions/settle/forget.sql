@@ -21,7 +21,10 @@ BEGIN
   -- A lease of one job goes with complete_in: the receipt is what is left of it.
   v_settled := coalesce(v_settled, '{}') || ARRAY(
     SELECT j FROM unnest(forget.job_ids) j WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
-      SELECT FROM howdah.receipt r WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id));
+      -- A span is not the ids in it: a neighbour's receipt may span this one.
+      SELECT FROM howdah.receipt r, unnest(r.first_ids, r.counts) u(first_id, jobs)
+       WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id
+         AND j >= u.first_id AND j < u.first_id + u.jobs));
   -- Who began to wait after complete_in had looked, and before it was committed.
   PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]));
   RETURN QUERY SELECT unnest(v_settled);

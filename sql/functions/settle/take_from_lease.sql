@@ -21,15 +21,16 @@ BEGIN
     RETURN;
   END IF;
   IF take_from_lease.job_ids IS NOT NULL THEN
-    SELECT coalesce(array_agg(k.first_id ORDER BY k.first_id), '{}'), coalesce(array_agg(k.jobs ORDER BY k.first_id), '{}'),
-           coalesce(array_agg(k.attempt ORDER BY k.first_id), '{}')
+    -- In the order of the claim, which is that of the jobs' run times when the rest is completed as a whole.
+    SELECT coalesce(array_agg(k.first_id ORDER BY k.n, k.first_id), '{}'), coalesce(array_agg(k.jobs ORDER BY k.n, k.first_id), '{}'),
+           coalesce(array_agg(k.attempt ORDER BY k.n, k.first_id), '{}')
       INTO v_firsts, v_counts, v_attempts
-      FROM (SELECT min(h.id) AS first_id, count(*)::smallint AS jobs, h.attempt
-              FROM (SELECT e.id, e.attempt, e.id - row_number() OVER (ORDER BY e.id) AS island
-                      FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt),
-                           LATERAL (SELECT r.first_id + g AS id, r.attempt FROM generate_series(0, r.jobs - 1) g) e
+      FROM (SELECT h.n, min(h.id) AS first_id, count(*)::smallint AS jobs, h.attempt
+              FROM (SELECT e.n, e.id, e.attempt, e.id - row_number() OVER (PARTITION BY e.n ORDER BY e.id) AS island
+                      FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) WITH ORDINALITY r(first_id, jobs, attempt, n),
+                           LATERAL (SELECT r.n, r.first_id + g AS id, r.attempt FROM generate_series(0, r.jobs - 1) g) e
                      WHERE e.id <> ALL (take_from_lease.job_ids)) h
-             GROUP BY h.island, h.id >> 7, h.attempt) k;
+             GROUP BY h.n, h.island, h.attempt) k;
   END IF;
   IF v_firsts = '{}' THEN
     DELETE FROM howdah.lease l WHERE (l.id & 3) = (v_lease.id & 3) AND l.id = v_lease.id;

@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryScalar;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres};
 
 use super::enqueue::{delay_micros, micros};
 use super::operate::JobState;
@@ -35,6 +35,17 @@ enum What {
     Delete,
     Reschedule { run_at: Option<SystemTime>, delay: Option<Duration> },
     Change(Box<Change>),
+}
+
+impl What {
+    /// The function behind it.
+    fn operation(&self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Reschedule { .. } => "reschedule",
+            Self::Change(_) => "change",
+        }
+    }
 }
 
 /// New values of a job; what is not named stays as it is.
@@ -130,16 +141,17 @@ impl<'e> Decide<'e> {
     }
 
     async fn run(self) -> Result<Option<JobState>> {
+        let operation = self.what.operation();
         let query = query(self.howdah, self.job, self.what)?;
-        match self.target {
-            Target::Pool(pool) => state(query, &mut *pool.acquire().await?).await,
-            Target::Connection(connection) => state(query, connection).await,
-        }
+        let state = match self.target {
+            Target::Pool(pool) => {
+                let mut connection = pool.acquire().await?;
+                self.howdah.observe(operation, query.fetch_one(&mut *connection)).await?
+            }
+            Target::Connection(connection) => self.howdah.observe(operation, query.fetch_one(connection)).await?,
+        };
+        state.map(|state| state.parse()).transpose()
     }
-}
-
-async fn state(query: Query<'_>, on: &mut PgConnection) -> Result<Option<JobState>> {
-    query.fetch_one(on).await?.map(|state| state.parse()).transpose()
 }
 
 fn query(howdah: &Howdah, job: JobId, what: What) -> Result<Query<'static>> {

@@ -130,24 +130,28 @@ impl Find<'_> {
         }
         let names = self.howdah.names();
         let query = sqlx::query_as(names.sql("SELECT howdah.find($1, $2, $3, $4, $5, $6)"));
-        let waiting: Vec<(i64,)> = self.jobs.bind(query, Some(WAITING)).bind(self.limit).fetch_all(&mut *tx).await?;
+        let query = self.jobs.bind(query, Some(WAITING)).bind(self.limit);
+        let waiting: Vec<(i64,)> = self.howdah.observe_rows("find", Vec::len, query.fetch_all(&mut *tx)).await?;
         let ids: Vec<i64> = waiting.into_iter().map(|(id,)| id).collect();
-        let crowded: Vec<i64> =
-            sqlx::query_scalar(names.sql("SELECT howdah.crowded($1)")).bind(&ids).fetch_all(&mut *tx).await?;
+        let query = sqlx::query_scalar(names.sql("SELECT howdah.crowded($1)")).bind(&ids);
+        let crowded: Vec<i64> = self.howdah.observe_rows("crowded", Vec::len, query.fetch_all(&mut *tx)).await?;
         if !crowded.is_empty() {
             // Not from the pool: the caller's transaction may have its only connection.
             let mut connection = self.howdah.connection().await?;
-            sqlx::query(names.sql("SELECT howdah.isolate($1)")).bind(&crowded).execute(&mut connection).await?;
+            let query = sqlx::query(names.sql("SELECT howdah.isolate($1)")).bind(&crowded);
+            self.howdah.observe("isolate", query.execute(&mut connection)).await?;
             connection.close().await?;
         }
-        let rows: Vec<Row> = sqlx::query_as(names.sql(FOR_UPDATE)).bind(&ids).fetch_all(tx).await?;
+        let query = sqlx::query_as(names.sql(FOR_UPDATE)).bind(&ids);
+        let rows: Vec<Row> = self.howdah.observe_rows("find_for_update", Vec::len, query.fetch_all(tx)).await?;
         rows.into_iter().map(found).collect()
     }
 
     async fn run(self) -> Result<Vec<FoundJob>> {
         self.jobs.check()?;
         let query = sqlx::query_as(self.howdah.names().sql(FIND));
-        let rows: Vec<Row> = self.jobs.bind(query, None).bind(self.limit).fetch_all(self.howdah.pool()).await?;
+        let query = self.jobs.bind(query, None).bind(self.limit);
+        let rows: Vec<Row> = self.howdah.observe_rows("find", Vec::len, query.fetch_all(self.howdah.pool())).await?;
         rows.into_iter().map(found).collect()
     }
 }

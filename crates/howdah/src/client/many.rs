@@ -34,6 +34,15 @@ enum Verb {
 }
 
 impl Verb {
+    /// The function behind it.
+    fn operation(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel_many",
+            Self::Retry => "retry_many",
+            Self::Purge => "purge_dead",
+        }
+    }
+
     fn sql(self) -> &'static str {
         match self {
             Self::Cancel => {
@@ -133,7 +142,8 @@ impl<'a> Many<'a> {
         loop {
             let query = sqlx::query_as(self.howdah.names().sql(self.verb.sql()));
             let query = self.jobs.bind(query, None).bind(most).bind(after).bind(upto);
-            let (done, asked, next, end): (i64, i64, Option<i64>, i64) = query.fetch_one(self.howdah.pool()).await?;
+            let step = self.howdah.observe(self.verb.operation(), query.fetch_one(self.howdah.pool())).await?;
+            let (done, asked, next, end): (i64, i64, Option<i64>, i64) = step;
             sum.done += u64::try_from(done).unwrap_or(0);
             sum.asked += u64::try_from(asked).unwrap_or(0);
             if let Some(told) = &mut self.told {

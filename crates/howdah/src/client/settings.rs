@@ -215,7 +215,8 @@ impl Howdah {
     pub async fn queue_settings(&self, queue: &str) -> Result<QueueSettings> {
         check_text("queue", queue)?;
         let sql = self.names().sql("SELECT howdah.queue_settings($1)");
-        let Json(settings) = sqlx::query_scalar(sql).bind(queue).fetch_one(self.pool()).await?;
+        let Json(settings) =
+            self.observe("queue_settings", sqlx::query_scalar(sql).bind(queue).fetch_one(self.pool())).await?;
         Ok(settings)
     }
 
@@ -228,7 +229,9 @@ impl Howdah {
     pub async fn set_queue(&self, queue: &str, settings: &QueueSettings) -> Result<QueueSettings> {
         check_text("queue", queue)?;
         let sql = self.names().sql("SELECT howdah.set_queue($1, $2)");
-        let Json(settings) = sqlx::query_scalar(sql).bind(queue).bind(Json(settings)).fetch_one(self.pool()).await?;
+        let Json(settings) = self
+            .observe("set_queue", sqlx::query_scalar(sql).bind(queue).bind(Json(settings)).fetch_one(self.pool()))
+            .await?;
         Ok(settings)
     }
 
@@ -240,7 +243,7 @@ impl Howdah {
     pub async fn create_queue_with(&self, queue: &str, settings: &QueueSettings) -> Result<()> {
         check_text("queue", queue)?;
         let sql = self.names().sql("SELECT howdah.create_queue($1, $2)");
-        sqlx::query(sql).bind(queue).bind(Json(settings)).execute(self.pool()).await?;
+        self.observe("create_queue", sqlx::query(sql).bind(queue).bind(Json(settings)).execute(self.pool())).await?;
         Ok(())
     }
 
@@ -255,7 +258,9 @@ impl Howdah {
     pub async fn delete_queue(&self, queue: &str, force: bool) -> Result<bool> {
         check_text("queue", queue)?;
         let sql = self.names().sql("SELECT howdah.delete_queue($1, $2)");
-        let deleted = sqlx::query_scalar(sql).bind(queue).bind(force).fetch_one(self.pool()).await?;
+        let deleted = self
+            .observe("delete_queue", sqlx::query_scalar(sql).bind(queue).bind(force).fetch_one(self.pool()))
+            .await?;
         self.queues.forget(queue);
         Ok(deleted)
     }
@@ -268,7 +273,8 @@ impl Howdah {
     pub async fn kind_settings(&self, kind: &str) -> Result<KindSettings> {
         check_text("kind", kind)?;
         let sql = self.names().sql("SELECT howdah.kind_settings($1)");
-        let Json(settings) = sqlx::query_scalar(sql).bind(kind).fetch_one(self.pool()).await?;
+        let Json(settings) =
+            self.observe("kind_settings", sqlx::query_scalar(sql).bind(kind).fetch_one(self.pool())).await?;
         Ok(settings)
     }
 
@@ -281,7 +287,9 @@ impl Howdah {
     pub async fn set_kind(&self, kind: &str, settings: &KindSettings) -> Result<KindSettings> {
         check_text("kind", kind)?;
         let sql = self.names().sql("SELECT howdah.set_kind($1, $2)");
-        let Json(settings) = sqlx::query_scalar(sql).bind(kind).bind(Json(settings)).fetch_one(self.pool()).await?;
+        let Json(settings) = self
+            .observe("set_kind", sqlx::query_scalar(sql).bind(kind).bind(Json(settings)).fetch_one(self.pool()))
+            .await?;
         Ok(settings)
     }
 }

@@ -59,6 +59,22 @@ impl Limit {
         true
     }
 
+    /// Stops the clock until somebody has the job in hand.
+    pub(crate) fn hold(&self) {
+        self.state().deadline = None;
+        self.moved.notify_one();
+    }
+
+    /// Starts it.
+    pub(crate) fn start(&self) {
+        let mut state = self.state();
+        if state.over.is_none() {
+            state.deadline = state.timeout.and_then(|t| Instant::now().checked_add(t));
+        }
+        drop(state);
+        self.moved.notify_one();
+    }
+
     /// Since when the time is over, if it is.
     pub(crate) fn over(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state();

@@ -149,9 +149,10 @@ impl<S: 'static> Handlers<S> {
         }
     }
 
-    /// Takes every job of these kinds (`None`: of any) as it is.
-    pub(crate) fn take_all(&mut self, only: Option<Vec<String>>, run: Run<S>) {
-        (self.any, self.only) = (Some(Entry::of_raw(run)), only);
+    /// Takes every job of these kinds (`None`: of any) as it is, with the timeout and the retry that their type declares.
+    pub(crate) fn take_all(&mut self, only: Option<Vec<String>>, of: (Option<Duration>, Option<Retry>), run: Run<S>) {
+        let entry = Entry { timeout: of.0, retry: of.1, ..Entry::of_raw(run) };
+        (self.any, self.only) = (Some(entry), only);
     }
 
     /// The function that does such a job; `None`: nobody here does. An error: somebody does the kind, but not in

@@ -215,8 +215,11 @@ impl Claimer {
                 return Err(error);
             }
         };
-        look.queue.set_id(found.first().and_then(|(id,)| *id).unwrap_or(0));
-        look.sleep.forgotten();
+        let id = found.first().and_then(|(id,)| *id).unwrap_or(0);
+        if id != look.queue.id() {
+            look.queue.set_id(id);
+            look.sleep.forgotten();
+        }
         look.fronts.sweep();
         Ok(())
     }
@@ -321,6 +324,10 @@ impl Claimer {
             }
             Claimed::new(&lease, position, row)
         });
+        if self.shared.stopping.is_cancelled() {
+            self.shared.give_back(jobs.collect());
+            return found;
+        }
         let runners = look.queue.push(jobs);
         (self.start)(&look.queue, runners);
         found

@@ -89,6 +89,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
         link: Link::new(&shared.howdah, "flusher", &[]),
         finished: receiver,
         ledger: Ledger::default(),
+        give_up_at: None,
     };
     let _leave = LeaveOnDrop(Arc::clone(&shared));
     let _watchdog = Watchdog::new(Arc::clone(&shared), start).inspect_err(|error| {
@@ -108,6 +109,10 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     stop.await;
     finish(&shared).await;
     let _ = claimer.await;
+    // What a claim that was on its way has started.
+    if !shared.is_idle() {
+        finish(&shared).await;
+    }
     shared.leaving.cancel();
     let _ = flusher.await;
     let _ = chores.await;

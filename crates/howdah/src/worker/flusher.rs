@@ -33,6 +33,8 @@ pub(super) struct Flusher {
     pub(super) link: Link,
     pub(super) finished: mpsc::UnboundedReceiver<Finished>,
     pub(super) ledger: Ledger,
+    /// When a worker that leaves gives up.
+    pub(super) give_up_at: Option<Instant>,
 }
 
 impl Flusher {
@@ -116,7 +118,8 @@ impl Flusher {
             .flat_map(|page| page.done.iter().map(|(_, id, _)| *id))
             .collect();
         let refused = match told {
-            Some((_, doubtful)) => self.report(missing, doubtful).await,
+            // A lease that is missing may have lost only some of its jobs: which of them arrived is asked for.
+            Some(_) => self.report(missing, true).await,
             None => Refused { ids: missing, lost: false },
         };
         for page in pages {
@@ -225,23 +228,26 @@ impl Flusher {
         self.report(missing, doubtful).await
     }
 
+    /// A worker that leaves does not try for ever, however much it has to tell.
+    fn gives_up(&mut self) -> bool {
+        let now = Instant::now();
+        self.shared.leaving.is_cancelled() && now > *self.give_up_at.get_or_insert(now + LAST_TRIES)
+    }
+
     /// Asks until there is an answer. Returns it, and whether an earlier answer may have been lost; `None` if the
     /// database refuses the statement itself, which asking again would not change.
     async fn insist<'q>(&mut self, query: impl Fn(&Shared) -> Rows<'q, Id>) -> Option<(Vec<i64>, bool)> {
-        let (mut doubtful, start) = (false, Instant::now());
+        let mut doubtful = false;
         loop {
             let query = query(&self.shared);
             match self.link.rows(query).await {
                 Ok(ids) => return Some((ids.into_iter().map(|(id,)| id).collect(), doubtful)),
-                Err(error)
-                    if error.is_transient()
-                        && !(self.shared.leaving.is_cancelled() && start.elapsed() > LAST_TRIES) =>
-                {
+                Err(error) if error.is_transient() && !self.gives_up() => {
                     doubtful = true;
                     self.link.failed(&error).await;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "could not tell how jobs ended: they stay with this worker until it is gone, and then run again");
+                    tracing::error!(%error, "could not tell how jobs ended: they are given back, and run again");
                     return None;
                 }
             }

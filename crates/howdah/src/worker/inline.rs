@@ -21,6 +21,7 @@ use super::notes::Notes;
 use super::policy::Policy;
 use super::queue::{Claimed, Lease};
 use super::runner::{call, ending};
+use super::timeouts::{Set, Timeouts};
 use crate::error::{Error, Result};
 use crate::handler::{Call, FIRST_VERSION, JobError, Options, Outcome, RawJob, Verdict};
 use crate::job::JobId;
@@ -48,6 +49,7 @@ pub(crate) struct Inline<'a, S> {
     id: i64,
     queue: Arc<str>,
     filter: Filter,
+    timeouts: Timeouts,
 }
 
 impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
@@ -58,11 +60,16 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
         queue: &str,
     ) -> Result<Self> {
         worker.served_queues()?;
+        check(worker)?;
         let filter = Filter::of(&worker.handlers);
         let sql = "SELECT howdah.start_worker('howdah testing', 3600000, 2000, ARRAY[$1], $2)";
         let sql = worker.howdah.names().sql(sql);
         let id = sqlx::query_scalar(sql).bind(queue).bind(worker.handlers.shown()).fetch_one(&mut *connection).await?;
-        Ok(Self { worker, connection, in_tx, id, queue: queue.into(), filter })
+        let sql = worker.howdah.names().sql("SELECT howdah.timeouts(ARRAY[$1])");
+        let set: Option<Json<Set>> = sqlx::query_scalar(sql).bind(queue).fetch_one(&mut *connection).await?;
+        let timeouts = Timeouts::default();
+        timeouts.learn(set.map(|Json(set)| set));
+        Ok(Self { worker, connection, in_tx, id, queue: queue.into(), filter, timeouts })
     }
 
     /// Makes ready what is due.
@@ -82,7 +89,7 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
         let names = self.worker.howdah.names();
         let sql =
             "SELECT d.first_id FROM howdah.deferred d JOIN howdah.queue q ON q.id OPERATOR(pg_catalog.=) d.queue_id
-                    WHERE q.name OPERATOR(pg_catalog.=) $1 AND (($2 IS NULL AND $3 IS NULL) OR d.kind OPERATOR(pg_catalog.=) ANY ($2)
+                    WHERE q.name OPERATOR(pg_catalog.=) $1 AND d.due_at OPERATOR(pg_catalog.<) 'infinity' AND (($2 IS NULL AND $3 IS NULL) OR d.kind OPERATOR(pg_catalog.=) ANY ($2)
                       OR d.kind OPERATOR(pg_catalog.^@) ANY ($3))
                     ORDER BY d.due_at, d.first_id LIMIT 1";
         let next = sqlx::query_scalar::<_, i64>(names.sql(sql))
@@ -112,7 +119,7 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
             )));
         }
         let (id, started) = (job.id, Instant::now());
-        let (call, outcome) = attempt(worker, &self.queue, job).await?;
+        let (call, outcome) = attempt(worker, &self.queue, job, &self.timeouts).await?;
         let run_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let mut ran = Ran { id: JobId(id), state: None, snoozed: false, failure: None };
         if let Outcome::Failed(error) = &outcome {
@@ -180,6 +187,7 @@ pub(crate) async fn run_alone<S: Send + Sync + 'static>(
     payload: Box<RawValue>,
     max_attempts: u16,
 ) -> Result<Outcome> {
+    check(worker)?;
     if worker.handlers.works_in_tx(kind) {
         return Err(Error::Worker(format!(
             "the handler of the kind {kind:?} completes its job in a transaction, so there must be one: enqueue it, and drain"
@@ -200,10 +208,15 @@ pub(crate) async fn run_alone<S: Send + Sync + 'static>(
             .flatten(),
     };
     let queue = worker.handlers.queues_of(kind).first().copied().unwrap_or("default");
-    Ok(attempt(worker, &queue.into(), job).await?.1)
+    Ok(attempt(worker, &queue.into(), job, &Timeouts::default()).await?.1)
 }
 
-async fn attempt<S: 'static>(worker: &Worker<S>, queue: &Arc<str>, job: Claimed) -> Result<(Arc<Call>, Outcome)> {
+async fn attempt<S: 'static>(
+    worker: &Worker<S>,
+    queue: &Arc<str>,
+    job: Claimed,
+    timeouts: &Timeouts,
+) -> Result<(Arc<Call>, Outcome)> {
     let (options, unreadable) = match Options::read(job.options.as_deref()) {
         Ok(options) => (options, None),
         Err(error) => (None, Some(error)),
@@ -211,7 +224,8 @@ async fn attempt<S: 'static>(worker: &Worker<S>, queue: &Arc<str>, job: Claimed)
     let version = options.as_ref().and_then(|o| o.version).unwrap_or(FIRST_VERSION);
     let found = worker.handlers.find(&job.kind, version).ok_or_else(|| no_handler(&job.kind))?;
     let entry = found.as_ref().ok();
-    let timeout = options.as_deref().and_then(Options::timeout).or(entry.and_then(|entry| entry.timeout));
+    let of_job = options.as_deref().and_then(Options::timeout);
+    let timeout = timeouts.of(of_job, &job.kind, entry.and_then(|entry| entry.timeout), queue);
     let policy = Policy::new(&job.kind, entry.and_then(|entry| entry.retry), worker.retry_by.clone());
     // Nobody writes the notes down: what is said of progress ends with the attempt.
     let (notes, _) = Notes::new();
@@ -227,6 +241,15 @@ async fn attempt<S: 'static>(worker: &Worker<S>, queue: &Arc<str>, job: Claimed)
     let outcome = guard(&call, worker.settings.timeout_grace, &CancellationToken::new(), work).await;
     let outcome = policy.applied(outcome, &call);
     Ok((call, outcome))
+}
+
+/// Refuses what would be left out.
+fn check<S>(worker: &Worker<S>) -> Result<()> {
+    if !worker.layers.is_empty() || worker.settings.filter.is_some() {
+        let text = "testing runs handlers without layers and filters: leave those out of this worker";
+        return Err(Error::Worker(text.to_owned()));
+    }
+    Ok(())
 }
 
 fn no_handler(kind: &str) -> Error {

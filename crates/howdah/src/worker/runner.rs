@@ -126,6 +126,8 @@ impl<S: Send + Sync + 'static> Runner<S> {
         trace::ended(&span, &outcome);
         lines.send(&call);
         let Some(run) = self.shared.end(&call) else {
+            // Who waits for an answer is told that the lease was lost: the sender must not live on in the call.
+            drop(call.take_answer());
             tracing::info!(job = %call.id, attempt = call.attempt, "an abandoned handler has ended; its result is dropped");
             measured.end("abandoned", took);
             return None;

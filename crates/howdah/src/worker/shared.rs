@@ -32,6 +32,14 @@ pub(super) struct Run {
     pub(super) slot_taken: bool,
 }
 
+/// Attempts that ignore that their time is over.
+pub(super) struct Overdue {
+    pub(super) abandoned: Vec<Run>,
+    pub(super) completing: Vec<(Arc<Call>, Arc<Queue>)>,
+    /// Whether anything runs at all.
+    pub(super) any: bool,
+}
+
 pub(super) struct Shared {
     pub(super) howdah: Howdah,
     pub(super) settings: Settings,
@@ -145,18 +153,27 @@ impl Shared {
         self.running().remove(&(call.id.0, call.lease_id))
     }
 
-    /// Tells attempts whose time is over to end, and takes out those for which it has been over for so long. Returns
-    /// whether anything runs.
-    pub(super) fn take_overdue(&self, now: Instant, overdue: Duration) -> (Vec<Run>, bool) {
+    /// Tells attempts whose time is over to end. For whom it has been over for so long gives its slot away: those that are
+    /// abandoned are taken out; those whose own transaction decides on the job stay.
+    pub(super) fn take_overdue(&self, now: Instant, overdue: Duration) -> Overdue {
         let mut running = self.running();
         let any = !running.is_empty();
+        let mut completing = Vec::new();
         let late = running.extract_if(|_, run| {
-            run.call.limit.over(now).is_some_and(|since| {
-                run.call.cancelled.cancel();
-                since + overdue <= now && !run.slot_taken
-            })
+            let Some(since) = run.call.limit.over(now) else { return false };
+            run.call.cancelled.cancel();
+            if run.slot_taken || since + overdue > now {
+                return false;
+            }
+            if run.call.limit.abandon() {
+                return true;
+            }
+            run.slot_taken = true;
+            completing.push((Arc::clone(&run.call), Arc::clone(&run.queue)));
+            false
         });
-        (late.map(|(_, run)| run).collect(), any)
+        let abandoned = late.map(|(_, run)| run).collect();
+        Overdue { abandoned, completing, any }
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -66,11 +66,17 @@ impl Eye {
         let _runtime = self.runtime.enter();
         let overdue = self.shared.settings.timeout_grace + MARGIN;
         while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-            let (late, any) = self.shared.take_overdue(Instant::now(), overdue);
-            for run in late {
+            let overdue = self.shared.take_overdue(Instant::now(), overdue);
+            for run in overdue.abandoned {
                 self.abandon(run);
             }
-            if any {
+            for (call, queue) in overdue.completing {
+                (self.start)(&queue, 1);
+                // Its own transaction decides on the job, whenever that ends.
+                tracing::error!(job = %call.id, attempt = call.attempt, queue = %call.queue,
+                    "handler ignored its cancellation while it completes its job in a transaction; its slot is given back");
+            }
+            if overdue.any {
                 // Some thread of the runtime takes it, and looks at sockets and timers afterwards.
                 drop(self.runtime.spawn(async {}));
             }
@@ -80,17 +86,10 @@ impl Eye {
     fn abandon(&self, run: Run) {
         let call = Arc::clone(&run.call);
         (self.start)(&run.queue, 1);
-        if call.limit.abandon() {
-            tracing::error!(job = %call.id, attempt = call.attempt, queue = %call.queue,
-                "handler ignored its cancellation; its slot is given back, its thread is still busy");
-            finish(&self.shared, run, timed_out(&call, "; it was abandoned: its handler blocks a thread"));
-            // From now on, whatever it asks is refused.
-            call.lost.store(true, Ordering::Release);
-        } else {
-            // Its own transaction decides on the job, whenever that ends.
-            tracing::error!(job = %call.id, attempt = call.attempt, queue = %call.queue,
-                "handler ignored its cancellation while it completes its job in a transaction; its slot is given back");
-            self.shared.begin(Run { slot_taken: true, ..run });
-        }
+        tracing::error!(job = %call.id, attempt = call.attempt, queue = %call.queue,
+            "handler ignored its cancellation; its slot is given back, its thread is still busy");
+        finish(&self.shared, run, timed_out(&call, "; it was abandoned: its handler blocks a thread"));
+        // From now on, whatever it asks is refused.
+        call.lost.store(true, Ordering::Release);
     }
 }

@@ -76,6 +76,7 @@ impl<P> JobHandle<P> {
     }
 
     pub(super) fn taken(mut self, held: &Arc<()>) -> Self {
+        self.cx.call.limit.start();
         self.out = Some(Arc::clone(held));
         self
     }

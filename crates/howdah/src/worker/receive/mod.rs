@@ -23,9 +23,13 @@ use crate::client::Howdah;
 use crate::error::{Error, Result};
 use crate::handler::{Call, JobError, Outcome, RawJob, decode};
 use crate::job::Job;
+use crate::retry::Retry;
 
 pub use handle::JobHandle;
 pub use receiver::Receiver;
+
+/// The timeout and the retry that a type declares.
+type Declared = (Option<Duration>, Option<Retry>);
 
 /// How long a closed receiver keeps the leases of handles that are still out: as long as they are.
 const NO_END: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -37,6 +41,7 @@ pub struct Receive<P = RawJob> {
     queue: String,
     batch: usize,
     kinds: Option<Vec<String>>,
+    declared: Declared,
     read: fn(RawJob) -> Result<P, JobError>,
 }
 
@@ -61,7 +66,7 @@ impl Howdah {
     /// # }
     /// ```
     pub fn receive(&self, queue: impl Into<String>) -> Receive {
-        Receive::new(self, queue.into(), None, Ok)
+        Receive::new(self, queue.into(), None, (None, None), Ok)
     }
 
     /// Takes jobs of one type, from the queue that it declares. A job whose payload does not fit the type fails, as it
@@ -79,7 +84,8 @@ impl Howdah {
     /// # }
     /// ```
     pub fn receive_typed<J: Job>(&self) -> Receive<J> {
-        Receive::new(self, J::QUEUE.to_owned(), Some(vec![J::KIND.to_owned()]), |raw| decode(&raw))
+        let declared = (J::TIMEOUT, J::RETRY);
+        Receive::new(self, J::QUEUE.to_owned(), Some(vec![J::KIND.to_owned()]), declared, |raw| decode(&raw))
     }
 }
 
@@ -88,12 +94,13 @@ impl<P: Send + 'static> Receive<P> {
         howdah: &Howdah,
         queue: String,
         kinds: Option<Vec<String>>,
+        declared: Declared,
         read: fn(RawJob) -> Result<P, JobError>,
     ) -> Self {
         let mut worker = Worker::new(howdah);
         worker.settings.claims_ahead = false;
         worker.settings.grace = NO_END;
-        Self { worker, queue, batch: 1, kinds, read }
+        Self { worker, queue, batch: 1, kinds, declared, read }
     }
 
     /// How many jobs are held at most that are not finished, those that [`next`](Receiver::next) has not given yet
@@ -157,13 +164,20 @@ impl<P: Send + 'static> Receive<P> {
     /// # Errors
     /// [`Error::Invalid`] for a batch of 0; and as [`Worker::run_until`].
     pub async fn open(self) -> Result<Receiver<P>> {
+        if self.kinds.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::invalid("kinds", "must name at least one, or nothing would ever be received"));
+        }
         if self.batch == 0 {
             return Err(Error::invalid("batch", "must be at least 1, or nothing would ever be received"));
         }
         let (jobs, taken) = mpsc::unbounded_channel();
         let read = self.read;
         let mut worker = self.worker.queue(self.queue, self.batch);
-        worker.handlers.take_all(self.kinds, Arc::new(move |raw, call, _| hand_over(&jobs, read, raw, call)));
+        worker.handlers.take_all(
+            self.kinds,
+            self.declared,
+            Arc::new(move |raw, call, _| hand_over(&jobs, read, raw, call)),
+        );
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         // From here on, whoever drops this future has closed the receiver.
@@ -194,6 +208,8 @@ fn hand_over<P: Send + 'static>(
     let (verdict, said) = oneshot::channel();
     // Whatever ends the attempt, its handle hears of it.
     let over = call.cancelled.clone().drop_guard();
+    // Its time runs from when somebody takes it.
+    call.limit.hold();
     // A receiver that is closed drops the handle, which gives the job back.
     let _ = jobs.send(JobHandle::new(payload, call, verdict));
     async move {
