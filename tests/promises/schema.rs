@@ -272,7 +272,7 @@ async fn no_function_of_the_queue_looks_where_the_caller_looks() -> Result<()> {
     session.run(LIFE_IN_SQL).await?;
     assert_eq!(db.jobs_in("completed").await?, 132);
     assert_eq!(db.jobs_in("dead").await?, 1);
-    assert_eq!(db.jobs_in("cancelled").await?, 2);
+    assert_eq!(db.jobs_in("cancelled").await?, 3);
     Ok(())
 }
 
