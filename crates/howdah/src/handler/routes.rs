@@ -107,11 +107,12 @@ impl<S: 'static> Handlers<S> {
 
     fn insert_entry(&mut self, kind: Cow<'static, str>, entry: Entry<S>) {
         let version = entry.version;
-        let entries = self.exact.entry(kind.clone()).or_default();
+        let name = format!("{kind:?}");
+        let entries = self.exact.entry(kind).or_default();
         if entries.iter().any(|e| e.version == version) {
             let of = if version == 1 && entries.len() == 1 { String::new() } else { format!(" in version {version}") };
             self.mistake
-                .get_or_insert_with(|| format!("two handlers do jobs of the kind {kind:?}{of}: which one should?"));
+                .get_or_insert_with(|| format!("two handlers do jobs of the kind {name}{of}: which one should?"));
         }
         entries.push(entry);
     }

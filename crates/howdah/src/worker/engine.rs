@@ -4,6 +4,7 @@
 //! handler has spawned by itself is its own business.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,20 +61,8 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let mut claims = Link::new(&howdah, "claimer", &[("synchronous_commit", "off")]);
     let kinds = work.handlers.shown();
     let mut stop = std::pin::pin!(stop);
-    let (worker_id, queues, timeouts) = loop {
-        match begin(&howdah, &settings, &lanes, kinds.as_deref(), &mut chores, &mut claims).await {
-            Ok(begun) => break begun,
-            Err(error) if error.is_transient() => {
-                // Either of the two may be the one that failed.
-                claims.close().await;
-                tokio::select! {
-                    () = chores.failed(&error) => {}
-                    _ = &mut stop => return Ok(()),
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    };
+    let begun = begin(&howdah, &settings, &lanes, kinds.as_deref(), &mut chores, &mut claims, stop.as_mut()).await?;
+    let Some(Begun { worker_id, queues, timeouts }) = begun else { return Ok(()) };
     let (sender, receiver) = mpsc::unbounded_channel();
     let (notes, noted) = Notes::new();
     let shared = Arc::new(Shared::new(howdah, settings, kinds, queues, worker_id, sender, notes));
@@ -133,7 +122,16 @@ impl Drop for LeaveOnDrop {
     }
 }
 
-/// Checks the database, and registers. Returns the worker's id, its lanes, and what is set of timeouts.
+/// A worker that is registered.
+struct Begun {
+    worker_id: i64,
+    /// One for each lane.
+    queues: Vec<Arc<Queue>>,
+    /// What is set of timeouts.
+    timeouts: Option<Set>,
+}
+
+/// Checks the database, and registers; waits for a database that cannot be reached. `None`: it was stopped meanwhile.
 async fn begin(
     howdah: &Howdah,
     settings: &Settings,
@@ -141,7 +139,31 @@ async fn begin(
     kinds: Option<&[String]>,
     chores: &mut Link,
     claims: &mut Link,
-) -> Result<(i64, Vec<Arc<Queue>>, Option<Set>)> {
+    mut stop: Pin<&mut impl Future>,
+) -> Result<Option<Begun>> {
+    loop {
+        match try_to_begin(howdah, settings, lanes, kinds, chores, claims).await {
+            Err(error) if error.is_transient() => {
+                // Either of the two may be the one that failed.
+                claims.close().await;
+                tokio::select! {
+                    () = chores.failed(&error) => {}
+                    _ = &mut stop => return Ok(None),
+                }
+            }
+            begun => return begun.map(Some),
+        }
+    }
+}
+
+async fn try_to_begin(
+    howdah: &Howdah,
+    settings: &Settings,
+    lanes: &[Lane],
+    kinds: Option<&[String]>,
+    chores: &mut Link,
+    claims: &mut Link,
+) -> Result<Begun> {
     let claims_pid = backend_pid(claims.open().await?).await?;
     let connection = chores.open().await?;
     migrate::check(connection, howdah.names()).await?;
@@ -170,7 +192,7 @@ async fn begin(
     }
     let timeouts = sqlx::query_scalar(howdah.names().sql("SELECT howdah.timeouts($1)")).bind(names);
     let timeouts: Option<Json<Set>> = timeouts.fetch_one(&mut *connection).await?;
-    Ok((worker_id, served, timeouts.map(|Json(set)| set)))
+    Ok(Begun { worker_id, queues: served, timeouts: timeouts.map(|Json(set)| set) })
 }
 
 async fn backend_pid(connection: &mut PgConnection) -> Result<i32> {
