@@ -807,7 +807,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_states text[] := howdah.check_states(coalesce(retry_many.states, '{dead}'), '{dead,scheduled}');
   v_filter jsonpath := howdah.check_filter(retry_many.filter);
-  v_queues integer[] := howdah.selected_queues(retry_many.queue);
+  -- Dead jobs of deleted queues are history: they would only be cancelled.
+  v_queues integer[] := ARRAY(SELECT s FROM unnest(howdah.selected_queues(retry_many.queue)) s WHERE EXISTS (SELECT FROM howdah.queue q WHERE q.id = s));
   v_step   record;
   v_dead   bigint[];
 BEGIN
@@ -1844,7 +1845,12 @@ BEGIN
       WHEN 'id' THEN
         PERFORM howdah.check_number(v_key, v_value, 128, 9007199254740991);
       WHEN 'unique' THEN
-        NULL;
+        -- It is believed when a dead job is sent again.
+        IF jsonb_typeof(v_value) <> 'object' OR jsonb_typeof(v_value -> 'key') IS DISTINCT FROM 'string'
+           OR octet_length(v_value ->> 'key') NOT BETWEEN 1 AND 512
+           OR coalesce(v_value ->> 'scope' NOT IN ('live', 'period', 'forever'), true) THEN
+          PERFORM howdah.option_refused(v_key, 'is written by howdah.enqueue_unique');
+        END IF;
       ELSE
         PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))
           || ': they are attributes, expires_at, ttl_ms, timeout_ms, retry, version, traceparent and id');
@@ -2098,7 +2104,10 @@ BEGIN
   v_id := coalesce((enqueue_unique.options ->> 'id')::bigint, howdah.reserve_id());
   v_until := v_now + enqueue_unique.period;
   v_options := coalesce(enqueue_unique.options, '{}') || jsonb_build_object('id', v_id, 'unique', jsonb_build_object('key', v_key, 'scope', enqueue_unique.scope));
-  v_holder := howdah.take_key(enqueue_unique.kind, v_key, v_id, enqueue_unique.scope, v_until);
+  -- The bound's lock before the key's, as everywhere: else of two enqueuers each might wait for the other.
+  PERFORM pg_advisory_xact_lock('howdah.queue'::regclass::oid::bigint << 32 | q.id)
+     FROM howdah.queue q WHERE q.name = enqueue_unique.queue AND q.max_jobs IS NOT NULL;
+  v_holder := howdah.take_key(enqueue_unique.kind, v_key, v_id, enqueue_unique.scope, v_until, enqueue_unique.on_hit LIKE 'replace%');
   IF v_holder IS NULL THEN
     RETURN QUERY SELECT m.first_id, false FROM howdah.enqueue_many(enqueue_unique.kind, ARRAY[enqueue_unique.payload], enqueue_unique.queue,
       enqueue_unique.priority, enqueue_unique.run_at, enqueue_unique.delay, enqueue_unique.max_attempts, v_options) m;
@@ -2110,9 +2119,15 @@ BEGIN
   IF enqueue_unique.on_hit LIKE 'replace%' THEN
     IF howdah.replace_job(v_holder, enqueue_unique.on_hit, enqueue_unique.payload, enqueue_unique.queue, enqueue_unique.priority,
          coalesce(enqueue_unique.run_at, v_now + enqueue_unique.delay), enqueue_unique.max_attempts, v_options) THEN
+      IF enqueue_unique.on_hit = 'replace' THEN
+        UPDATE howdah.unique_key u SET scope = enqueue_unique.scope, expires_at = v_until
+         WHERE u.kind = enqueue_unique.kind AND u.key = v_key;
+      END IF;
       RETURN QUERY SELECT v_holder, true;
       RETURN;
-    ELSIF howdah.state(v_holder) = 'running' THEN
+    -- It runs; or it has ended since we looked.
+    ELSIF howdah.state(v_holder) = 'running'
+       OR EXISTS (SELECT FROM howdah.unique_key u WHERE u.kind = enqueue_unique.kind AND u.key = v_key AND u.scope = 'live') THEN
       UPDATE howdah.unique_key u SET job_id = v_id, scope = enqueue_unique.scope, expires_at = v_until
        WHERE u.kind = enqueue_unique.kind AND u.key = v_key;
       RETURN QUERY SELECT m.first_id, false FROM howdah.enqueue_many(enqueue_unique.kind, ARRAY[enqueue_unique.payload], enqueue_unique.queue,
@@ -2143,6 +2158,24 @@ BEGIN
   RAISE EXCEPTION 'job % of kind % has this unique key', coalesce(key_held.job_id::text, '?'), quote_literal(key_held.kind)
     USING ERRCODE = 'HD003', COLUMN = 'key', DETAIL = coalesce(key_held.job_id::text, ''),
       HINT = 'Wait until it has ended, cancel it, or enqueue with on_hit => ''keep'' to be given its id instead of an error.';
+END $$;
+-- howdah.key_is_free(held) -> boolean
+-- Whether a unique key can be taken although it has a row: its period is over; or it lasts as long as its job, and that
+-- has ended, or waits and will never start (it has expired, or its queue was deleted). Internal. Reads: howdah.jobs.
+CREATE OR REPLACE FUNCTION howdah.key_is_free(held howdah.unique_key) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  j record;
+BEGIN
+  IF (key_is_free.held).scope <> 'live' THEN
+    RETURN coalesce((key_is_free.held).expires_at <= howdah.now(), false);
+  END IF;
+  SELECT v.state, v.expires_at INTO j FROM howdah.jobs v WHERE v.id = (key_is_free.held).job_id;
+  IF NOT FOUND OR j.state NOT IN ('scheduled', 'blocked', 'ready', 'running') THEN
+    RETURN true;
+  END IF;
+  RETURN j.state <> 'running' AND (coalesce(j.expires_at <= howdah.now(), false)
+    OR EXISTS (SELECT FROM howdah.find_job((key_is_free.held).job_id) f JOIN howdah.deleted_queue d ON d.id = f.queue_id));
 END $$;
 -- howdah.make_room(queue, jobs) -> void
 -- Holds a bounded queue to its max_jobs: refuses if so many more jobs would be too many, and else keeps others from
@@ -2254,6 +2287,8 @@ BEGIN
   SELECT * INTO j FROM howdah.find_job(replace_job.job_id);
   IF replace_job.what <> 'replace_time' THEN
     j.payload := replace_job.payload;
+    -- How far the old payload had come is nothing to go on from.
+    DELETE FROM howdah.progress p WHERE p.job_id = j.id;
   END IF;
   IF replace_job.what = 'replace' THEN
     IF j.queue_id <> v_queue.id THEN
@@ -2324,12 +2359,13 @@ BEGIN
   END IF;
   RETURN nullif(v_options, '{}');
 END $$;
--- howdah.take_key(kind, key, job_id, scope, expires_at) -> bigint
+-- howdah.take_key(kind, key, job_id, scope, expires_at, hold) -> bigint
 -- Takes a unique key for a job that is about to be enqueued. Returns NULL if it is taken now, or the job that has it.
 -- A key whose period is over is free, and so is one whose job has ended although the key lasts only as long as it:
 -- whatever has gone wrong, a key is never lost for good. Internal to howdah.enqueue_unique.
--- Writes: unique_key. Locks: the key's row; waits for a transaction that has it.
-CREATE OR REPLACE FUNCTION howdah.take_key(kind text, key text, job_id bigint, scope text, expires_at timestamptz) RETURNS bigint
+-- hold says whether the caller will change the job that has the key: only then is the key locked on a hit.
+-- Writes: unique_key. Locks: the key's row if it is taken or hold is set; waits for a transaction that has it.
+CREATE OR REPLACE FUNCTION howdah.take_key(kind text, key text, job_id bigint, scope text, expires_at timestamptz, hold boolean) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -2341,11 +2377,15 @@ BEGIN
     IF FOUND THEN
       RETURN NULL;
     END IF;
+    -- Looked at without a lock first: a hit that changes nothing must not hold up whoever ends the job.
+    SELECT * INTO u FROM howdah.unique_key k WHERE k.kind = take_key.kind AND k.key = take_key.key;
+    IF FOUND AND NOT take_key.hold AND NOT howdah.key_is_free(u) THEN
+      RETURN u.job_id;
+    END IF;
     SELECT * INTO u FROM howdah.unique_key k WHERE k.kind = take_key.kind AND k.key = take_key.key FOR UPDATE;
     -- Gone since: try again.
     CONTINUE WHEN NOT FOUND;
-    IF u.expires_at <= howdah.now()
-       OR (u.scope = 'live' AND coalesce(howdah.state(u.job_id), 'gone') NOT IN ('scheduled', 'blocked', 'ready', 'running')) THEN
+    IF howdah.key_is_free(u) THEN
       UPDATE howdah.unique_key k SET job_id = take_key.job_id, scope = take_key.scope, expires_at = take_key.expires_at
        WHERE k.kind = take_key.kind AND k.key = take_key.key;
       RETURN NULL;
@@ -2630,9 +2670,12 @@ BEGIN
           UNION ALL
           SELECT d.first_id + g FROM howdah.deferred d, generate_series(0, d.jobs - 1) g WHERE d.attempt > 0
           UNION ALL
-          SELECT r.first_id + g FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g)
-         ORDER BY f.at DESC LIMIT 10000))', v_table, v_table || '_' || carry_history.slot)
-      USING carry_history.into_slot, carry_history.slot;
+          SELECT r.first_id + g FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g
+          UNION ALL
+          SELECT r.first_id + g FROM howdah.receipt e, unnest(e.first_ids, e.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g
+           WHERE e.slot <> $2 AND e.queue_id = ANY ($3))
+         ORDER BY f.at DESC LIMIT 10000 FOR UPDATE OF f SKIP LOCKED))', v_table, v_table || '_' || carry_history.slot)
+      USING carry_history.into_slot, carry_history.slot, howdah.must_ask();
   END LOOP;
 END $$;
 -- howdah.elect_keeper(worker_id, term_ms) -> bigint
@@ -2673,9 +2716,11 @@ DECLARE
 BEGIN
   expired := 0;
   FOR v_id IN SELECT e.job_id FROM howdah.expiry e WHERE e.expires_at >= expire.since AND e.expires_at <= v_now
-               ORDER BY e.expires_at, e.job_id LIMIT expire.most FOR UPDATE SKIP LOCKED LOOP
-    expired := expired + 1;
+               ORDER BY e.expires_at, e.job_id LIMIT 10 * expire.most FOR UPDATE SKIP LOCKED LOOP
+    EXIT WHEN expired >= expire.most;
+    -- Not counted: whoever has a thousand jobs locked would else keep the keeper looking at them, and at no others.
     CONTINUE WHEN howdah.is_locked(v_id);
+    expired := expired + 1;
     DELETE FROM howdah.expiry e WHERE e.job_id = v_id;
     SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(v_id) t;
     IF FOUND THEN
@@ -2862,8 +2907,9 @@ BEGIN
        AND NOT EXISTS (SELECT FROM howdah.receipt r WHERE r.span @> j.id)
      LIMIT prune.most));
   GET DIAGNOSTICS v_kept = ROW_COUNT;
-  DELETE FROM howdah.cancel_request c WHERE NOT EXISTS (
-    SELECT FROM howdah.lease l WHERE (l.id & 3) = (c.lease_id & 3) AND l.id = c.lease_id);
+  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+    SELECT q.job_id FROM howdah.cancel_request q WHERE NOT EXISTS (
+      SELECT FROM howdah.lease l WHERE (l.id & 3) = (q.lease_id & 3) AND l.id = q.lease_id) FOR UPDATE OF q SKIP LOCKED));
   DELETE FROM howdah.unique_key u WHERE u.ctid = ANY (ARRAY(
     SELECT k.ctid FROM howdah.unique_key k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.waiter w WHERE w.ctid = ANY (ARRAY(
@@ -3016,7 +3062,8 @@ BEGIN
   FOR v_lease IN SELECT l.id FROM howdah.lease l WHERE l.worker_id = rescue_worker.worker_id ORDER BY l.id FOR UPDATE SKIP LOCKED LOOP
     v_jobs := v_jobs + howdah.rescue_lease(v_lease, rescue_worker.worker_id, rescue_worker.error_kind, rescue_worker.message);
   END LOOP;
-  DELETE FROM howdah.cancel_request c WHERE c.worker_id = rescue_worker.worker_id;
+  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+    SELECT q.job_id FROM howdah.cancel_request q WHERE q.worker_id = rescue_worker.worker_id FOR UPDATE SKIP LOCKED));
   RETURN v_jobs;
 END $$;
 -- howdah.resign_keeper(worker_id) -> boolean
@@ -3349,6 +3396,15 @@ BEGIN
     IF written THEN
       v_attempt := howdah.attempt_in(v_lease, n.id);
       CONTINUE WHEN v_attempt IS NULL;
+      -- Nobody sees a row that an open report_progress has inserted; but it has the lease, and we need not wait for it.
+      IF NOT EXISTS (SELECT FROM howdah.progress p WHERE p.job_id = n.id) THEN
+        PERFORM FROM howdah.lease l WHERE (l.id & 3) = (n.lease_id & 3) AND l.id = n.lease_id FOR UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
+          written := false;
+          RETURN NEXT;
+          CONTINUE;
+        END IF;
+      END IF;
       written := howdah.write_progress(n.id, v_attempt, n.percent, n.message);
     ELSE
       CONTINUE WHEN NOT EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (n.lease_id & 3) AND l.id = n.lease_id);
@@ -3788,6 +3844,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off 
 DECLARE
   v_held bigint[];
 BEGIN
+  -- A key may have a row and be free: see take_key.
+  DELETE FROM howdah.unique_key k WHERE k.ctid = ANY (ARRAY(
+    SELECT x.ctid FROM unnest(take_keys_again.job_ids) u(id), LATERAL howdah.find_job(u.id) j, LATERAL (
+      SELECT h.ctid, h AS held FROM howdah.unique_key h
+       WHERE h.kind = j.kind AND h.key = j.options -> 'unique' ->> 'key' AND h.job_id <> u.id FOR UPDATE SKIP LOCKED) x
+     WHERE howdah.key_is_free(x.held)));
   WITH wanted AS (
     SELECT j.id, j.kind, j.options -> 'unique' ->> 'key' AS key
       FROM unnest(take_keys_again.job_ids) u(id), LATERAL howdah.find_job(u.id) j WHERE j.options -> 'unique' ->> 'scope' = 'live'),
@@ -3811,28 +3873,30 @@ DECLARE
   v_block bigint := take_waiting.job_id >> 7 << 7;
   t       record;
 BEGIN
-  SELECT k.* INTO t FROM howdah.find_job(take_waiting.job_id) j, howdah.ticket k
-   WHERE k.queue_id = j.queue_id AND k.priority = j.priority AND k.first_id BETWEEN v_block AND take_waiting.job_id
-     AND take_waiting.job_id < k.first_id + k.jobs FOR UPDATE OF k;
-  IF FOUND THEN
-    DELETE FROM howdah.ticket k WHERE k.slot = t.slot AND k.queue_id = t.queue_id AND k.priority = t.priority AND k.first_id = t.first_id;
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-    SELECT p.first_id, t.queue_id, r.slot, t.priority, p.jobs, t.attempt, t.kind
-      FROM (VALUES (t.first_id, take_waiting.job_id - t.first_id),
-                   (take_waiting.job_id + 1, t.first_id + t.jobs - 1 - take_waiting.job_id)) p(first_id, jobs), howdah.ring r
-     WHERE p.jobs > 0 AND r.name = 'returned';
-  ELSE
-    SELECT d.* INTO t FROM howdah.deferred d
-     WHERE d.first_id BETWEEN v_block AND take_waiting.job_id AND take_waiting.job_id < d.first_id + d.jobs FOR UPDATE;
-    IF NOT FOUND THEN
-      RETURN;
+  -- While we wait for a lock the job may go to the other room: each round sees the newest.
+  FOR round IN 1..3 LOOP
+    SELECT k.* INTO t FROM howdah.find_job(take_waiting.job_id) j, howdah.ticket k
+     WHERE k.queue_id = j.queue_id AND k.priority = j.priority AND k.first_id BETWEEN v_block AND take_waiting.job_id
+       AND take_waiting.job_id < k.first_id + k.jobs FOR UPDATE OF k;
+    IF FOUND THEN
+      DELETE FROM howdah.ticket k WHERE k.slot = t.slot AND k.queue_id = t.queue_id AND k.priority = t.priority AND k.first_id = t.first_id;
+      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
+      SELECT p.first_id, t.queue_id, r.slot, t.priority, p.jobs, t.attempt, t.kind
+        FROM (VALUES (t.first_id, take_waiting.job_id - t.first_id),
+                     (take_waiting.job_id + 1, t.first_id + t.jobs - 1 - take_waiting.job_id)) p(first_id, jobs), howdah.ring r
+       WHERE p.jobs > 0 AND r.name = 'returned';
+    ELSE
+      SELECT d.* INTO t FROM howdah.deferred d
+       WHERE d.first_id BETWEEN v_block AND take_waiting.job_id AND take_waiting.job_id < d.first_id + d.jobs FOR UPDATE;
+      CONTINUE WHEN NOT FOUND;
+      DELETE FROM howdah.deferred d WHERE d.first_id = t.first_id;
+      PERFORM howdah.defer(t.due_at, p.first_id, p.jobs::integer, t.queue_id, t.kind, t.priority, t.attempt)
+        FROM (VALUES (t.first_id, take_waiting.job_id - t.first_id),
+                     (take_waiting.job_id + 1, t.first_id + t.jobs - 1 - take_waiting.job_id)) p(first_id, jobs) WHERE p.jobs > 0;
     END IF;
-    DELETE FROM howdah.deferred d WHERE d.first_id = t.first_id;
-    PERFORM howdah.defer(t.due_at, p.first_id, p.jobs::integer, t.queue_id, t.kind, t.priority, t.attempt)
-      FROM (VALUES (t.first_id, take_waiting.job_id - t.first_id),
-                   (take_waiting.job_id + 1, t.first_id + t.jobs - 1 - take_waiting.job_id)) p(first_id, jobs) WHERE p.jobs > 0;
-  END IF;
-  RETURN QUERY SELECT t.queue_id, t.priority, t.kind, t.attempt;
+    RETURN QUERY SELECT t.queue_id, t.priority, t.kind, t.attempt;
+    RETURN;
+  END LOOP;
 END $$;
 -- howdah.unfinished_jobs(queue_id) -> (ready, scheduled, running)
 -- How many jobs of a queue have not ended, by state. Reads: ticket, deferred, lease, settled; all of the queue's.
@@ -4356,7 +4420,7 @@ $$;
 -- Returns how many jobs were removed; NULL if it failed. Internal to prune.
 -- Writes: removal_failure, and see remove_jobs. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.try_removal(queue_id integer, slot integer, tids tid[], dead_ids bigint[]) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 #variable_conflict use_column
 DECLARE
   v_removed integer;
@@ -4366,7 +4430,10 @@ BEGIN
     v_removed := howdah.remove_jobs(try_removal.queue_id, try_removal.slot, try_removal.tids, try_removal.dead_ids);
     DELETE FROM howdah.removal_failure f WHERE f.queue_id = try_removal.queue_id;
     RETURN v_removed;
-  EXCEPTION WHEN query_canceled OR others THEN
+  EXCEPTION WHEN lock_not_available THEN
+    -- An open transaction has one of the jobs, as howdah.delete does: they are met again by the next walk.
+    RETURN 0;
+  WHEN query_canceled OR others THEN
     v_message := format('%s (%s)', left(SQLERRM, 1000), SQLSTATE);
   END;
   INSERT INTO howdah.removal_failure AS f (queue_id, failures, failed_at, retry_at, message)
@@ -4734,8 +4801,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off 
 DECLARE
   v_waited bigint[];
 BEGIN
-  DELETE FROM howdah.unique_key u USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
-   WHERE u.job_id >= r.first_id AND u.job_id < r.first_id + r.jobs AND u.scope = 'live';
+  -- Whoever has a key locked means to take it over, or to look at it: nobody who ends jobs waits for that. A key that is
+  -- left behind so is free all the same, see take_key and take_keys_again.
+  DELETE FROM howdah.unique_key k WHERE k.ctid = ANY (ARRAY(
+    SELECT u.ctid FROM unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs), LATERAL (
+      SELECT x.ctid FROM howdah.unique_key x
+       WHERE x.job_id >= r.first_id AND x.job_id < r.first_id + r.jobs AND x.scope = 'live' FOR UPDATE SKIP LOCKED) u));
   DELETE FROM howdah.expiry e USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
    WHERE e.job_id >= r.first_id AND e.job_id < r.first_id + r.jobs;
   IF NOT ended_slowly.died THEN
@@ -4743,8 +4814,10 @@ BEGIN
      WHERE p.job_id >= r.first_id AND p.job_id < r.first_id + r.jobs;
   END IF;
   WITH gone AS (
-    DELETE FROM howdah.waiter w USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
-     WHERE w.job_id >= r.first_id AND w.job_id < r.first_id + r.jobs RETURNING w.job_id)
+    DELETE FROM howdah.waiter w WHERE w.job_id = ANY (ARRAY(
+      SELECT u.job_id FROM unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs), LATERAL (
+        SELECT x.job_id FROM howdah.waiter x WHERE x.job_id >= r.first_id AND x.job_id < r.first_id + r.jobs FOR UPDATE SKIP LOCKED) u))
+    RETURNING w.job_id)
   SELECT array_agg(g.job_id ORDER BY g.job_id) INTO v_waited FROM gone g;
   PERFORM pg_notify('howdah.ended', string_agg(w.id::text, ','))
      FROM unnest(v_waited) WITH ORDINALITY w(id, n) GROUP BY (w.n - 1) / 400;
@@ -4792,7 +4865,9 @@ BEGIN
     END IF;
     IF f.verdict = 'cancel' THEN
       PERFORM howdah.write_receipt(2, f.queue_id, v_lease.worker_id, v_lease.claimed_at, ARRAY[f.job_id], ARRAY[f.attempt], ARRAY[f.run_ms]);
-      DELETE FROM howdah.cancel_request c WHERE c.job_id = f.job_id;
+      -- One that somebody is asking again just now is left to prune.
+      DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+        SELECT w.job_id FROM howdah.cancel_request w WHERE w.job_id = f.job_id FOR UPDATE SKIP LOCKED));
       state := 'cancelled';
     ELSIF f.verdict = 'discard' OR (f.verdict = 'retry' AND f.attempt >= f.max_attempts) THEN
       PERFORM howdah.bury(f.job_id, f.queue_id, f.kind, f.priority, f.attempt, f.error_kind || ': ' || f.message);
@@ -5296,5 +5371,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('9219790281a9633c', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('a581f78f07fe0eea', '0.1.0');
 COMMIT;

@@ -15,7 +15,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_states text[] := howdah.check_states(coalesce(retry_many.states, '{dead}'), '{dead,scheduled}');
   v_filter jsonpath := howdah.check_filter(retry_many.filter);
-  v_queues integer[] := howdah.selected_queues(retry_many.queue);
+  -- Dead jobs of deleted queues are history: they would only be cancelled.
+  v_queues integer[] := ARRAY(SELECT s FROM unnest(howdah.selected_queues(retry_many.queue)) s WHERE EXISTS (SELECT FROM howdah.queue q WHERE q.id = s));
   v_step   record;
   v_dead   bigint[];
 BEGIN

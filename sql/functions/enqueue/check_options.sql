@@ -44,7 +44,12 @@ BEGIN
       WHEN 'id' THEN
         PERFORM howdah.check_number(v_key, v_value, 128, 9007199254740991);
       WHEN 'unique' THEN
-        NULL;
+        -- It is believed when a dead job is sent again.
+        IF jsonb_typeof(v_value) <> 'object' OR jsonb_typeof(v_value -> 'key') IS DISTINCT FROM 'string'
+           OR octet_length(v_value ->> 'key') NOT BETWEEN 1 AND 512
+           OR coalesce(v_value ->> 'scope' NOT IN ('live', 'period', 'forever'), true) THEN
+          PERFORM howdah.option_refused(v_key, 'is written by howdah.enqueue_unique');
+        END IF;
       ELSE
         PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))
           || ': they are attributes, expires_at, ttl_ms, timeout_ms, retry, version, traceparent and id');

@@ -37,7 +37,10 @@ BEGIN
   v_id := coalesce((enqueue_unique.options ->> 'id')::bigint, howdah.reserve_id());
   v_until := v_now + enqueue_unique.period;
   v_options := coalesce(enqueue_unique.options, '{}') || jsonb_build_object('id', v_id, 'unique', jsonb_build_object('key', v_key, 'scope', enqueue_unique.scope));
-  v_holder := howdah.take_key(enqueue_unique.kind, v_key, v_id, enqueue_unique.scope, v_until);
+  -- The bound's lock before the key's, as everywhere: else of two enqueuers each might wait for the other.
+  PERFORM pg_advisory_xact_lock('howdah.queue'::regclass::oid::bigint << 32 | q.id)
+     FROM howdah.queue q WHERE q.name = enqueue_unique.queue AND q.max_jobs IS NOT NULL;
+  v_holder := howdah.take_key(enqueue_unique.kind, v_key, v_id, enqueue_unique.scope, v_until, enqueue_unique.on_hit LIKE 'replace%');
   IF v_holder IS NULL THEN
     RETURN QUERY SELECT m.first_id, false FROM howdah.enqueue_many(enqueue_unique.kind, ARRAY[enqueue_unique.payload], enqueue_unique.queue,
       enqueue_unique.priority, enqueue_unique.run_at, enqueue_unique.delay, enqueue_unique.max_attempts, v_options) m;
@@ -49,9 +52,15 @@ BEGIN
   IF enqueue_unique.on_hit LIKE 'replace%' THEN
     IF howdah.replace_job(v_holder, enqueue_unique.on_hit, enqueue_unique.payload, enqueue_unique.queue, enqueue_unique.priority,
          coalesce(enqueue_unique.run_at, v_now + enqueue_unique.delay), enqueue_unique.max_attempts, v_options) THEN
+      IF enqueue_unique.on_hit = 'replace' THEN
+        UPDATE howdah.unique_key u SET scope = enqueue_unique.scope, expires_at = v_until
+         WHERE u.kind = enqueue_unique.kind AND u.key = v_key;
+      END IF;
       RETURN QUERY SELECT v_holder, true;
       RETURN;
-    ELSIF howdah.state(v_holder) = 'running' THEN
+    -- It runs; or it has ended since we looked.
+    ELSIF howdah.state(v_holder) = 'running'
+       OR EXISTS (SELECT FROM howdah.unique_key u WHERE u.kind = enqueue_unique.kind AND u.key = v_key AND u.scope = 'live') THEN
       UPDATE howdah.unique_key u SET job_id = v_id, scope = enqueue_unique.scope, expires_at = v_until
        WHERE u.kind = enqueue_unique.kind AND u.key = v_key;
       RETURN QUERY SELECT m.first_id, false FROM howdah.enqueue_many(enqueue_unique.kind, ARRAY[enqueue_unique.payload], enqueue_unique.queue,

@@ -35,6 +35,8 @@ BEGIN
   SELECT * INTO j FROM howdah.find_job(replace_job.job_id);
   IF replace_job.what <> 'replace_time' THEN
     j.payload := replace_job.payload;
+    -- How far the old payload had come is nothing to go on from.
+    DELETE FROM howdah.progress p WHERE p.job_id = j.id;
   END IF;
   IF replace_job.what = 'replace' THEN
     IF j.queue_id <> v_queue.id THEN

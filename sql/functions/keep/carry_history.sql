@@ -19,8 +19,11 @@ BEGIN
           UNION ALL
           SELECT d.first_id + g FROM howdah.deferred d, generate_series(0, d.jobs - 1) g WHERE d.attempt > 0
           UNION ALL
-          SELECT r.first_id + g FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g)
-         ORDER BY f.at DESC LIMIT 10000))', v_table, v_table || '_' || carry_history.slot)
-      USING carry_history.into_slot, carry_history.slot;
+          SELECT r.first_id + g FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g
+          UNION ALL
+          SELECT r.first_id + g FROM howdah.receipt e, unnest(e.first_ids, e.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g
+           WHERE e.slot <> $2 AND e.queue_id = ANY ($3))
+         ORDER BY f.at DESC LIMIT 10000 FOR UPDATE OF f SKIP LOCKED))', v_table, v_table || '_' || carry_history.slot)
+      USING carry_history.into_slot, carry_history.slot, howdah.must_ask();
   END LOOP;
 END $$;

@@ -15,9 +15,11 @@ DECLARE
 BEGIN
   expired := 0;
   FOR v_id IN SELECT e.job_id FROM howdah.expiry e WHERE e.expires_at >= expire.since AND e.expires_at <= v_now
-               ORDER BY e.expires_at, e.job_id LIMIT expire.most FOR UPDATE SKIP LOCKED LOOP
-    expired := expired + 1;
+               ORDER BY e.expires_at, e.job_id LIMIT 10 * expire.most FOR UPDATE SKIP LOCKED LOOP
+    EXIT WHEN expired >= expire.most;
+    -- Not counted: whoever has a thousand jobs locked would else keep the keeper looking at them, and at no others.
     CONTINUE WHEN howdah.is_locked(v_id);
+    expired := expired + 1;
     DELETE FROM howdah.expiry e WHERE e.job_id = v_id;
     SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(v_id) t;
     IF FOUND THEN

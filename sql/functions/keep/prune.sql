@@ -23,8 +23,9 @@ BEGIN
        AND NOT EXISTS (SELECT FROM howdah.receipt r WHERE r.span @> j.id)
      LIMIT prune.most));
   GET DIAGNOSTICS v_kept = ROW_COUNT;
-  DELETE FROM howdah.cancel_request c WHERE NOT EXISTS (
-    SELECT FROM howdah.lease l WHERE (l.id & 3) = (c.lease_id & 3) AND l.id = c.lease_id);
+  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+    SELECT q.job_id FROM howdah.cancel_request q WHERE NOT EXISTS (
+      SELECT FROM howdah.lease l WHERE (l.id & 3) = (q.lease_id & 3) AND l.id = q.lease_id) FOR UPDATE OF q SKIP LOCKED));
   DELETE FROM howdah.unique_key u WHERE u.ctid = ANY (ARRAY(
     SELECT k.ctid FROM howdah.unique_key k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.waiter w WHERE w.ctid = ANY (ARRAY(

@@ -27,6 +27,15 @@ BEGIN
     IF written THEN
       v_attempt := howdah.attempt_in(v_lease, n.id);
       CONTINUE WHEN v_attempt IS NULL;
+      -- Nobody sees a row that an open report_progress has inserted; but it has the lease, and we need not wait for it.
+      IF NOT EXISTS (SELECT FROM howdah.progress p WHERE p.job_id = n.id) THEN
+        PERFORM FROM howdah.lease l WHERE (l.id & 3) = (n.lease_id & 3) AND l.id = n.lease_id FOR UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
+          written := false;
+          RETURN NEXT;
+          CONTINUE;
+        END IF;
+      END IF;
       written := howdah.write_progress(n.id, v_attempt, n.percent, n.message);
     ELSE
       CONTINUE WHEN NOT EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (n.lease_id & 3) AND l.id = n.lease_id);

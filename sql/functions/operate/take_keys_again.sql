@@ -7,6 +7,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off 
 DECLARE
   v_held bigint[];
 BEGIN
+  -- A key may have a row and be free: see take_key.
+  DELETE FROM howdah.unique_key k WHERE k.ctid = ANY (ARRAY(
+    SELECT x.ctid FROM unnest(take_keys_again.job_ids) u(id), LATERAL howdah.find_job(u.id) j, LATERAL (
+      SELECT h.ctid, h AS held FROM howdah.unique_key h
+       WHERE h.kind = j.kind AND h.key = j.options -> 'unique' ->> 'key' AND h.job_id <> u.id FOR UPDATE SKIP LOCKED) x
+     WHERE howdah.key_is_free(x.held)));
   WITH wanted AS (
     SELECT j.id, j.kind, j.options -> 'unique' ->> 'key' AS key
       FROM unnest(take_keys_again.job_ids) u(id), LATERAL howdah.find_job(u.id) j WHERE j.options -> 'unique' ->> 'scope' = 'live'),

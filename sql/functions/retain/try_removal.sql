@@ -5,7 +5,7 @@
 -- Returns how many jobs were removed; NULL if it failed. Internal to prune.
 -- Writes: removal_failure, and see remove_jobs. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.try_removal(queue_id integer, slot integer, tids tid[], dead_ids bigint[]) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 #variable_conflict use_column
 DECLARE
   v_removed integer;
@@ -15,7 +15,10 @@ BEGIN
     v_removed := howdah.remove_jobs(try_removal.queue_id, try_removal.slot, try_removal.tids, try_removal.dead_ids);
     DELETE FROM howdah.removal_failure f WHERE f.queue_id = try_removal.queue_id;
     RETURN v_removed;
-  EXCEPTION WHEN query_canceled OR others THEN
+  EXCEPTION WHEN lock_not_available THEN
+    -- An open transaction has one of the jobs, as howdah.delete does: they are met again by the next walk.
+    RETURN 0;
+  WHEN query_canceled OR others THEN
     v_message := format('%s (%s)', left(SQLERRM, 1000), SQLSTATE);
   END;
   INSERT INTO howdah.removal_failure AS f (queue_id, failures, failed_at, retry_at, message)

@@ -9,8 +9,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off 
 DECLARE
   v_waited bigint[];
 BEGIN
-  DELETE FROM howdah.unique_key u USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
-   WHERE u.job_id >= r.first_id AND u.job_id < r.first_id + r.jobs AND u.scope = 'live';
+  -- Whoever has a key locked means to take it over, or to look at it: nobody who ends jobs waits for that. A key that is
+  -- left behind so is free all the same, see take_key and take_keys_again.
+  DELETE FROM howdah.unique_key k WHERE k.ctid = ANY (ARRAY(
+    SELECT u.ctid FROM unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs), LATERAL (
+      SELECT x.ctid FROM howdah.unique_key x
+       WHERE x.job_id >= r.first_id AND x.job_id < r.first_id + r.jobs AND x.scope = 'live' FOR UPDATE SKIP LOCKED) u));
   DELETE FROM howdah.expiry e USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
    WHERE e.job_id >= r.first_id AND e.job_id < r.first_id + r.jobs;
   IF NOT ended_slowly.died THEN
@@ -18,8 +22,10 @@ BEGIN
      WHERE p.job_id >= r.first_id AND p.job_id < r.first_id + r.jobs;
   END IF;
   WITH gone AS (
-    DELETE FROM howdah.waiter w USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
-     WHERE w.job_id >= r.first_id AND w.job_id < r.first_id + r.jobs RETURNING w.job_id)
+    DELETE FROM howdah.waiter w WHERE w.job_id = ANY (ARRAY(
+      SELECT u.job_id FROM unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs), LATERAL (
+        SELECT x.job_id FROM howdah.waiter x WHERE x.job_id >= r.first_id AND x.job_id < r.first_id + r.jobs FOR UPDATE SKIP LOCKED) u))
+    RETURNING w.job_id)
   SELECT array_agg(g.job_id ORDER BY g.job_id) INTO v_waited FROM gone g;
   PERFORM pg_notify('howdah.ended', string_agg(w.id::text, ','))
      FROM unnest(v_waited) WITH ORDINALITY w(id, n) GROUP BY (w.n - 1) / 400;

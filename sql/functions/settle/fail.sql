@@ -41,7 +41,9 @@ BEGIN
     END IF;
     IF f.verdict = 'cancel' THEN
       PERFORM howdah.write_receipt(2, f.queue_id, v_lease.worker_id, v_lease.claimed_at, ARRAY[f.job_id], ARRAY[f.attempt], ARRAY[f.run_ms]);
-      DELETE FROM howdah.cancel_request c WHERE c.job_id = f.job_id;
+      -- One that somebody is asking again just now is left to prune.
+      DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+        SELECT w.job_id FROM howdah.cancel_request w WHERE w.job_id = f.job_id FOR UPDATE SKIP LOCKED));
       state := 'cancelled';
     ELSIF f.verdict = 'discard' OR (f.verdict = 'retry' AND f.attempt >= f.max_attempts) THEN
       PERFORM howdah.bury(f.job_id, f.queue_id, f.kind, f.priority, f.attempt, f.error_kind || ': ' || f.message);
