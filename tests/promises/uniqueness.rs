@@ -208,6 +208,22 @@ async fn a_key_that_was_lost_is_found_to_be_free() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_open_transaction_that_met_a_key_holds_up_nobody() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let first = db.number("SELECT id FROM howdah.enqueue_unique('k', key => 'one')").await?;
+    let mut open = db.session().await?;
+    open.run("BEGIN").await?;
+    assert_eq!(open.number("SELECT id FROM howdah.enqueue_unique('k', key => 'one')").await?, first);
+    let mut free = db.session().await?;
+    free.run("SET lock_timeout = '2s'").await?;
+    let lease = free.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
+    free.run(&format!("SELECT howdah.complete({lease})")).await?;
+    assert_ne!(free.number("SELECT id FROM howdah.enqueue_unique('k', key => 'one')").await?, first, "the key is free");
+    open.run("COMMIT").await
+}
+
+#[tokio::test]
 async fn a_job_can_be_given_an_id_that_was_known_before_and_only_once() -> Result<()> {
     let db = Db::new().await?;
     let id = db.howdah.reserve_id().await?;
