@@ -3867,36 +3867,16 @@ END $$;
 -- Writes: ticket or deferred. Locks: that row, and waits for whoever has it.
 CREATE OR REPLACE FUNCTION howdah.take_waiting(job_id bigint)
 RETURNS TABLE (queue_id integer, priority smallint, kind text, attempt smallint) LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-  v_block bigint := take_waiting.job_id >> 7 << 7;
-  t       record;
+  w record;
 BEGIN
-  -- While we wait for a lock the job may go to the other room: each round sees the newest.
-  FOR round IN 1..3 LOOP
-    SELECT k.* INTO t FROM howdah.find_job(take_waiting.job_id) j, howdah.ticket k
-     WHERE k.queue_id = j.queue_id AND k.priority = j.priority AND k.first_id BETWEEN v_block AND take_waiting.job_id
-       AND take_waiting.job_id < k.first_id + k.jobs FOR UPDATE OF k;
-    IF FOUND THEN
-      DELETE FROM howdah.ticket k WHERE k.slot = t.slot AND k.queue_id = t.queue_id AND k.priority = t.priority AND k.first_id = t.first_id;
-      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-      SELECT p.first_id, t.queue_id, r.slot, t.priority, p.jobs, t.attempt, t.kind
-        FROM (VALUES (t.first_id, take_waiting.job_id - t.first_id),
-                     (take_waiting.job_id + 1, t.first_id + t.jobs - 1 - take_waiting.job_id)) p(first_id, jobs), howdah.ring r
-       WHERE p.jobs > 0 AND r.name = 'returned';
-    ELSE
-      SELECT d.* INTO t FROM howdah.deferred d
-       WHERE d.first_id BETWEEN v_block AND take_waiting.job_id AND take_waiting.job_id < d.first_id + d.jobs FOR UPDATE;
-      CONTINUE WHEN NOT FOUND;
-      DELETE FROM howdah.deferred d WHERE d.first_id = t.first_id;
-      PERFORM howdah.defer(t.due_at, p.first_id, p.jobs::integer, t.queue_id, t.kind, t.priority, t.attempt)
-        FROM (VALUES (t.first_id, take_waiting.job_id - t.first_id),
-                     (take_waiting.job_id + 1, t.first_id + t.jobs - 1 - take_waiting.job_id)) p(first_id, jobs) WHERE p.jobs > 0;
-    END IF;
-    RETURN QUERY SELECT t.queue_id, t.priority, t.kind, t.attempt;
-    RETURN;
-  END LOOP;
+  w := howdah.single_out(take_waiting.job_id);
+  IF w.state IS NOT NULL THEN
+    PERFORM howdah.drop_waiting(take_waiting.job_id, w.state, w.queue_id, w.priority);
+    RETURN QUERY SELECT w.queue_id, w.priority, w.kind, w.attempt;
+  END IF;
 END $$;
 -- howdah.unfinished_jobs(queue_id) -> (ready, scheduled, running)
 -- How many jobs of a queue have not ended, by state. Reads: ticket, deferred, lease, settled; all of the queue's.
@@ -5371,5 +5351,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('a581f78f07fe0eea', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('9f925db90c4e91ec', '0.1.0');
 COMMIT;
