@@ -520,6 +520,81 @@ DROP FUNCTION IF EXISTS howdah.create_queue(text);
 DROP FUNCTION IF EXISTS howdah.heartbeat(bigint);
 DROP FUNCTION IF EXISTS howdah.rescue_lease(bigint, bigint, text, text);
 INSERT INTO howdah.migration (version, name) VALUES (7, 'queues');
+-- 0008 flow: limits, orders, rates and fair shares; the room of what is blocked.
+--
+-- What a job must pass when it is claimed are its gates: a limit (limit:KEY), an order (order:KEY), its share of the
+-- queue (fair:KEY). They stand on its ticket, so that jobs without any cost nothing. A job that does not get through
+-- waits apart, as a row of howdah.deferred that is due at infinity and names the gate; whoever frees the gate makes it
+-- ready again.
+--
+-- Locks: takes howdah.ticket and howdah.deferred for a moment: enqueuers wait for the commit of this migration.
+
+ALTER TABLE howdah.ticket ADD COLUMN gates text[];
+ALTER TABLE howdah.deferred
+  ADD COLUMN gates text[],
+  -- What the run is blocked by; NULL: nothing, it is only not due.
+  ADD COLUMN gate  text COLLATE "C";
+-- release: the first of those that a gate blocks. claim: the lanes of a fair queue.
+CREATE INDEX deferred_gate ON howdah.deferred (gate, priority, first_id) WHERE gate IS NOT NULL;
+
+-- The rules of limits and rates, and the weights of shares. scope: queue, kind, key (of limit_key; a name that ends with *
+-- is a rule for each key that begins so), share (of fair_key).
+CREATE TABLE howdah.flow_rule (
+  scope          text    NOT NULL CHECK (scope IN ('queue', 'kind', 'key', 'share')),
+  name           text COLLATE "C" NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 256),
+  -- So many may run at the same time; NULL: any number.
+  max_running    integer CHECK (max_running BETWEEN 0 AND 100000),
+  -- So many tokens come in every rate_period_ms, and so many may be saved up; a start takes one, or the job's weight.
+  rate           integer CHECK (rate BETWEEN 1 AND 1000000000),
+  rate_period_ms bigint  CHECK (rate_period_ms BETWEEN 1 AND 31557600000),
+  rate_burst     integer CHECK (rate_burst BETWEEN 1 AND 1000000000),
+  -- How many jobs of the share are started in its turn.
+  weight         integer CHECK (weight BETWEEN 1 AND 1000),
+  PRIMARY KEY (scope, name),
+  CONSTRAINT rate_is_whole CHECK ((rate IS NULL) = (rate_period_ms IS NULL) AND (rate IS NULL) = (rate_burst IS NULL)),
+  CONSTRAINT weight_is_of_shares CHECK ((weight IS NOT NULL) = (scope = 'share')),
+  CONSTRAINT share_has_a_weight_only CHECK (scope <> 'share' OR (max_running IS NULL AND rate IS NULL))
+);
+
+-- Who has passed a gate that counts: a row for each gate of each running job. It belongs to the lease: where that is
+-- gone, the row counts for nothing, whatever has gone wrong.
+CREATE TABLE howdah.slot (
+  lease_id bigint NOT NULL,
+  job_id   bigint NOT NULL,
+  gate     text COLLATE "C" NOT NULL,
+  PRIMARY KEY (lease_id, job_id, gate)
+);
+-- admit: how many have passed.
+CREATE INDEX slot_gate ON howdah.slot (gate, lease_id);
+
+-- Jobs with an ordering key that have not ended, in their order. passed_by: it failed, and lets the others go first until
+-- it is due again.
+CREATE TABLE howdah.ordered (
+  key       text COLLATE "C" NOT NULL,
+  job_id    bigint NOT NULL,
+  passed_by boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (key, job_id)
+);
+-- ended: the orders of a run.
+CREATE INDEX ordered_job ON howdah.ordered (job_id);
+
+-- How far each rate is used up: at `full_at` all its tokens would be there again. wakes_at: somebody waits for the token
+-- of that time.
+CREATE TABLE howdah.bucket (
+  gate     text COLLATE "C" PRIMARY KEY,
+  full_at  timestamptz NOT NULL,
+  wakes_at timestamptz
+) WITH (fillfactor = 20);
+-- release_due: who is to be woken.
+CREATE INDEX bucket_wakes ON howdah.bucket (wakes_at) WHERE wakes_at IS NOT NULL;
+
+ANALYZE howdah.flow_rule, howdah.slot, howdah.ordered, howdah.bucket;
+
+-- These have other arguments or other columns now.
+DROP FUNCTION IF EXISTS howdah.single_out(bigint, boolean);
+DROP FUNCTION IF EXISTS howdah.take_range(integer[], text, text[], jsonpath, bigint[], bigint, bigint);
+DROP FUNCTION IF EXISTS howdah.defer(timestamptz, bigint, integer, integer, text, integer, integer);
+INSERT INTO howdah.migration (version, name) VALUES (8, 'flow');
 SET LOCAL check_function_bodies = off;
 -- howdah.ask_to_cancel(job_ids) -> integer
 -- Asks for the end of those of these jobs that run; one notification for each worker. Returns how many were asked that
@@ -570,7 +645,7 @@ CREATE OR REPLACE FUNCTION howdah.cancel_many(queue text DEFAULT NULL, kind text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  v_states text[] := howdah.check_states(cancel_many.states, '{scheduled,ready,running}');
+  v_states text[] := howdah.check_states(cancel_many.states, '{scheduled,blocked,ready,running}');
   v_filter jsonpath := howdah.check_filter(cancel_many.filter);
   v_queues integer[] := howdah.selected_queues(cancel_many.queue);
   v_step   record;
@@ -713,7 +788,7 @@ BEGIN
        AND t.first_id > live_in_range.after AND t.first_id <= live_in_range.upto
     UNION ALL
     SELECT d.first_id, d.jobs, NULL FROM howdah.deferred d
-     WHERE 'scheduled' = ANY (live_in_range.states) AND d.queue_id = ANY (live_in_range.queues)
+     WHERE CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (live_in_range.states) AND d.queue_id = ANY (live_in_range.queues)
        AND d.first_id > live_in_range.after AND d.first_id <= live_in_range.upto
     UNION ALL
     SELECT r.first_id + g, 1, l.id
@@ -753,8 +828,8 @@ BEGIN
     RETURN 0;
   END IF;
   WITH back AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-    SELECT t.first_id, t.queue_id, r.slot, t.priority, t.jobs, t.attempt, t.job_kind
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+    SELECT t.first_id, t.queue_id, r.slot, t.priority, t.jobs, t.attempt, t.job_kind, t.gates
       FROM howdah.take_range(promote_range.queues, promote_range.kind, '{scheduled}', promote_range.filter, promote_range.ids,
                              promote_range.after, promote_range.upto) t, howdah.ring r WHERE r.name = 'returned'
     RETURNING queue_id, jobs)
@@ -888,12 +963,12 @@ BEGIN
   RETURN v_ids;
 END $$;
 -- howdah.take_range(queues, kind, states, filter, ids, after, upto)
---   -> (queue_id, priority, job_kind, attempt, first_id, jobs)
--- Takes the jobs that wait (states ready, scheduled) with ids from after + 1 to upto out of their tickets and deferred
+--   -> (queue_id, priority, job_kind, attempt, first_id, jobs, gates)
+-- Takes the jobs that wait (states ready, scheduled, blocked) with ids from after + 1 to upto out of their tickets and deferred
 -- rows, as runs. Both bounds are ends of blocks. Without kind, filter and ids a run is taken without a look at its jobs.
 -- Internal. Writes: ticket, deferred. Locks: those rows, and waits for whoever has them.
 CREATE OR REPLACE FUNCTION howdah.take_range(queues integer[], kind text, states text[], filter jsonpath, ids bigint[], after bigint, upto bigint)
-RETURNS TABLE (queue_id integer, priority smallint, job_kind text, attempt smallint, first_id bigint, jobs smallint) LANGUAGE plpgsql
+RETURNS TABLE (queue_id integer, priority smallint, job_kind text, attempt smallint, first_id bigint, jobs smallint, gates text[]) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -909,7 +984,7 @@ BEGIN
                  AND t.first_id > take_range.after AND t.first_id <= take_range.upto AND (take_range.kind IS NULL OR t.kind = take_range.kind)
               UNION ALL
               SELECT d.first_id, d.jobs FROM howdah.deferred d
-               WHERE 'scheduled' = ANY (take_range.states) AND d.first_id > take_range.after AND d.first_id <= take_range.upto
+               WHERE CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (take_range.states) AND d.first_id > take_range.after AND d.first_id <= take_range.upto
                  AND d.queue_id = ANY (take_range.queues) AND (take_range.kind IS NULL OR d.kind = take_range.kind)) r) a,
            LATERAL howdah.matching(a.firsts, a.counts, take_range.filter) m(id)
      WHERE take_range.ids IS NULL OR m.id = ANY (take_range.ids);
@@ -928,27 +1003,28 @@ BEGIN
         SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
                LATERAL howdah.pieces(a.firsts, a.counts, v_ids) p WHERE NOT v_all),
       rest AS (
-        INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-        SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind
+        INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+        SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates
           FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
-      SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id), coalesce(c.jobs, g.jobs)
+      SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id), coalesce(c.jobs, g.jobs), g.gates
         FROM gone g LEFT JOIN cut c ON c.run = g.first_id WHERE v_all OR c.taken;
   END IF;
-  IF 'scheduled' = ANY (take_range.states) THEN
+  IF take_range.states && '{scheduled,blocked}' THEN
     RETURN QUERY
       WITH gone AS (
         DELETE FROM howdah.deferred d
          WHERE d.first_id > take_range.after AND d.first_id <= take_range.upto AND d.queue_id = ANY (take_range.queues)
+           AND CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (take_range.states)
            AND (take_range.kind IS NULL OR d.kind = take_range.kind) AND (v_all OR d.first_id >> 7 = ANY (v_blocks)) RETURNING d.*),
       cut AS MATERIALIZED (
         SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
                LATERAL howdah.pieces(a.firsts, a.counts, v_ids) p WHERE NOT v_all),
       taken AS (
-        SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id) AS first_id, coalesce(c.jobs, g.jobs) AS jobs
+        SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id) AS first_id, coalesce(c.jobs, g.jobs) AS jobs, g.gates
           FROM gone g LEFT JOIN cut c ON c.run = g.first_id WHERE v_all OR c.taken),
       rest AS (
-        INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind)
-        SELECT g.due_at, c.first_id, g.queue_id, g.priority, c.jobs, g.attempt, g.kind
+        INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+        SELECT g.due_at, c.first_id, g.queue_id, g.priority, c.jobs, g.attempt, g.kind, g.gates, g.gate
           FROM cut c JOIN gone g ON g.first_id = c.run WHERE NOT c.taken)
       SELECT * FROM taken;
   END IF;
@@ -966,7 +1042,7 @@ BEGIN
   RETURN (SELECT max(n.first_id) | 127 FROM (
     SELECT r.first_id FROM (
       (SELECT d.first_id FROM howdah.deferred d
-        WHERE 'scheduled' = ANY (walk.states) AND d.first_id > walk.after AND d.first_id <= walk.upto AND d.queue_id = ANY (walk.queues)
+        WHERE CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (walk.states) AND d.first_id > walk.after AND d.first_id <= walk.upto AND d.queue_id = ANY (walk.queues)
         ORDER BY d.first_id LIMIT walk.most)
       UNION ALL
       SELECT t.first_id FROM unnest(walk.queues) q(id), generate_series(0, 9) p, LATERAL (
@@ -1248,8 +1324,8 @@ BEGIN
     SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
            LATERAL howdah.pieces(a.firsts, a.counts, lease_jobs.ids) p),
   rest AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-    SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+    SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates
       FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
   SELECT array_agg(c.first_id ORDER BY g.priority, c.first_id), array_agg(c.jobs ORDER BY g.priority, c.first_id),
          array_agg((g.attempt + 1)::smallint ORDER BY g.priority, c.first_id)
@@ -1382,7 +1458,7 @@ BEGIN
   j.queue_id := v_queue.id;
   j.max_attempts := coalesce(change.max_attempts, j.max_attempts);
   PERFORM howdah.rewrite_job(j);
-  IF v_state = 'scheduled' THEN
+  IF v_state IN ('scheduled', 'blocked') THEN
     UPDATE howdah.deferred d SET queue_id = v_queue.id, priority = coalesce(change.priority, d.priority) WHERE d.first_id = change.job_id;
   ELSIF v_state = 'ready' AND (v_queue.id <> w.queue_id OR coalesce(change.priority, w.priority) <> w.priority) THEN
     PERFORM howdah.drop_waiting(change.job_id, v_state, w.queue_id, w.priority);
@@ -1589,7 +1665,7 @@ BEGIN
   END IF;
   PERFORM howdah.drop_waiting(reschedule.job_id, w.state, w.queue_id, w.priority);
   IF v_due > v_now THEN
-    PERFORM howdah.defer(v_due, reschedule.job_id, 1, w.queue_id, w.kind, w.priority, w.attempt);
+    PERFORM howdah.defer(v_due, reschedule.job_id, 1, w.queue_id, w.kind, w.priority, w.attempt, w.gates);
     RETURN 'scheduled';
   END IF;
   PERFORM howdah.put_back(ARRAY[reschedule.job_id], ARRAY[w.attempt]);
@@ -1611,13 +1687,13 @@ BEGIN
   UPDATE howdah.job_kept j SET queue_id = n.queue_id, priority = n.priority, max_attempts = n.max_attempts, payload = n.payload, options = n.options
    WHERE j.id = n.id;
 END $$;
--- howdah.single_out(job_id, skip) -> (state, due_at, queue_id, priority, kind, attempt)
+-- howdah.single_out(job_id, skip) -> (state, due_at, queue_id, priority, kind, attempt, gates, gate)
 -- Finds the row of a job that waits and locks it; if the row stands for other jobs too, gives the job one of its own
 -- (and the others theirs, which nobody sees before the commit). skip: passes over a row that somebody has locked.
--- state: ready or scheduled; NULL: the job does not wait (or, with skip, is locked). Internal.
+-- state: ready, scheduled or blocked; NULL: the job does not wait (or, with skip, is locked). Internal.
 -- Writes: ticket or deferred, only if the row is split. Locks: the row, and waits for whoever has it unless told to skip.
 CREATE OR REPLACE FUNCTION howdah.single_out(job_id bigint, skip boolean DEFAULT false, OUT state text, OUT due_at timestamptz,
-  OUT queue_id integer, OUT priority smallint, OUT kind text, OUT attempt smallint)
+  OUT queue_id integer, OUT priority smallint, OUT kind text, OUT attempt smallint, OUT gates text[], OUT gate text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -1629,13 +1705,14 @@ BEGIN
     t := howdah.lock_ticket(single_out.job_id, single_out.skip);
     IF t.first_id IS NOT NULL THEN
       PERFORM howdah.split_ticket(t, single_out.job_id);
-      SELECT 'ready', t.queue_id, t.priority, t.kind, t.attempt INTO state, queue_id, priority, kind, attempt;
+      SELECT 'ready', t.queue_id, t.priority, t.kind, t.attempt, t.gates INTO state, queue_id, priority, kind, attempt, gates;
       RETURN;
     END IF;
     d := howdah.lock_deferred(single_out.job_id, single_out.skip);
     IF d.first_id IS NOT NULL THEN
       PERFORM howdah.split_deferred(d, single_out.job_id);
-      SELECT 'scheduled', d.due_at, d.queue_id, d.priority, d.kind, d.attempt INTO state, due_at, queue_id, priority, kind, attempt;
+      SELECT CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END, d.due_at, d.queue_id, d.priority, d.kind, d.attempt, d.gates, d.gate
+        INTO state, due_at, queue_id, priority, kind, attempt, gates, gate;
       RETURN;
     END IF;
   END LOOP;
@@ -1653,8 +1730,8 @@ BEGIN
     RETURN;
   END IF;
   DELETE FROM howdah.deferred k WHERE k.first_id = d.first_id;
-  INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind)
-  SELECT d.due_at, p.first_id, d.queue_id, d.priority, p.jobs, d.attempt, d.kind
+  INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+  SELECT d.due_at, p.first_id, d.queue_id, d.priority, p.jobs, d.attempt, d.kind, d.gates, d.gate
     FROM (VALUES (d.first_id, split_deferred.job_id - d.first_id), (split_deferred.job_id, 1),
                  (split_deferred.job_id + 1, d.first_id + d.jobs - 1 - split_deferred.job_id)) p(first_id, jobs)
    WHERE p.jobs > 0;
@@ -1672,8 +1749,8 @@ BEGIN
     RETURN;
   END IF;
   DELETE FROM howdah.ticket k WHERE k.slot = t.slot AND k.queue_id = t.queue_id AND k.priority = t.priority AND k.first_id = t.first_id;
-  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-  SELECT p.first_id, t.queue_id, r.slot, t.priority, p.jobs, t.attempt, t.kind
+  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+  SELECT p.first_id, t.queue_id, r.slot, t.priority, p.jobs, t.attempt, t.kind, t.gates
     FROM (VALUES (t.first_id, split_ticket.job_id - t.first_id), (split_ticket.job_id, 1),
                  (split_ticket.job_id + 1, t.first_id + t.jobs - 1 - split_ticket.job_id)) p(first_id, jobs), howdah.ring r
    WHERE p.jobs > 0 AND r.name = 'returned';
@@ -1747,6 +1824,33 @@ BEGIN
     END IF;
   END LOOP;
 END $$;
+-- howdah.check_gate(field, value, options) -> void
+-- Refuses a limit_key, order_key, order_on_failure or fair_key that makes no sense. Internal to check_options.
+-- Errors: HD002 (invalid argument), naming the option in COLUMN.
+CREATE OR REPLACE FUNCTION howdah.check_gate(field text, value jsonb, options jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_keys jsonb := CASE WHEN check_gate.field = 'limit_key' AND jsonb_typeof(check_gate.value) = 'array' THEN check_gate.value
+                       ELSE jsonb_build_array(check_gate.value) END;
+  v_key  jsonb;
+BEGIN
+  IF check_gate.field = 'order_on_failure' THEN
+    IF check_gate.value NOT IN ('"hold"', '"pass"') THEN
+      PERFORM howdah.option_refused(check_gate.field, 'must be hold or pass, not ' || left(check_gate.value::text, 100));
+    ELSIF NOT check_gate.options ? 'order_key' THEN
+      PERFORM howdah.option_refused(check_gate.field, 'is for jobs with an order_key');
+    END IF;
+    RETURN;
+  END IF;
+  IF jsonb_array_length(v_keys) NOT BETWEEN 1 AND 8 THEN
+    PERFORM howdah.option_refused(check_gate.field, 'must be one to eight texts, not ' || jsonb_array_length(v_keys));
+  END IF;
+  FOR v_key IN SELECT * FROM jsonb_array_elements(v_keys) LOOP
+    IF jsonb_typeof(v_key) <> 'string' OR octet_length(v_key #>> '{}') NOT BETWEEN 1 AND 256 OR (v_key #>> '{}') ~ '[[:cntrl:]]' THEN
+      PERFORM howdah.option_refused(check_gate.field, 'must be a text of 1 to 256 bytes without control characters, not ' || left(v_key::text, 100));
+    END IF;
+  END LOOP;
+END $$;
 -- howdah.check_job(kind, priority, run_at, delay, max_attempts, options) -> void
 -- Refuses what no job may have. Shared by every way to enqueue.
 -- Errors: HD002 (invalid argument), naming the field in COLUMN and the rule in the message.
@@ -1808,6 +1912,12 @@ END $$;
 --               out is as the kind or the queue says
 --   version     of the payload's type, for the handler; 1 to 32767
 --   traceparent the W3C trace context of whoever enqueues
+--   limit_key   one to eight texts: so many jobs of each run at the same time as its rule says, see howdah.set_limit
+--   order_key   a text: jobs with it run one at a time, in the order enqueued; see order_on_failure
+--   order_on_failure  hold (default): a job that failed keeps the others of its order_key waiting until it has succeeded
+--               or is dead; pass: they go first until it is due again
+--   fair_key    a text: the queue is shared in turns among the values of this
+--   weight      how many tokens of a rate it takes to start; 1 to 1000000, default 1
 --   id          an id from howdah.reserve_id, for one job
 --   unique      written by howdah.enqueue_unique
 -- Errors: HD002 (invalid argument), naming the option in COLUMN. Shared by every way to enqueue.
@@ -1842,6 +1952,10 @@ BEGIN
           PERFORM howdah.option_refused(v_key, 'must be a text, not ' || jsonb_typeof(v_value));
         END IF;
         PERFORM howdah.check_traceparent(v_value #>> '{}');
+      WHEN 'limit_key', 'order_key', 'fair_key', 'order_on_failure' THEN
+        PERFORM howdah.check_gate(v_key, v_value, check_options.options);
+      WHEN 'weight' THEN
+        PERFORM howdah.check_number(v_key, v_value, 1, 1000000);
       WHEN 'id' THEN
         PERFORM howdah.check_number(v_key, v_value, 128, 9007199254740991);
       WHEN 'unique' THEN
@@ -1853,7 +1967,8 @@ BEGIN
         END IF;
       ELSE
         PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))
-          || ': they are attributes, expires_at, ttl_ms, timeout_ms, retry, version, traceparent and id');
+          || ': they are attributes, expires_at, ttl_ms, timeout_ms, retry, version, traceparent, limit_key, order_key, '
+          || 'order_on_failure, fair_key, weight and id');
     END CASE;
   END LOOP;
 END $$;
@@ -1916,15 +2031,17 @@ BEGIN
       || coalesce(quote_literal(left(check_unique.on_hit, 100)), 'NULL'));
   END IF;
 END $$;
--- howdah.defer(due_at, first_id, jobs, queue_id, kind, priority, attempt) -> void
+-- howdah.defer(due_at, first_id, jobs, queue_id, kind, priority, attempt, gates, gate) -> void
 -- Puts a run of jobs into the room of what is due later, and tells the keeper if it means to sleep longer.
+--   gates  what these jobs must pass when they are claimed, see gates_of; gate: what they are blocked by, or NULL
 -- Writes: deferred. Locks: none that others need. Errors: none of its own. Internal.
-CREATE OR REPLACE FUNCTION howdah.defer(due_at timestamptz, first_id bigint, jobs integer, queue_id integer, kind text, priority integer, attempt integer)
+CREATE OR REPLACE FUNCTION howdah.defer(due_at timestamptz, first_id bigint, jobs integer, queue_id integer, kind text, priority integer, attempt integer,
+  gates text[] DEFAULT NULL, gate text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-  INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind)
-    VALUES (defer.due_at, defer.first_id, defer.queue_id, defer.priority, defer.jobs, defer.attempt, defer.kind);
+  INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+    VALUES (defer.due_at, defer.first_id, defer.queue_id, defer.priority, defer.jobs, defer.attempt, defer.kind, defer.gates, defer.gate);
   PERFORM pg_notify('howdah.due', '') FROM howdah.keeper k WHERE k.wakes_at > defer.due_at;
 END $$;
 -- howdah.enqueue(kind, payload, queue, priority, run_at, delay, max_attempts, options) -> bigint
@@ -2001,6 +2118,7 @@ DECLARE
   v_now    timestamptz := howdah.now();
   v_due    timestamptz;
   v_options jsonb := enqueue_many.options;
+  v_gates  text[];
 BEGIN
   PERFORM howdah.check_job(enqueue_many.kind, enqueue_many.priority, enqueue_many.run_at, enqueue_many.delay, enqueue_many.max_attempts,
     enqueue_many.options);
@@ -2024,6 +2142,7 @@ BEGIN
   END IF;
   IF v_options IS NOT NULL THEN
     v_options := howdah.stored_options(v_options, v_now);
+    v_gates := howdah.gates_of(v_options);
   END IF;
   IF enqueue_many.options ? 'id' THEN
     v_blocks := ARRAY[howdah.reserved_id((enqueue_many.options ->> 'id')::bigint, v_count)];
@@ -2041,11 +2160,11 @@ BEGIN
     PERFORM howdah.payload_refused(enqueue_many.queue, v_size, v_queue.max_payload_bytes);
   END IF;
   IF v_due > v_now THEN
-    PERFORM howdah.defer(v_due, b.first_id, least(128, v_count - (b.n - 1)::integer * 128), v_queue.id, enqueue_many.kind, enqueue_many.priority, 0)
+    PERFORM howdah.defer(v_due, b.first_id, least(128, v_count - (b.n - 1)::integer * 128), v_queue.id, enqueue_many.kind, enqueue_many.priority, 0, v_gates)
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
   ELSE
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-    SELECT b.first_id, v_queue.id, v_queue.fresh_slot, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+    SELECT b.first_id, v_queue.id, v_queue.fresh_slot, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind, v_gates
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
     PERFORM howdah.wake(v_queue.id);
   END IF;
@@ -2264,6 +2383,8 @@ DECLARE
   v_options jsonb := howdah.stored_options(replace_job.options, v_now);
   v_due     timestamptz := replace_job.due_at;
   v_attempt integer := 0;
+  v_gate    text := (SELECT d.gate FROM howdah.deferred d WHERE d.first_id BETWEEN (replace_job.job_id >> 7 << 7) AND replace_job.job_id
+                        AND replace_job.job_id < d.first_id + d.jobs);
   v_size    integer;
   j         howdah.job;
 BEGIN
@@ -2305,8 +2426,9 @@ BEGIN
     END IF;
   END IF;
   PERFORM howdah.rewrite_job(j);
-  IF v_due > v_now THEN
-    PERFORM howdah.defer(v_due, j.id, 1, j.queue_id, j.kind, j.priority, v_attempt);
+  IF v_due > v_now OR v_gate IS NOT NULL THEN
+    PERFORM howdah.defer(CASE WHEN v_gate IS NOT NULL THEN 'infinity' ELSE v_due END, j.id, 1, j.queue_id, j.kind, j.priority, v_attempt,
+      howdah.gates_of(j.options), v_gate);
   ELSE
     PERFORM howdah.put_back(ARRAY[j.id], ARRAY[v_attempt]::smallint[]);
   END IF;
@@ -2637,6 +2759,32 @@ BEGIN
   END IF;
   RETURN coalesce(v_ids, '{}');
 END $$;
+-- howdah.gates_of(options) -> text[]
+-- The gates that a job with these options must pass when it is claimed: fair:KEY of its share, order:KEY, limit:KEY for
+-- each of its limits, and weight:N, which is no gate but what it takes of a rate. NULL: none. Errors: none, options are
+-- checked before. Internal.
+CREATE OR REPLACE FUNCTION howdah.gates_of(options jsonb) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_limits jsonb := gates_of.options -> 'limit_key';
+  v_gates  text[];
+BEGIN
+  IF gates_of.options ? 'fair_key' THEN
+    v_gates := v_gates || ('fair:' || (gates_of.options ->> 'fair_key'));
+  END IF;
+  IF gates_of.options ? 'order_key' THEN
+    v_gates := v_gates || ('order:' || (gates_of.options ->> 'order_key'));
+  END IF;
+  IF jsonb_typeof(v_limits) = 'string' THEN
+    v_gates := v_gates || ('limit:' || (v_limits #>> '{}'));
+  ELSIF v_limits IS NOT NULL THEN
+    v_gates := v_gates || ARRAY(SELECT DISTINCT 'limit:' || k FROM jsonb_array_elements_text(v_limits) k ORDER BY 1);
+  END IF;
+  IF gates_of.options ? 'weight' THEN
+    v_gates := v_gates || ('weight:' || (gates_of.options ->> 'weight'));
+  END IF;
+  RETURN v_gates;
+END $$;
 -- howdah.awaits_removal(slot) -> boolean
 -- Whether jobs in a partition of howdah.job have ended that are to be archived, held or called about, and are not yet
 -- gone. Internal to rotate_jobs. Cost: reads receipts, unless no queue asks for that.
@@ -2872,8 +3020,8 @@ BEGIN
   gone AS (
     DELETE FROM howdah.deferred d WHERE d.ctid = ANY (ARRAY(SELECT ctid FROM due)) RETURNING d.*),
   back AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-    SELECT g.first_id, g.queue_id, r.slot, g.priority, g.jobs, g.attempt, g.kind FROM gone g, howdah.ring r WHERE r.name = 'returned'
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+    SELECT g.first_id, g.queue_id, r.slot, g.priority, g.jobs, g.attempt, g.kind, g.gates FROM gone g, howdah.ring r WHERE r.name = 'returned'
     RETURNING queue_id)
   SELECT coalesce(sum(b.n), 0), count(howdah.wake(b.queue_id)) INTO promoted, v_woken
     FROM (SELECT queue_id, count(*) AS n FROM back GROUP BY queue_id) b;
@@ -3756,7 +3904,7 @@ BEGIN
     RETURN 'ready';
   END IF;
   IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
-                AND retry.job_id < d.first_id + d.jobs) THEN
+                AND retry.job_id < d.first_id + d.jobs AND d.gate IS NULL) THEN
     SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(retry.job_id) t;
     IF FOUND THEN
       PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[v_attempt]);
@@ -4854,7 +5002,7 @@ BEGIN
       state := 'dead';
     ELSE
       PERFORM howdah.defer(v_now + coalesce(make_interval(secs => f.delay_ms / 1000.0), howdah.retry_delay(f.queue_id, f.kind, f.attempt, f.options, f.declared)),
-        f.job_id, 1, f.queue_id, f.kind, f.priority, f.attempt - (f.verdict = 'snooze')::integer);
+        f.job_id, 1, f.queue_id, f.kind, f.priority, f.attempt - (f.verdict = 'snooze')::integer, howdah.gates_of(f.options));
       state := 'scheduled';
     END IF;
     RETURN NEXT;
@@ -4951,13 +5099,14 @@ DECLARE
   v_queues bigint;
 BEGIN
   WITH back AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-    SELECT min(i.id), i.queue_id, r.slot, i.priority, count(*), i.attempt, i.kind
-      FROM (SELECT j.id, u.attempt, j.queue_id, j.priority, j.kind,
-                   j.id - row_number() OVER (PARTITION BY u.attempt, j.queue_id, j.priority, j.kind ORDER BY j.id) AS island
-              FROM unnest(put_back.job_ids, put_back.attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j) i, howdah.ring r
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+    SELECT min(i.id), i.queue_id, r.slot, i.priority, count(*), i.attempt, i.kind, i.gates
+      FROM (SELECT j.id, u.attempt, j.queue_id, j.priority, j.kind, o.gates,
+                   j.id - row_number() OVER (PARTITION BY u.attempt, j.queue_id, j.priority, j.kind, o.gates ORDER BY j.id) AS island
+              FROM unnest(put_back.job_ids, put_back.attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j,
+                   LATERAL (SELECT CASE WHEN j.options IS NOT NULL THEN howdah.gates_of(j.options) END AS gates) o) i, howdah.ring r
      WHERE r.name = 'returned'
-     GROUP BY i.island, i.id >> 7, i.queue_id, r.slot, i.priority, i.attempt, i.kind
+     GROUP BY i.island, i.id >> 7, i.queue_id, r.slot, i.priority, i.attempt, i.kind, i.gates
     RETURNING queue_id)
   SELECT count(howdah.wake(b.queue_id)) INTO v_queues FROM (SELECT DISTINCT queue_id FROM back) b;
 END $$;
@@ -5283,7 +5432,8 @@ SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.prio
       JOIN howdah.all_jobs j ON j.id = t.first_id + g
        AND t.queue_id = ANY (ARRAY[j.queue_id]) AND t.priority = ANY (ARRAY[j.priority]) AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL
-    SELECT j.*, 'scheduled', d.attempt, d.due_at, NULL, NULL, NULL, NULL, NULL
+    SELECT j.*, CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END, d.attempt, nullif(d.due_at, CASE WHEN d.gate IS NOT NULL THEN 'infinity'::timestamptz END),
+           NULL, NULL, NULL, NULL, ('waits for ' || d.gate) COLLATE "default"
       FROM howdah.deferred d CROSS JOIN LATERAL generate_series(0, d.jobs - 1) g
       JOIN howdah.all_jobs j ON j.id = d.first_id + g AND d.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL
@@ -5323,11 +5473,12 @@ CREATE OR REPLACE TRIGGER enqueue INSTEAD OF INSERT ON howdah.new_job FOR EACH R
 CREATE OR REPLACE VIEW howdah.queues AS
 SELECT q.name AS queue, coalesce(t.ready, 0) AS ready, coalesce(l.running, 0) AS running, coalesce(d.scheduled, 0) AS scheduled,
        coalesce(x.dead, 0) AS dead, o.oldest_ready_at, d.next_due_at,
-       q.paused_at IS NOT NULL AS paused, q.paused_at, q.paused_by, q.pause_reason, q.max_attempts, q.max_payload_bytes, q.max_jobs
+       q.paused_at IS NOT NULL AS paused, q.paused_at, q.paused_by, q.pause_reason, q.max_attempts, q.max_payload_bytes, q.max_jobs, coalesce(d.blocked, 0) AS blocked
   FROM howdah.queue q
   LEFT JOIN (SELECT queue_id, sum(jobs)::bigint AS ready, min(first_id) AS first_id FROM howdah.ticket GROUP BY 1) t ON t.queue_id = q.id
   LEFT JOIN LATERAL (SELECT j.enqueued_at AS oldest_ready_at FROM howdah.find_job(t.first_id) j) o ON true
-  LEFT JOIN (SELECT queue_id, sum(jobs)::bigint AS scheduled, min(due_at) AS next_due_at FROM howdah.deferred GROUP BY 1) d ON d.queue_id = q.id
+  LEFT JOIN (SELECT queue_id, sum(jobs) FILTER (WHERE gate IS NULL)::bigint AS scheduled, sum(jobs) FILTER (WHERE gate IS NOT NULL)::bigint AS blocked,
+                    min(due_at) FILTER (WHERE gate IS NULL) AS next_due_at FROM howdah.deferred GROUP BY 1) d ON d.queue_id = q.id
   LEFT JOIN (SELECT e.queue_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.queue_id = q.id
   LEFT JOIN (SELECT queue_id, count(*) AS dead FROM howdah.dead GROUP BY 1) x ON x.queue_id = q.id;
@@ -5351,5 +5502,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('9f925db90c4e91ec', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('77471e3e52b2a856', '0.1.0');
 COMMIT;

@@ -25,7 +25,7 @@ CREATE OR REPLACE FUNCTION howdah.cancel_many(queue text DEFAULT NULL, kind text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  v_states text[] := howdah.check_states(cancel_many.states, '{scheduled,ready,running}');
+  v_states text[] := howdah.check_states(cancel_many.states, '{scheduled,blocked,ready,running}');
   v_filter jsonpath := howdah.check_filter(cancel_many.filter);
   v_queues integer[] := howdah.selected_queues(cancel_many.queue);
   v_step   record;

@@ -1,10 +1,10 @@
 -- howdah.take_range(queues, kind, states, filter, ids, after, upto)
---   -> (queue_id, priority, job_kind, attempt, first_id, jobs)
--- Takes the jobs that wait (states ready, scheduled) with ids from after + 1 to upto out of their tickets and deferred
+--   -> (queue_id, priority, job_kind, attempt, first_id, jobs, gates)
+-- Takes the jobs that wait (states ready, scheduled, blocked) with ids from after + 1 to upto out of their tickets and deferred
 -- rows, as runs. Both bounds are ends of blocks. Without kind, filter and ids a run is taken without a look at its jobs.
 -- Internal. Writes: ticket, deferred. Locks: those rows, and waits for whoever has them.
 CREATE OR REPLACE FUNCTION howdah.take_range(queues integer[], kind text, states text[], filter jsonpath, ids bigint[], after bigint, upto bigint)
-RETURNS TABLE (queue_id integer, priority smallint, job_kind text, attempt smallint, first_id bigint, jobs smallint) LANGUAGE plpgsql
+RETURNS TABLE (queue_id integer, priority smallint, job_kind text, attempt smallint, first_id bigint, jobs smallint, gates text[]) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -20,7 +20,7 @@ BEGIN
                  AND t.first_id > take_range.after AND t.first_id <= take_range.upto AND (take_range.kind IS NULL OR t.kind = take_range.kind)
               UNION ALL
               SELECT d.first_id, d.jobs FROM howdah.deferred d
-               WHERE 'scheduled' = ANY (take_range.states) AND d.first_id > take_range.after AND d.first_id <= take_range.upto
+               WHERE CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (take_range.states) AND d.first_id > take_range.after AND d.first_id <= take_range.upto
                  AND d.queue_id = ANY (take_range.queues) AND (take_range.kind IS NULL OR d.kind = take_range.kind)) r) a,
            LATERAL howdah.matching(a.firsts, a.counts, take_range.filter) m(id)
      WHERE take_range.ids IS NULL OR m.id = ANY (take_range.ids);
@@ -39,27 +39,28 @@ BEGIN
         SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
                LATERAL howdah.pieces(a.firsts, a.counts, v_ids) p WHERE NOT v_all),
       rest AS (
-        INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-        SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind
+        INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+        SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates
           FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
-      SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id), coalesce(c.jobs, g.jobs)
+      SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id), coalesce(c.jobs, g.jobs), g.gates
         FROM gone g LEFT JOIN cut c ON c.run = g.first_id WHERE v_all OR c.taken;
   END IF;
-  IF 'scheduled' = ANY (take_range.states) THEN
+  IF take_range.states && '{scheduled,blocked}' THEN
     RETURN QUERY
       WITH gone AS (
         DELETE FROM howdah.deferred d
          WHERE d.first_id > take_range.after AND d.first_id <= take_range.upto AND d.queue_id = ANY (take_range.queues)
+           AND CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (take_range.states)
            AND (take_range.kind IS NULL OR d.kind = take_range.kind) AND (v_all OR d.first_id >> 7 = ANY (v_blocks)) RETURNING d.*),
       cut AS MATERIALIZED (
         SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
                LATERAL howdah.pieces(a.firsts, a.counts, v_ids) p WHERE NOT v_all),
       taken AS (
-        SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id) AS first_id, coalesce(c.jobs, g.jobs) AS jobs
+        SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id) AS first_id, coalesce(c.jobs, g.jobs) AS jobs, g.gates
           FROM gone g LEFT JOIN cut c ON c.run = g.first_id WHERE v_all OR c.taken),
       rest AS (
-        INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind)
-        SELECT g.due_at, c.first_id, g.queue_id, g.priority, c.jobs, g.attempt, g.kind
+        INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+        SELECT g.due_at, c.first_id, g.queue_id, g.priority, c.jobs, g.attempt, g.kind, g.gates, g.gate
           FROM cut c JOIN gone g ON g.first_id = c.run WHERE NOT c.taken)
       SELECT * FROM taken;
   END IF;

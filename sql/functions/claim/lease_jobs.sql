@@ -28,8 +28,8 @@ BEGIN
     SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
            LATERAL howdah.pieces(a.firsts, a.counts, lease_jobs.ids) p),
   rest AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-    SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+    SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates
       FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
   SELECT array_agg(c.first_id ORDER BY g.priority, c.first_id), array_agg(c.jobs ORDER BY g.priority, c.first_id),
          array_agg((g.attempt + 1)::smallint ORDER BY g.priority, c.first_id)

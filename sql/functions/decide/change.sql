@@ -54,7 +54,7 @@ BEGIN
   j.queue_id := v_queue.id;
   j.max_attempts := coalesce(change.max_attempts, j.max_attempts);
   PERFORM howdah.rewrite_job(j);
-  IF v_state = 'scheduled' THEN
+  IF v_state IN ('scheduled', 'blocked') THEN
     UPDATE howdah.deferred d SET queue_id = v_queue.id, priority = coalesce(change.priority, d.priority) WHERE d.first_id = change.job_id;
   ELSIF v_state = 'ready' AND (v_queue.id <> w.queue_id OR coalesce(change.priority, w.priority) <> w.priority) THEN
     PERFORM howdah.drop_waiting(change.job_id, v_state, w.queue_id, w.priority);

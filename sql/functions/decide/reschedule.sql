@@ -26,7 +26,7 @@ BEGIN
   END IF;
   PERFORM howdah.drop_waiting(reschedule.job_id, w.state, w.queue_id, w.priority);
   IF v_due > v_now THEN
-    PERFORM howdah.defer(v_due, reschedule.job_id, 1, w.queue_id, w.kind, w.priority, w.attempt);
+    PERFORM howdah.defer(v_due, reschedule.job_id, 1, w.queue_id, w.kind, w.priority, w.attempt, w.gates);
     RETURN 'scheduled';
   END IF;
   PERFORM howdah.put_back(ARRAY[reschedule.job_id], ARRAY[w.attempt]);

@@ -1,10 +1,10 @@
--- howdah.single_out(job_id, skip) -> (state, due_at, queue_id, priority, kind, attempt)
+-- howdah.single_out(job_id, skip) -> (state, due_at, queue_id, priority, kind, attempt, gates, gate)
 -- Finds the row of a job that waits and locks it; if the row stands for other jobs too, gives the job one of its own
 -- (and the others theirs, which nobody sees before the commit). skip: passes over a row that somebody has locked.
--- state: ready or scheduled; NULL: the job does not wait (or, with skip, is locked). Internal.
+-- state: ready, scheduled or blocked; NULL: the job does not wait (or, with skip, is locked). Internal.
 -- Writes: ticket or deferred, only if the row is split. Locks: the row, and waits for whoever has it unless told to skip.
 CREATE OR REPLACE FUNCTION howdah.single_out(job_id bigint, skip boolean DEFAULT false, OUT state text, OUT due_at timestamptz,
-  OUT queue_id integer, OUT priority smallint, OUT kind text, OUT attempt smallint)
+  OUT queue_id integer, OUT priority smallint, OUT kind text, OUT attempt smallint, OUT gates text[], OUT gate text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -16,13 +16,14 @@ BEGIN
     t := howdah.lock_ticket(single_out.job_id, single_out.skip);
     IF t.first_id IS NOT NULL THEN
       PERFORM howdah.split_ticket(t, single_out.job_id);
-      SELECT 'ready', t.queue_id, t.priority, t.kind, t.attempt INTO state, queue_id, priority, kind, attempt;
+      SELECT 'ready', t.queue_id, t.priority, t.kind, t.attempt, t.gates INTO state, queue_id, priority, kind, attempt, gates;
       RETURN;
     END IF;
     d := howdah.lock_deferred(single_out.job_id, single_out.skip);
     IF d.first_id IS NOT NULL THEN
       PERFORM howdah.split_deferred(d, single_out.job_id);
-      SELECT 'scheduled', d.due_at, d.queue_id, d.priority, d.kind, d.attempt INTO state, due_at, queue_id, priority, kind, attempt;
+      SELECT CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END, d.due_at, d.queue_id, d.priority, d.kind, d.attempt, d.gates, d.gate
+        INTO state, due_at, queue_id, priority, kind, attempt, gates, gate;
       RETURN;
     END IF;
   END LOOP;

@@ -11,8 +11,8 @@ BEGIN
     RETURN;
   END IF;
   DELETE FROM howdah.deferred k WHERE k.first_id = d.first_id;
-  INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind)
-  SELECT d.due_at, p.first_id, d.queue_id, d.priority, p.jobs, d.attempt, d.kind
+  INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+  SELECT d.due_at, p.first_id, d.queue_id, d.priority, p.jobs, d.attempt, d.kind, d.gates, d.gate
     FROM (VALUES (d.first_id, split_deferred.job_id - d.first_id), (split_deferred.job_id, 1),
                  (split_deferred.job_id + 1, d.first_id + d.jobs - 1 - split_deferred.job_id)) p(first_id, jobs)
    WHERE p.jobs > 0;

@@ -7,6 +7,12 @@
 --               out is as the kind or the queue says
 --   version     of the payload's type, for the handler; 1 to 32767
 --   traceparent the W3C trace context of whoever enqueues
+--   limit_key   one to eight texts: so many jobs of each run at the same time as its rule says, see howdah.set_limit
+--   order_key   a text: jobs with it run one at a time, in the order enqueued; see order_on_failure
+--   order_on_failure  hold (default): a job that failed keeps the others of its order_key waiting until it has succeeded
+--               or is dead; pass: they go first until it is due again
+--   fair_key    a text: the queue is shared in turns among the values of this
+--   weight      how many tokens of a rate it takes to start; 1 to 1000000, default 1
 --   id          an id from howdah.reserve_id, for one job
 --   unique      written by howdah.enqueue_unique
 -- Errors: HD002 (invalid argument), naming the option in COLUMN. Shared by every way to enqueue.
@@ -41,6 +47,10 @@ BEGIN
           PERFORM howdah.option_refused(v_key, 'must be a text, not ' || jsonb_typeof(v_value));
         END IF;
         PERFORM howdah.check_traceparent(v_value #>> '{}');
+      WHEN 'limit_key', 'order_key', 'fair_key', 'order_on_failure' THEN
+        PERFORM howdah.check_gate(v_key, v_value, check_options.options);
+      WHEN 'weight' THEN
+        PERFORM howdah.check_number(v_key, v_value, 1, 1000000);
       WHEN 'id' THEN
         PERFORM howdah.check_number(v_key, v_value, 128, 9007199254740991);
       WHEN 'unique' THEN
@@ -52,7 +62,8 @@ BEGIN
         END IF;
       ELSE
         PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))
-          || ': they are attributes, expires_at, ttl_ms, timeout_ms, retry, version, traceparent and id');
+          || ': they are attributes, expires_at, ttl_ms, timeout_ms, retry, version, traceparent, limit_key, order_key, '
+          || 'order_on_failure, fair_key, weight and id');
     END CASE;
   END LOOP;
 END $$;

@@ -19,6 +19,7 @@ DECLARE
   v_now    timestamptz := howdah.now();
   v_due    timestamptz;
   v_options jsonb := enqueue_many.options;
+  v_gates  text[];
 BEGIN
   PERFORM howdah.check_job(enqueue_many.kind, enqueue_many.priority, enqueue_many.run_at, enqueue_many.delay, enqueue_many.max_attempts,
     enqueue_many.options);
@@ -42,6 +43,7 @@ BEGIN
   END IF;
   IF v_options IS NOT NULL THEN
     v_options := howdah.stored_options(v_options, v_now);
+    v_gates := howdah.gates_of(v_options);
   END IF;
   IF enqueue_many.options ? 'id' THEN
     v_blocks := ARRAY[howdah.reserved_id((enqueue_many.options ->> 'id')::bigint, v_count)];
@@ -59,11 +61,11 @@ BEGIN
     PERFORM howdah.payload_refused(enqueue_many.queue, v_size, v_queue.max_payload_bytes);
   END IF;
   IF v_due > v_now THEN
-    PERFORM howdah.defer(v_due, b.first_id, least(128, v_count - (b.n - 1)::integer * 128), v_queue.id, enqueue_many.kind, enqueue_many.priority, 0)
+    PERFORM howdah.defer(v_due, b.first_id, least(128, v_count - (b.n - 1)::integer * 128), v_queue.id, enqueue_many.kind, enqueue_many.priority, 0, v_gates)
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
   ELSE
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind)
-    SELECT b.first_id, v_queue.id, v_queue.fresh_slot, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+    SELECT b.first_id, v_queue.id, v_queue.fresh_slot, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind, v_gates
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
     PERFORM howdah.wake(v_queue.id);
   END IF;

@@ -12,6 +12,8 @@ DECLARE
   v_options jsonb := howdah.stored_options(replace_job.options, v_now);
   v_due     timestamptz := replace_job.due_at;
   v_attempt integer := 0;
+  v_gate    text := (SELECT d.gate FROM howdah.deferred d WHERE d.first_id BETWEEN (replace_job.job_id >> 7 << 7) AND replace_job.job_id
+                        AND replace_job.job_id < d.first_id + d.jobs);
   v_size    integer;
   j         howdah.job;
 BEGIN
@@ -53,8 +55,9 @@ BEGIN
     END IF;
   END IF;
   PERFORM howdah.rewrite_job(j);
-  IF v_due > v_now THEN
-    PERFORM howdah.defer(v_due, j.id, 1, j.queue_id, j.kind, j.priority, v_attempt);
+  IF v_due > v_now OR v_gate IS NOT NULL THEN
+    PERFORM howdah.defer(CASE WHEN v_gate IS NOT NULL THEN 'infinity' ELSE v_due END, j.id, 1, j.queue_id, j.kind, j.priority, v_attempt,
+      howdah.gates_of(j.options), v_gate);
   ELSE
     PERFORM howdah.put_back(ARRAY[j.id], ARRAY[v_attempt]::smallint[]);
   END IF;

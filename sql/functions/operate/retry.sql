@@ -22,7 +22,7 @@ BEGIN
     RETURN 'ready';
   END IF;
   IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
-                AND retry.job_id < d.first_id + d.jobs) THEN
+                AND retry.job_id < d.first_id + d.jobs AND d.gate IS NULL) THEN
     SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(retry.job_id) t;
     IF FOUND THEN
       PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[v_attempt]);

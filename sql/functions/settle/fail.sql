@@ -50,7 +50,7 @@ BEGIN
       state := 'dead';
     ELSE
       PERFORM howdah.defer(v_now + coalesce(make_interval(secs => f.delay_ms / 1000.0), howdah.retry_delay(f.queue_id, f.kind, f.attempt, f.options, f.declared)),
-        f.job_id, 1, f.queue_id, f.kind, f.priority, f.attempt - (f.verdict = 'snooze')::integer);
+        f.job_id, 1, f.queue_id, f.kind, f.priority, f.attempt - (f.verdict = 'snooze')::integer, howdah.gates_of(f.options));
       state := 'scheduled';
     END IF;
     RETURN NEXT;

@@ -63,11 +63,12 @@ pub(crate) enum Queues {
 }
 
 /// The columns of a list of queues.
-pub(super) const LIST: [Column; 10] = [
+pub(super) const LIST: [Column; 11] = [
     Column("queue", Show::Text),
     Column("ready", Show::Number),
     Column("running", Show::Number),
     Column("scheduled", Show::Number),
+    Column("blocked", Show::Number),
     Column("dead", Show::Number),
     Column("oldest_ready_at", Show::Time),
     Column("next_due_at", Show::Time),
@@ -77,11 +78,12 @@ pub(super) const LIST: [Column; 10] = [
 ];
 
 /// One queue; what is set of it follows.
-const ONE: [Column; 11] = [
+const ONE: [Column; 12] = [
     Column("queue", Show::Text),
     Column("ready", Show::Number),
     Column("running", Show::Number),
     Column("scheduled", Show::Number),
+    Column("blocked", Show::Number),
     Column("dead", Show::Number),
     Column("oldest_ready_at", Show::Time),
     Column("next_due_at", Show::Time),

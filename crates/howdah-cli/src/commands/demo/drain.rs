@@ -100,7 +100,7 @@ async fn look(howdah: &Howdah, total: i64) -> Result<(i64, i64)> {
     if recorded < total {
         return Ok((recorded, total));
     }
-    let statement = "SELECT coalesce(sum(ready + running + scheduled), 0)::bigint FROM howdah.queues";
+    let statement = "SELECT coalesce(sum(ready + running + scheduled + blocked), 0)::bigint FROM howdah.queues";
     let left = sqlx::query_scalar(sql::of(howdah, statement)).fetch_one(howdah.pool()).await?;
     Ok((recorded, left))
 }

@@ -1,0 +1,74 @@
+-- 0008 flow: limits, orders, rates and fair shares; the room of what is blocked.
+--
+-- What a job must pass when it is claimed are its gates: a limit (limit:KEY), an order (order:KEY), its share of the
+-- queue (fair:KEY). They stand on its ticket, so that jobs without any cost nothing. A job that does not get through
+-- waits apart, as a row of howdah.deferred that is due at infinity and names the gate; whoever frees the gate makes it
+-- ready again.
+--
+-- Locks: takes howdah.ticket and howdah.deferred for a moment: enqueuers wait for the commit of this migration.
+
+ALTER TABLE howdah.ticket ADD COLUMN gates text[];
+ALTER TABLE howdah.deferred
+  ADD COLUMN gates text[],
+  -- What the run is blocked by; NULL: nothing, it is only not due.
+  ADD COLUMN gate  text COLLATE "C";
+-- release: the first of those that a gate blocks. claim: the lanes of a fair queue.
+CREATE INDEX deferred_gate ON howdah.deferred (gate, priority, first_id) WHERE gate IS NOT NULL;
+
+-- The rules of limits and rates, and the weights of shares. scope: queue, kind, key (of limit_key; a name that ends with *
+-- is a rule for each key that begins so), share (of fair_key).
+CREATE TABLE howdah.flow_rule (
+  scope          text    NOT NULL CHECK (scope IN ('queue', 'kind', 'key', 'share')),
+  name           text COLLATE "C" NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 256),
+  -- So many may run at the same time; NULL: any number.
+  max_running    integer CHECK (max_running BETWEEN 0 AND 100000),
+  -- So many tokens come in every rate_period_ms, and so many may be saved up; a start takes one, or the job's weight.
+  rate           integer CHECK (rate BETWEEN 1 AND 1000000000),
+  rate_period_ms bigint  CHECK (rate_period_ms BETWEEN 1 AND 31557600000),
+  rate_burst     integer CHECK (rate_burst BETWEEN 1 AND 1000000000),
+  -- How many jobs of the share are started in its turn.
+  weight         integer CHECK (weight BETWEEN 1 AND 1000),
+  PRIMARY KEY (scope, name),
+  CONSTRAINT rate_is_whole CHECK ((rate IS NULL) = (rate_period_ms IS NULL) AND (rate IS NULL) = (rate_burst IS NULL)),
+  CONSTRAINT weight_is_of_shares CHECK ((weight IS NOT NULL) = (scope = 'share')),
+  CONSTRAINT share_has_a_weight_only CHECK (scope <> 'share' OR (max_running IS NULL AND rate IS NULL))
+);
+
+-- Who has passed a gate that counts: a row for each gate of each running job. It belongs to the lease: where that is
+-- gone, the row counts for nothing, whatever has gone wrong.
+CREATE TABLE howdah.slot (
+  lease_id bigint NOT NULL,
+  job_id   bigint NOT NULL,
+  gate     text COLLATE "C" NOT NULL,
+  PRIMARY KEY (lease_id, job_id, gate)
+);
+-- admit: how many have passed.
+CREATE INDEX slot_gate ON howdah.slot (gate, lease_id);
+
+-- Jobs with an ordering key that have not ended, in their order. passed_by: it failed, and lets the others go first until
+-- it is due again.
+CREATE TABLE howdah.ordered (
+  key       text COLLATE "C" NOT NULL,
+  job_id    bigint NOT NULL,
+  passed_by boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (key, job_id)
+);
+-- ended: the orders of a run.
+CREATE INDEX ordered_job ON howdah.ordered (job_id);
+
+-- How far each rate is used up: at `full_at` all its tokens would be there again. wakes_at: somebody waits for the token
+-- of that time.
+CREATE TABLE howdah.bucket (
+  gate     text COLLATE "C" PRIMARY KEY,
+  full_at  timestamptz NOT NULL,
+  wakes_at timestamptz
+) WITH (fillfactor = 20);
+-- release_due: who is to be woken.
+CREATE INDEX bucket_wakes ON howdah.bucket (wakes_at) WHERE wakes_at IS NOT NULL;
+
+ANALYZE howdah.flow_rule, howdah.slot, howdah.ordered, howdah.bucket;
+
+-- These have other arguments or other columns now.
+DROP FUNCTION IF EXISTS howdah.single_out(bigint, boolean);
+DROP FUNCTION IF EXISTS howdah.take_range(integer[], text, text[], jsonpath, bigint[], bigint, bigint);
+DROP FUNCTION IF EXISTS howdah.defer(timestamptz, bigint, integer, integer, text, integer, integer);
