@@ -344,3 +344,38 @@ pub async fn note<T>(cx: &Ctx<T>, what: &str) -> sqlx::Result<()> {
 /// The tables that [`Held`] jobs write to and wait for.
 pub const HELD_TABLES: &str = "CREATE TABLE seen (at timestamptz NOT NULL DEFAULT clock_timestamp(), job bigint,
     attempt integer, pid bigint, what text); CREATE TABLE go (n integer)";
+
+/// A job that is seen from outside: it writes down when it begins and when it ends, by the server's clock.
+#[derive(Debug, Job, Serialize, Deserialize)]
+pub struct Watched {
+    /// What is looked at together.
+    pub key: String,
+    /// Its first so many attempts fail.
+    pub fails: i16,
+}
+
+/// The table that [`Watched`] jobs write to.
+pub const WATCHED_TABLE: &str = "CREATE TABLE watched (n bigserial, job bigint, key text, pid bigint, attempt integer,
+    began timestamptz NOT NULL DEFAULT clock_timestamp(), ended timestamptz)";
+
+/// Runs a [`Watched`] job for a few milliseconds.
+///
+/// # Errors
+/// What the server says; and as often as the job is to fail.
+pub async fn watched(job: Watched, cx: Ctx<()>) -> std::result::Result<(), howdah::JobError> {
+    let begin = sqlx::query_scalar("INSERT INTO watched (job, key, pid, attempt) VALUES ($1, $2, $3, $4) RETURNING n");
+    let n: i64 = begin
+        .bind(cx.id().0)
+        .bind(&job.key)
+        .bind(i64::from(std::process::id()))
+        .bind(i32::from(cx.attempt()))
+        .fetch_one(cx.howdah().pool())
+        .await?;
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    let end = sqlx::query("UPDATE watched SET ended = clock_timestamp() WHERE n = $1");
+    end.bind(n).execute(cx.howdah().pool()).await?;
+    if cx.attempt() <= u16::try_from(job.fails).unwrap_or_default() {
+        return Err(howdah::JobError::retry("not yet"));
+    }
+    Ok(())
+}

@@ -1,12 +1,12 @@
 //! A worker in a process of its own, for tests that kill it, stop it and let it go on.
 //!
 //! Usage: `worker-process URL LEASE_MS HEARTBEAT_MS`. Its jobs write down what happens to them in the table
-//! `seen(job, attempt, pid, what)`, and end when there is a row in the table `go`. Limit: it never stops by itself.
+//! `seen(job, attempt, pid, what)`, and end when there is a row in the table `go`; or are watched in the table `watched`. Limit: it never stops by itself.
 
 use std::time::Duration;
 
 use howdah::{Ctx, Howdah, Job, JobError, Worker};
-use howdah_tests::{Held, note};
+use howdah_tests::{Held, note, watched};
 
 async fn held(_: Held, cx: Ctx<()>) -> Result<(), JobError> {
     note(&cx, "started").await?;
@@ -37,6 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let howdah = Howdah::connect(url).await?;
     Worker::new(&howdah)
         .handle(held)
+        .handle(watched)
         .lease(Duration::from_millis(lease_ms.parse()?))
         .heartbeat(Duration::from_millis(heartbeat_ms.parse()?))
         .queue(Held::QUEUE, 4)

@@ -56,19 +56,42 @@ CREATE TABLE howdah.ordered (
 -- ended: the orders of a run.
 CREATE INDEX ordered_job ON howdah.ordered (job_id);
 
--- How far each rate is used up: at `full_at` all its tokens would be there again. wakes_at: somebody waits for the token
--- of that time.
-CREATE TABLE howdah.bucket (
-  gate     text COLLATE "C" PRIMARY KEY,
-  full_at  timestamptz NOT NULL,
-  wakes_at timestamptz
+-- What is known of gates, of those that need it. full_at: when all tokens of its rate would be there again. look_at: the
+-- keeper looks then whom it can let through.
+CREATE TABLE howdah.gate (
+  name    text COLLATE "C" PRIMARY KEY,
+  full_at timestamptz NOT NULL DEFAULT '-infinity',
+  look_at timestamptz
 ) WITH (fillfactor = 20);
--- release_due: who is to be woken.
-CREATE INDEX bucket_wakes ON howdah.bucket (wakes_at) WHERE wakes_at IS NOT NULL;
+-- open_gates: which, and when the next one is.
+CREATE INDEX gate_look_at ON howdah.gate (look_at) WHERE look_at IS NOT NULL;
 
-ANALYZE howdah.flow_rule, howdah.slot, howdah.ordered, howdah.bucket;
+-- Whose turn it is in a queue of shares: where the last claim stopped, as the hash of a fair_key. Sequences, because a row
+-- that is written at each claim would rot while a snapshot is held. A queue has the one of its id modulo 16.
+CREATE SEQUENCE howdah.turn_0 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_1 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_2 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_3 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_4 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_5 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_6 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_7 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_8 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_9 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_10 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_11 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_12 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_13 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_14 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_15 AS bigint MINVALUE 0;
+
+-- rule_of: the rules for all keys that begin so.
+CREATE INDEX flow_rule_prefix ON howdah.flow_rule (scope, name) WHERE right(name, 1) = '*';
+
+ANALYZE howdah.flow_rule, howdah.slot, howdah.ordered, howdah.gate;
 
 -- These have other arguments or other columns now.
 DROP FUNCTION IF EXISTS howdah.single_out(bigint, boolean);
 DROP FUNCTION IF EXISTS howdah.take_range(integer[], text, text[], jsonpath, bigint[], bigint, bigint);
+DROP FUNCTION IF EXISTS howdah.lease_jobs(bigint, integer, bigint[], smallint[], bigint[]);
 DROP FUNCTION IF EXISTS howdah.defer(timestamptz, bigint, integer, integer, text, integer, integer);

@@ -1,36 +1,14 @@
 //! Nothing is lost when a process, a session or the server ends, and nobody speaks for another.
 
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use howdah::{Ctx, Howdah, Job, JobError, Worker};
 use howdah_devdb::{Server, StopMode};
 use howdah_tests::{Db, HELD_TABLES, Held, note, start};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-/// A worker in a process of its own.
-struct Process(Child);
-
-impl Process {
-    fn start(url: &str, lease_ms: u32, heartbeat_ms: u32) -> Result<Self> {
-        let program = env!("CARGO_BIN_EXE_worker-process");
-        let arguments = [url.to_owned(), lease_ms.to_string(), heartbeat_ms.to_string()];
-        Ok(Self(Command::new(program).args(arguments).stdin(Stdio::null()).spawn()?))
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        Ok(kill(Pid::from_raw(i32::try_from(self.0.id())?), signal)?)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::process::Process;
 
 async fn held(_: Held, cx: Ctx<()>) -> Result<(), JobError> {
     note(&cx, "started").await?;

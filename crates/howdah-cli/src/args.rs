@@ -5,7 +5,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, dead, demo, enqueue, jobs, kinds, migrate, purge, queues, work};
+use crate::commands::{config, dead, demo, enqueue, jobs, kinds, limits, migrate, purge, queues, work};
 
 const EXIT_CODES: &str = "\
 Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 PostgreSQL cannot be reached;
@@ -67,6 +67,9 @@ pub(crate) enum Command {
     /// Look at what is set of kinds of jobs, and change it
     #[command(subcommand)]
     Kinds(kinds::Kinds),
+    /// Limit how many jobs run at the same time or start in a time, and weigh shares
+    #[command(subcommand)]
+    Limits(limits::Limits),
     /// Show what waits, what runs, and who works
     Stats,
     /// Run jobs: a program for each

@@ -12,7 +12,7 @@ BEGIN
        AND t.first_id > live_in_range.after AND t.first_id <= live_in_range.upto
     UNION ALL
     SELECT d.first_id, d.jobs, NULL FROM howdah.deferred d
-     WHERE CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (live_in_range.states) AND d.queue_id = ANY (live_in_range.queues)
+     WHERE howdah.waits_as(d.gate) = ANY (live_in_range.states) AND d.queue_id = ANY (live_in_range.queues)
        AND d.first_id > live_in_range.after AND d.first_id <= live_in_range.upto
     UNION ALL
     SELECT r.first_id + g, 1, l.id

@@ -20,7 +20,7 @@ BEGIN
                  AND t.first_id > take_range.after AND t.first_id <= take_range.upto AND (take_range.kind IS NULL OR t.kind = take_range.kind)
               UNION ALL
               SELECT d.first_id, d.jobs FROM howdah.deferred d
-               WHERE CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (take_range.states) AND d.first_id > take_range.after AND d.first_id <= take_range.upto
+               WHERE howdah.waits_as(d.gate) = ANY (take_range.states) AND d.first_id > take_range.after AND d.first_id <= take_range.upto
                  AND d.queue_id = ANY (take_range.queues) AND (take_range.kind IS NULL OR d.kind = take_range.kind)) r) a,
            LATERAL howdah.matching(a.firsts, a.counts, take_range.filter) m(id)
      WHERE take_range.ids IS NULL OR m.id = ANY (take_range.ids);
@@ -45,12 +45,12 @@ BEGIN
       SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id), coalesce(c.jobs, g.jobs), g.gates
         FROM gone g LEFT JOIN cut c ON c.run = g.first_id WHERE v_all OR c.taken;
   END IF;
-  IF take_range.states && '{scheduled,blocked}' THEN
+  IF take_range.states && '{scheduled,blocked,ready}' THEN
     RETURN QUERY
       WITH gone AS (
         DELETE FROM howdah.deferred d
          WHERE d.first_id > take_range.after AND d.first_id <= take_range.upto AND d.queue_id = ANY (take_range.queues)
-           AND CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (take_range.states)
+           AND howdah.waits_as(d.gate) = ANY (take_range.states)
            AND (take_range.kind IS NULL OR d.kind = take_range.kind) AND (v_all OR d.first_id >> 7 = ANY (v_blocks)) RETURNING d.*),
       cut AS MATERIALIZED (
         SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,

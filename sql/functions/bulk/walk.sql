@@ -11,7 +11,7 @@ BEGIN
   RETURN (SELECT max(n.first_id) | 127 FROM (
     SELECT r.first_id FROM (
       (SELECT d.first_id FROM howdah.deferred d
-        WHERE CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (walk.states) AND d.first_id > walk.after AND d.first_id <= walk.upto AND d.queue_id = ANY (walk.queues)
+        WHERE howdah.waits_as(d.gate) = ANY (walk.states) AND d.first_id > walk.after AND d.first_id <= walk.upto AND d.queue_id = ANY (walk.queues)
         ORDER BY d.first_id LIMIT walk.most)
       UNION ALL
       SELECT t.first_id FROM unnest(walk.queues) q(id), generate_series(0, 9) p, LATERAL (

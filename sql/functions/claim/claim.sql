@@ -25,9 +25,17 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET j
 #variable_conflict use_column
 DECLARE
   v_queue    integer;
-  v_left     integer := claim.jobs;
+  v_ruled    boolean;
+  v_shared   boolean;
+  v_limited  text[];
+  v_want     integer := claim.jobs;
+  v_tokens   integer;
+  v_left     integer;
+  v_gone     integer;
+  v_looked   integer := 0;
+  v_turn     record;
+  v_rest     integer;
   v_take     integer;
-  v_slot     smallint;
   v_part     bigint;
   v_rows     bigint;
   v_now      timestamptz := howdah.now();
@@ -36,14 +44,14 @@ DECLARE
   v_fronts   bigint[] := coalesce(claim.fronts, '{0,0,0,0,0,0,0,0,0,0}');
   -- New tickets and those that came back: two scans, merged by priority and id. One row of each is looked
   -- at ahead; the loser of the last comparison stays locked until the commit, and is simply not taken.
-  fresh CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt
+  fresh CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt, t.kind, t.gates
     FROM unnest(v_fronts) WITH ORDINALITY f(front, n), LATERAL (
       SELECT ctid, * FROM howdah.ticket
        WHERE slot IN (0, 1) AND queue_id = v_queue AND priority = f.n - 1 AND first_id >= f.front
          AND (v_kinds IS NULL OR kind = ANY (v_kinds) OR kind ^@ ANY (claim.prefixes))
          AND (claim.except_kinds IS NULL OR kind <> ALL (claim.except_kinds))
        ORDER BY first_id FOR UPDATE SKIP LOCKED) t;
-  again CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt
+  again CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt, t.kind, t.gates
     FROM howdah.ticket t
    WHERE slot IN (2, 3) AND queue_id = v_queue
      AND (v_kinds IS NULL OR kind = ANY (v_kinds) OR kind ^@ ANY (claim.prefixes))
@@ -69,15 +77,27 @@ BEGIN
   IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id) THEN
     PERFORM howdah.unknown_worker(claim.worker_id);
   END IF;
-  SELECT q.id INTO v_queue FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
+  SELECT q.id, EXISTS (SELECT FROM howdah.flow_rule), EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')
+    INTO v_queue, v_ruled, v_shared FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
   IF NOT FOUND THEN
     RETURN;
   END IF;
+  IF v_ruled THEN
+    SELECT r.room, r.tokens INTO v_want, v_tokens FROM howdah.queue_room(v_queue, v_want) r;
+    IF v_want = 0 THEN
+      RETURN;
+    END IF;
+    v_limited := ARRAY(SELECT f.name FROM howdah.flow_rule f WHERE f.scope = 'kind');
+  END IF;
+  -- In a queue of shares those that have none get half of each claim, so that neither starves the other.
+  v_left := CASE WHEN v_shared THEN (v_want + (random() < 0.5)::integer) / 2 ELSE v_want END;
+  v_rest := v_want - v_left;
   OPEN fresh;
   OPEN again;
   FETCH fresh INTO a;
   FETCH again INTO b;
-  LOOP
+  -- What goes aside is not claimed: a claim moves a few hundred rows at most, and leaves the others to the next.
+  WHILE v_left > 0 AND v_looked < 300 LOOP
     IF b.tid IS NULL OR (a.tid IS NOT NULL AND (a.priority, a.first_id) < (b.priority, b.first_id)) THEN
       EXIT WHEN a.tid IS NULL;
       t := a;
@@ -85,11 +105,21 @@ BEGIN
       t := b;
     END IF;
     v_take := least(t.jobs, v_left);
-    v_firsts := v_firsts || t.first_id;
-    v_counts := v_counts || v_take::smallint;
-    v_attempts := v_attempts || (t.attempt + 1)::smallint;
-    IF v_take < t.jobs THEN
-      UPDATE howdah.ticket SET first_id = first_id + v_take, jobs = jobs - v_take WHERE ctid = t.tid AND slot = t.slot;
+    v_gone := v_take;
+    IF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
+      v_lease := coalesce(v_lease, howdah.next_lease());
+      v_looked := v_looked + 1;
+      SELECT p.taken, p.taken + p.aside INTO v_take, v_gone
+        FROM howdah.admit(v_lease, v_queue, t.first_id, t.jobs, t.priority, t.attempt, t.kind, t.gates, v_left) p;
+    END IF;
+    IF v_take > 0 THEN
+      v_firsts := v_firsts || t.first_id;
+      v_counts := v_counts || v_take::smallint;
+      v_attempts := v_attempts || (t.attempt + 1)::smallint;
+    END IF;
+    IF v_gone = 0 THEN NULL;
+    ELSIF v_gone < t.jobs THEN
+      UPDATE howdah.ticket SET first_id = first_id + v_gone, jobs = jobs - v_gone WHERE ctid = t.tid AND slot = t.slot;
     ELSIF t.slot = 0 THEN v_tids0 := v_tids0 || t.tid;
     ELSIF t.slot = 1 THEN v_tids1 := v_tids1 || t.tid;
     ELSIF t.slot = 2 THEN v_tids2 := v_tids2 || t.tid;
@@ -101,15 +131,23 @@ BEGIN
   END LOOP;
   CLOSE fresh;
   CLOSE again;
-  IF v_left = claim.jobs THEN
-    RETURN;
-  END IF;
   IF v_tids0 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 0 AND ctid = ANY (v_tids0); END IF;
   IF v_tids1 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 1 AND ctid = ANY (v_tids1); END IF;
   IF v_tids2 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 2 AND ctid = ANY (v_tids2); END IF;
   IF v_tids3 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 3 AND ctid = ANY (v_tids3); END IF;
-  SELECT r.slot INTO v_slot FROM howdah.ring r WHERE r.name = 'lease';
-  v_lease := nextval('howdah.lease_seq') << 2 | v_slot;
+  v_left := v_left + v_rest;
+  IF v_shared AND v_left > 0 THEN
+    v_lease := coalesce(v_lease, howdah.next_lease());
+    v_turn := howdah.claim_in_turn(v_lease, v_queue, v_left, v_kinds, claim.prefixes, claim.except_kinds, v_limited);
+    v_firsts := v_firsts || v_turn.first_ids;
+    v_counts := v_counts || v_turn.counts;
+    v_attempts := v_attempts || v_turn.attempts;
+    v_left := v_left - coalesce((SELECT sum(n) FROM unnest(v_turn.counts) n), 0);
+  END IF;
+  IF v_left = v_want THEN
+    RETURN;
+  END IF;
+  v_lease := coalesce(v_lease, howdah.next_lease());
   INSERT INTO howdah.lease (id, worker_id, queue_id, claimed_at, first_ids, counts, attempts)
     VALUES (v_lease, claim.worker_id, v_queue, v_now, v_firsts, v_counts, v_attempts);
   -- Usually all of them are in one partition of howdah.job. Named by a variable it is the only one that is opened,
@@ -131,7 +169,10 @@ BEGIN
        WHERE j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > v_now;
   END IF;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
-  IF v_rows < claim.jobs - v_left THEN
+  IF v_tokens IS NOT NULL THEN
+    PERFORM howdah.spend_queue(v_queue, v_firsts, v_counts);
+  END IF;
+  IF v_rows < v_want - v_left THEN
     PERFORM howdah.expire_claimed(v_lease, v_now);
   END IF;
 END $$;

@@ -14,7 +14,7 @@
 --   next    NULL: everything was looked at
 --   newest  no job that is enqueued after this call has an id up to this one
 -- When nothing was found there is one row, whose id is NULL, with these two.
--- Order: as claim, of what lies behind `after`.
+-- Order: as claim, of what lies behind `after`. Jobs with a fair_key that wait for their turn are not looked at.
 -- Writes: ticket, lease. Locks: the tickets of jobs that match, skipping what others have locked; never waits.
 -- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
 -- Cost: 3 us for each job that is looked at. No other claim pays for this.
@@ -29,6 +29,9 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
   v_filter jsonpath := howdah.check_filter(claim_where.filter);
   v_queue  integer;
+  v_room   integer := claim_where.jobs;
+  v_tokens integer;
+  v_limited text[];
   v_look   record;
   v_step   integer := least(greatest(128, 2 * claim_where.jobs), claim_where.most);
   v_left   integer := claim_where.most;
@@ -46,17 +49,25 @@ BEGIN
   newest := howdah.last_id();
   SELECT q.id INTO v_queue FROM howdah.queue q WHERE q.name = claim_where.queue AND q.paused_at IS NULL;
   IF FOUND THEN
+    IF EXISTS (SELECT FROM howdah.flow_rule) THEN
+      SELECT r.room, r.tokens INTO v_room, v_tokens FROM howdah.queue_room(v_queue, v_room) r;
+      IF v_room = 0 THEN
+        RETURN NEXT;
+        RETURN;
+      END IF;
+      v_limited := ARRAY(SELECT f.name FROM howdah.flow_rule f WHERE f.scope = 'kind');
+    END IF;
     next := claim_where.after;
     -- Not more than is likely to be needed at first: where most jobs match, the rest would be looked at for nothing.
     LOOP
-      v_look := howdah.look_for(v_queue, claim_where.jobs, v_filter, claim_where.kinds, next, claim_where.since, claim_where.before, v_step,
+      v_look := howdah.look_for(v_queue, v_room, v_filter, claim_where.kinds, next, claim_where.since, claim_where.before, v_step,
         claim_where.prefixes, claim_where.except_kinds);
       next := v_look.next;
       v_left := v_left - v_step;
       EXIT WHEN v_look.ids IS NOT NULL OR next IS NULL OR v_left <= 0;
       v_step := v_left;
     END LOOP;
-    v_lease := howdah.lease_jobs(claim_where.worker_id, v_queue, v_look.first_ids, v_look.counts, v_look.ids);
+    v_lease := howdah.lease_jobs(claim_where.worker_id, v_queue, v_look.first_ids, v_look.counts, v_look.ids, v_limited);
   END IF;
   IF v_lease IS NULL THEN
     RETURN NEXT;
@@ -70,6 +81,9 @@ BEGIN
        AND (j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > v_now)
      ORDER BY r.n, j.id;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
+  IF v_tokens IS NOT NULL THEN
+    PERFORM howdah.spend_queue(v_queue, l.first_ids, l.counts) FROM howdah.lease l WHERE (l.id & 3) = (v_lease & 3) AND l.id = v_lease;
+  END IF;
   IF v_rows < cardinality(v_look.ids) THEN
     PERFORM howdah.expire_claimed(v_lease, v_now);
     IF v_rows = 0 THEN

@@ -6,7 +6,9 @@ BEGIN
   IF drop_waiting.state = 'ready' THEN
     DELETE FROM howdah.ticket k
      WHERE k.queue_id = drop_waiting.queue_id AND k.priority = drop_waiting.priority AND k.first_id = drop_waiting.job_id;
-  ELSE
+  END IF;
+  -- One that is ready may wait for its turn there.
+  IF drop_waiting.state <> 'ready' OR NOT FOUND THEN
     DELETE FROM howdah.deferred d WHERE d.first_id = drop_waiting.job_id;
   END IF;
 END $$;

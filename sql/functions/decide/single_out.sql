@@ -22,7 +22,7 @@ BEGIN
     d := howdah.lock_deferred(single_out.job_id, single_out.skip);
     IF d.first_id IS NOT NULL THEN
       PERFORM howdah.split_deferred(d, single_out.job_id);
-      SELECT CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END, d.due_at, d.queue_id, d.priority, d.kind, d.attempt, d.gates, d.gate
+      SELECT howdah.waits_as(d.gate), d.due_at, d.queue_id, d.priority, d.kind, d.attempt, d.gates, d.gate
         INTO state, due_at, queue_id, priority, kind, attempt, gates, gate;
       RETURN;
     END IF;

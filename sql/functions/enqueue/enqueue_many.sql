@@ -63,11 +63,21 @@ BEGIN
   IF v_due > v_now THEN
     PERFORM howdah.defer(v_due, b.first_id, least(128, v_count - (b.n - 1)::integer * 128), v_queue.id, enqueue_many.kind, enqueue_many.priority, 0, v_gates)
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
+  ELSIF v_options ? 'fair_key' THEN
+    INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+    SELECT 'infinity', b.first_id, v_queue.id, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind, v_gates,
+           howdah.lane_of(v_queue.id, v_options ->> 'fair_key')
+      FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
+    PERFORM howdah.wake(v_queue.id);
   ELSE
     INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
     SELECT b.first_id, v_queue.id, v_queue.fresh_slot, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind, v_gates
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
     PERFORM howdah.wake(v_queue.id);
+  END IF;
+  IF v_options ? 'order_key' THEN
+    INSERT INTO howdah.ordered (key, job_id)
+    SELECT v_options ->> 'order_key', v_blocks[(n >> 7) + 1] + (n & 127) FROM generate_series(0, v_count - 1) n;
   END IF;
   IF v_options ? 'expires_at' THEN
     PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, v_blocks, v_count);

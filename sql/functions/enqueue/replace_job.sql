@@ -50,11 +50,12 @@ BEGIN
     j.options := v_options;
     v_attempt := 0;
     DELETE FROM howdah.expiry e WHERE e.job_id = j.id;
+    DELETE FROM howdah.ordered o WHERE o.job_id = j.id AND o.key IS DISTINCT FROM v_options ->> 'order_key';
     IF v_options ? 'expires_at' THEN
       PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, ARRAY[j.id], 1);
     END IF;
   END IF;
-  PERFORM howdah.rewrite_job(j);
+  PERFORM howdah.rewrite_job(j), howdah.join_orders(ARRAY[j.id]);
   IF v_due > v_now OR v_gate IS NOT NULL THEN
     PERFORM howdah.defer(CASE WHEN v_gate IS NOT NULL THEN 'infinity' ELSE v_due END, j.id, 1, j.queue_id, j.kind, j.priority, v_attempt,
       howdah.gates_of(j.options), v_gate);

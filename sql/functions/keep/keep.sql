@@ -1,14 +1,14 @@
 -- howdah.keep(worker_id, term, sweep, awake, tick_ms) -> (promoted, next_ms, rescued)
--- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires.
+-- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, opens gates.
 --   term       the term that elect_keeper gave
 --   sweep      true: look at everything that is due, false: at what became due in the last five seconds, so
 --              that dead rows are not walked over again and again
 --   awake      true: the keeper looks every few milliseconds, and nobody needs to notify it of due times
 --   tick_ms    when it will look again by itself
 --   promoted   how many runs of jobs became ready; 1000: there may be more
---   next_ms    milliseconds until the next job is due or expires; NULL if there is none
+--   next_ms    milliseconds until the next job is due, expires, or gets the token that it waits for; NULL if there is none
 --   rescued    a line for each worker that was given up
--- Writes: keeper, and see rescue, promote and expire. Errors: HD011 another keeper was elected: nothing was done.
+-- Writes: keeper, and see rescue, promote, expire and open_gates. Errors: HD011 another keeper was elected: nothing was done.
 CREATE OR REPLACE FUNCTION howdah.keep(worker_id bigint, term bigint, sweep boolean, awake boolean, tick_ms integer,
   OUT promoted integer, OUT next_ms bigint, OUT rescued text[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -17,6 +17,7 @@ DECLARE
   v_now    timestamptz := howdah.now();
   v_office howdah.keeper;
   v_expire record;
+  v_open   bigint;
 BEGIN
   SELECT * INTO v_office FROM howdah.keeper k
    WHERE k.term = keep.term AND k.worker_id = keep.worker_id AND k.expires_at >= v_now FOR NO KEY UPDATE;
@@ -35,5 +36,6 @@ BEGIN
   SELECT p.promoted, p.next_ms INTO promoted, next_ms
     FROM howdah.promote(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END) p;
   SELECT * INTO v_expire FROM howdah.expire(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END);
-  next_ms := CASE WHEN v_expire.expired >= 1000 THEN 1 ELSE least(next_ms, v_expire.next_ms) END;
+  v_open := howdah.open_gates(keep.sweep);
+  next_ms := CASE WHEN v_expire.expired >= 1000 THEN 1 ELSE least(next_ms, v_expire.next_ms, v_open) END;
 END $$;

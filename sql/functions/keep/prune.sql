@@ -30,6 +30,9 @@ BEGIN
     SELECT k.ctid FROM howdah.unique_key k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.waiter w WHERE w.ctid = ANY (ARRAY(
     SELECT k.ctid FROM howdah.waiter k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
+  -- A gate of which nothing is known but that all its tokens are there is as good as none.
+  DELETE FROM howdah.gate g WHERE g.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM howdah.gate k WHERE k.look_at IS NULL AND k.full_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   IF v_failed IS NOT NULL THEN
     RETURN format('could not remove dead jobs of %s', v_failed);
   ELSIF v_dead + v_kept > 0 THEN

@@ -44,9 +44,10 @@ BEGIN
         FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) u(lease_id, job_id, result)
         JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history'),
     hook AS (
-      SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs))
+      SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs)), howdah.wake_limited(array_agg(DISTINCT g.queue_id))
         FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
     SELECT g.id FROM gone g, hook;
+  PERFORM howdah.free_slots(ARRAY(SELECT u FROM unnest(complete_leases.lease_ids) u WHERE v_mixed IS NULL OR u <> ALL (v_mixed)));
   -- Leases of which a complete_in has settled a part, or a rescue has taken one: only the rest is left to complete.
   RETURN QUERY
     SELECT l.id FROM howdah.lease l JOIN unnest(complete_leases.lease_ids, complete_leases.jobs) u(id, jobs) ON u.id = l.id

@@ -51,6 +51,9 @@ BEGIN
     ELSE
       PERFORM howdah.defer(v_now + coalesce(make_interval(secs => f.delay_ms / 1000.0), howdah.retry_delay(f.queue_id, f.kind, f.attempt, f.options, f.declared)),
         f.job_id, 1, f.queue_id, f.kind, f.priority, f.attempt - (f.verdict = 'snooze')::integer, howdah.gates_of(f.options));
+      IF f.options ->> 'order_on_failure' = 'pass' THEN
+        PERFORM howdah.let_pass(f.job_id);
+      END IF;
       state := 'scheduled';
     END IF;
     RETURN NEXT;

@@ -43,5 +43,6 @@ BEGIN
       FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g
      WHERE (take_from_lease.job_ids IS NULL OR r.first_id + g = ANY (take_from_lease.job_ids))
        AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = v_lease.id AND s.job_id = r.first_id + g);
+  PERFORM howdah.free_slots(ARRAY[v_lease.id], take_from_lease.job_ids), howdah.wake_limited(ARRAY[v_lease.queue_id]);
   DELETE FROM howdah.settled s WHERE s.lease_id = v_lease.id AND (take_from_lease.job_ids IS NULL OR s.job_id = ANY (take_from_lease.job_ids));
 END $$;

@@ -9,6 +9,7 @@ pub(crate) mod demo;
 pub(crate) mod enqueue;
 pub(crate) mod jobs;
 pub(crate) mod kinds;
+pub(crate) mod limits;
 pub(crate) mod migrate;
 pub(crate) mod purge;
 pub(crate) mod queues;
@@ -69,6 +70,7 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
         Command::Config(command) => config::run(global, out, command).await,
         Command::Purge(what) => purge::run(global, out, what).await,
         Command::Kinds(command) => kinds::run(global, out, command).await,
+        Command::Limits(command) => limits::run(global, out, command).await,
         Command::Stats => stats::run(global, out).await,
         Command::Work(command) => Box::pin(work::run(global, out, command)).await,
         Command::Demo(command) => Box::pin(demo::run(global, out, command)).await,

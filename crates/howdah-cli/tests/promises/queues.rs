@@ -76,3 +76,38 @@ async fn kinds_are_listed_while_something_is_set_of_them() {
     desk.ok(&["kinds", "set", "report", "lease_ms=", "retry_policy=default"]).await;
     assert_eq!(desk.ok(&["kinds", "ls"]).await, "");
 }
+
+#[tokio::test]
+async fn a_limit_is_set_listed_and_taken_away() {
+    let desk = Desk::with_queue().await;
+    let set = desk
+        .run(&["limits", "set", "key", "tenant:*", "max_running=5", "rate=10", "rate_period_ms=1m", "--json"])
+        .await;
+    let set = set.json();
+    assert_eq!(
+        (&set["max_running"], &set["rate_period_ms"], &set["rate_burst"]),
+        (&5.into(), &60_000.into(), &10.into())
+    );
+    desk.ok(&["limits", "set", "kind", "letter", "max_running=0"]).await;
+    desk.ok(&[
+        "enqueue",
+        "letter",
+        "--limit-key",
+        "tenant:1",
+        "--order-key",
+        "o",
+        "--let-others-pass",
+        "--fair-key",
+        "f",
+        "--weight",
+        "2",
+    ])
+    .await;
+    let list = desk.ok(&["limits", "ls"]).await;
+    assert!(list.contains("key\ttenant:*\t5\t10\t60000\t10"), "{list}");
+    assert!(list.contains("kind\tletter\t0"), "{list}");
+    let wrong = desk.run(&["limits", "set", "share", "f", "max_running=1"]).await;
+    assert!(wrong.code == 2 && wrong.err.contains("weight"), "{wrong:?}");
+    desk.ok(&["limits", "rm", "kind", "letter"]).await;
+    assert_eq!(desk.run(&["limits", "rm", "kind", "letter"]).await.code, 1);
+}

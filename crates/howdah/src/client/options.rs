@@ -11,6 +11,7 @@ use sqlx::types::Json;
 
 use super::enqueue::{Enqueue, micros};
 use super::enqueue_many::EnqueueMany;
+use super::flow::Flow;
 use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::retry::Retry;
@@ -34,6 +35,8 @@ pub(crate) struct Options {
     pub(super) traceparent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<i64>,
+    #[serde(flatten)]
+    pub(super) flow: Flow,
     /// A value that is no JSON, told when the enqueue is awaited.
     #[serde(skip)]
     wrong: Option<&'static str>,

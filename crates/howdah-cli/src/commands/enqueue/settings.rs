@@ -32,6 +32,21 @@ pub(super) struct Settings {
     /// When it is tried again: constant:30s, linear:10s or exponential:2s
     #[arg(long, value_name = "POLICY:TIME", value_parser = retry)]
     retry: Option<Retry>,
+    /// Count it against the limit of this key; may be given again
+    #[arg(long = "limit-key", value_name = "KEY")]
+    limit_keys: Vec<String>,
+    /// Run it one at a time and in order with the other jobs of this key
+    #[arg(long, value_name = "KEY")]
+    order_key: Option<String>,
+    /// While it waits for its next attempt, the next jobs of its order key go first
+    #[arg(long, requires = "order_key")]
+    let_others_pass: bool,
+    /// Share the queue in turns among the values of this, such as tenants
+    #[arg(long, value_name = "KEY")]
+    fair_key: Option<String>,
+    /// How many tokens of a rate it takes to start
+    #[arg(long, value_name = "TOKENS")]
+    weight: Option<u32>,
     /// Do not run it by itself: it waits until it is retried
     #[arg(long, conflicts_with_all = ["delay", "run_at"])]
     parked: bool,
@@ -66,6 +81,21 @@ macro_rules! apply {
         }
         if let Some(retry) = $settings.retry {
             job = job.retry(retry);
+        }
+        for key in &$settings.limit_keys {
+            job = job.limit_key(key);
+        }
+        if let Some(key) = &$settings.order_key {
+            job = job.order_key(key);
+        }
+        if $settings.let_others_pass {
+            job = job.let_others_pass();
+        }
+        if let Some(key) = &$settings.fair_key {
+            job = job.fair_key(key);
+        }
+        if let Some(tokens) = $settings.weight {
+            job = job.weight(tokens);
         }
         if $settings.parked {
             job = job.parked();

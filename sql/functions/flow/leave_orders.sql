@@ -1,0 +1,17 @@
+-- howdah.leave_orders(first_ids, counts) -> void
+-- Takes jobs that have ended out of their orders, and lets the next ones through. Internal to ended_slowly.
+-- Writes: ordered, and see release_gate.
+CREATE OR REPLACE FUNCTION howdah.leave_orders(first_ids bigint[], counts smallint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+DECLARE
+  v_key text;
+BEGIN
+  FOR v_key IN
+    WITH gone AS (
+      DELETE FROM howdah.ordered o USING unnest(leave_orders.first_ids, leave_orders.counts) r(first_id, jobs)
+       WHERE o.job_id >= r.first_id AND o.job_id < r.first_id + r.jobs RETURNING o.key)
+    SELECT DISTINCT g.key FROM gone g ORDER BY g.key
+  LOOP
+    PERFORM howdah.release_gate('order:' || v_key, 1);
+  END LOOP;
+END $$;
