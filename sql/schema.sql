@@ -578,21 +578,44 @@ CREATE TABLE howdah.ordered (
 -- ended: the orders of a run.
 CREATE INDEX ordered_job ON howdah.ordered (job_id);
 
--- How far each rate is used up: at `full_at` all its tokens would be there again. wakes_at: somebody waits for the token
--- of that time.
-CREATE TABLE howdah.bucket (
-  gate     text COLLATE "C" PRIMARY KEY,
-  full_at  timestamptz NOT NULL,
-  wakes_at timestamptz
+-- What is known of gates, of those that need it. full_at: when all tokens of its rate would be there again. look_at: the
+-- keeper looks then whom it can let through.
+CREATE TABLE howdah.gate (
+  name    text COLLATE "C" PRIMARY KEY,
+  full_at timestamptz NOT NULL DEFAULT '-infinity',
+  look_at timestamptz
 ) WITH (fillfactor = 20);
--- release_due: who is to be woken.
-CREATE INDEX bucket_wakes ON howdah.bucket (wakes_at) WHERE wakes_at IS NOT NULL;
+-- open_gates: which, and when the next one is.
+CREATE INDEX gate_look_at ON howdah.gate (look_at) WHERE look_at IS NOT NULL;
 
-ANALYZE howdah.flow_rule, howdah.slot, howdah.ordered, howdah.bucket;
+-- Whose turn it is in a queue of shares: where the last claim stopped, as the hash of a fair_key. Sequences, because a row
+-- that is written at each claim would rot while a snapshot is held. A queue has the one of its id modulo 16.
+CREATE SEQUENCE howdah.turn_0 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_1 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_2 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_3 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_4 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_5 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_6 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_7 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_8 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_9 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_10 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_11 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_12 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_13 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_14 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_15 AS bigint MINVALUE 0;
+
+-- rule_of: the rules for all keys that begin so.
+CREATE INDEX flow_rule_prefix ON howdah.flow_rule (scope, name) WHERE right(name, 1) = '*';
+
+ANALYZE howdah.flow_rule, howdah.slot, howdah.ordered, howdah.gate;
 
 -- These have other arguments or other columns now.
 DROP FUNCTION IF EXISTS howdah.single_out(bigint, boolean);
 DROP FUNCTION IF EXISTS howdah.take_range(integer[], text, text[], jsonpath, bigint[], bigint, bigint);
+DROP FUNCTION IF EXISTS howdah.lease_jobs(bigint, integer, bigint[], smallint[], bigint[]);
 DROP FUNCTION IF EXISTS howdah.defer(timestamptz, bigint, integer, integer, text, integer, integer);
 INSERT INTO howdah.migration (version, name) VALUES (8, 'flow');
 SET LOCAL check_function_bodies = off;
@@ -788,7 +811,7 @@ BEGIN
        AND t.first_id > live_in_range.after AND t.first_id <= live_in_range.upto
     UNION ALL
     SELECT d.first_id, d.jobs, NULL FROM howdah.deferred d
-     WHERE CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (live_in_range.states) AND d.queue_id = ANY (live_in_range.queues)
+     WHERE howdah.waits_as(d.gate) = ANY (live_in_range.states) AND d.queue_id = ANY (live_in_range.queues)
        AND d.first_id > live_in_range.after AND d.first_id <= live_in_range.upto
     UNION ALL
     SELECT r.first_id + g, 1, l.id
@@ -984,7 +1007,7 @@ BEGIN
                  AND t.first_id > take_range.after AND t.first_id <= take_range.upto AND (take_range.kind IS NULL OR t.kind = take_range.kind)
               UNION ALL
               SELECT d.first_id, d.jobs FROM howdah.deferred d
-               WHERE CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (take_range.states) AND d.first_id > take_range.after AND d.first_id <= take_range.upto
+               WHERE howdah.waits_as(d.gate) = ANY (take_range.states) AND d.first_id > take_range.after AND d.first_id <= take_range.upto
                  AND d.queue_id = ANY (take_range.queues) AND (take_range.kind IS NULL OR d.kind = take_range.kind)) r) a,
            LATERAL howdah.matching(a.firsts, a.counts, take_range.filter) m(id)
      WHERE take_range.ids IS NULL OR m.id = ANY (take_range.ids);
@@ -1009,12 +1032,12 @@ BEGIN
       SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id), coalesce(c.jobs, g.jobs), g.gates
         FROM gone g LEFT JOIN cut c ON c.run = g.first_id WHERE v_all OR c.taken;
   END IF;
-  IF take_range.states && '{scheduled,blocked}' THEN
+  IF take_range.states && '{scheduled,blocked,ready}' THEN
     RETURN QUERY
       WITH gone AS (
         DELETE FROM howdah.deferred d
          WHERE d.first_id > take_range.after AND d.first_id <= take_range.upto AND d.queue_id = ANY (take_range.queues)
-           AND CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (take_range.states)
+           AND howdah.waits_as(d.gate) = ANY (take_range.states)
            AND (take_range.kind IS NULL OR d.kind = take_range.kind) AND (v_all OR d.first_id >> 7 = ANY (v_blocks)) RETURNING d.*),
       cut AS MATERIALIZED (
         SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
@@ -1042,7 +1065,7 @@ BEGIN
   RETURN (SELECT max(n.first_id) | 127 FROM (
     SELECT r.first_id FROM (
       (SELECT d.first_id FROM howdah.deferred d
-        WHERE CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END = ANY (walk.states) AND d.first_id > walk.after AND d.first_id <= walk.upto AND d.queue_id = ANY (walk.queues)
+        WHERE howdah.waits_as(d.gate) = ANY (walk.states) AND d.first_id > walk.after AND d.first_id <= walk.upto AND d.queue_id = ANY (walk.queues)
         ORDER BY d.first_id LIMIT walk.most)
       UNION ALL
       SELECT t.first_id FROM unnest(walk.queues) q(id), generate_series(0, 9) p, LATERAL (
@@ -1085,9 +1108,17 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET j
 #variable_conflict use_column
 DECLARE
   v_queue    integer;
-  v_left     integer := claim.jobs;
+  v_ruled    boolean;
+  v_shared   boolean;
+  v_limited  text[];
+  v_want     integer := claim.jobs;
+  v_tokens   integer;
+  v_left     integer;
+  v_gone     integer;
+  v_looked   integer := 0;
+  v_turn     record;
+  v_rest     integer;
   v_take     integer;
-  v_slot     smallint;
   v_part     bigint;
   v_rows     bigint;
   v_now      timestamptz := howdah.now();
@@ -1096,14 +1127,14 @@ DECLARE
   v_fronts   bigint[] := coalesce(claim.fronts, '{0,0,0,0,0,0,0,0,0,0}');
   -- New tickets and those that came back: two scans, merged by priority and id. One row of each is looked
   -- at ahead; the loser of the last comparison stays locked until the commit, and is simply not taken.
-  fresh CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt
+  fresh CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt, t.kind, t.gates
     FROM unnest(v_fronts) WITH ORDINALITY f(front, n), LATERAL (
       SELECT ctid, * FROM howdah.ticket
        WHERE slot IN (0, 1) AND queue_id = v_queue AND priority = f.n - 1 AND first_id >= f.front
          AND (v_kinds IS NULL OR kind = ANY (v_kinds) OR kind ^@ ANY (claim.prefixes))
          AND (claim.except_kinds IS NULL OR kind <> ALL (claim.except_kinds))
        ORDER BY first_id FOR UPDATE SKIP LOCKED) t;
-  again CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt
+  again CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt, t.kind, t.gates
     FROM howdah.ticket t
    WHERE slot IN (2, 3) AND queue_id = v_queue
      AND (v_kinds IS NULL OR kind = ANY (v_kinds) OR kind ^@ ANY (claim.prefixes))
@@ -1129,15 +1160,27 @@ BEGIN
   IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id) THEN
     PERFORM howdah.unknown_worker(claim.worker_id);
   END IF;
-  SELECT q.id INTO v_queue FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
+  SELECT q.id, EXISTS (SELECT FROM howdah.flow_rule), EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')
+    INTO v_queue, v_ruled, v_shared FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
   IF NOT FOUND THEN
     RETURN;
   END IF;
+  IF v_ruled THEN
+    SELECT r.room, r.tokens INTO v_want, v_tokens FROM howdah.queue_room(v_queue, v_want) r;
+    IF v_want = 0 THEN
+      RETURN;
+    END IF;
+    v_limited := ARRAY(SELECT f.name FROM howdah.flow_rule f WHERE f.scope = 'kind');
+  END IF;
+  -- In a queue of shares those that have none get half of each claim, so that neither starves the other.
+  v_left := CASE WHEN v_shared THEN (v_want + (random() < 0.5)::integer) / 2 ELSE v_want END;
+  v_rest := v_want - v_left;
   OPEN fresh;
   OPEN again;
   FETCH fresh INTO a;
   FETCH again INTO b;
-  LOOP
+  -- What goes aside is not claimed: a claim moves a few hundred rows at most, and leaves the others to the next.
+  WHILE v_left > 0 AND v_looked < 300 LOOP
     IF b.tid IS NULL OR (a.tid IS NOT NULL AND (a.priority, a.first_id) < (b.priority, b.first_id)) THEN
       EXIT WHEN a.tid IS NULL;
       t := a;
@@ -1145,11 +1188,21 @@ BEGIN
       t := b;
     END IF;
     v_take := least(t.jobs, v_left);
-    v_firsts := v_firsts || t.first_id;
-    v_counts := v_counts || v_take::smallint;
-    v_attempts := v_attempts || (t.attempt + 1)::smallint;
-    IF v_take < t.jobs THEN
-      UPDATE howdah.ticket SET first_id = first_id + v_take, jobs = jobs - v_take WHERE ctid = t.tid AND slot = t.slot;
+    v_gone := v_take;
+    IF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
+      v_lease := coalesce(v_lease, howdah.next_lease());
+      v_looked := v_looked + 1;
+      SELECT p.taken, p.taken + p.aside INTO v_take, v_gone
+        FROM howdah.admit(v_lease, v_queue, t.first_id, t.jobs, t.priority, t.attempt, t.kind, t.gates, v_left) p;
+    END IF;
+    IF v_take > 0 THEN
+      v_firsts := v_firsts || t.first_id;
+      v_counts := v_counts || v_take::smallint;
+      v_attempts := v_attempts || (t.attempt + 1)::smallint;
+    END IF;
+    IF v_gone = 0 THEN NULL;
+    ELSIF v_gone < t.jobs THEN
+      UPDATE howdah.ticket SET first_id = first_id + v_gone, jobs = jobs - v_gone WHERE ctid = t.tid AND slot = t.slot;
     ELSIF t.slot = 0 THEN v_tids0 := v_tids0 || t.tid;
     ELSIF t.slot = 1 THEN v_tids1 := v_tids1 || t.tid;
     ELSIF t.slot = 2 THEN v_tids2 := v_tids2 || t.tid;
@@ -1161,15 +1214,23 @@ BEGIN
   END LOOP;
   CLOSE fresh;
   CLOSE again;
-  IF v_left = claim.jobs THEN
-    RETURN;
-  END IF;
   IF v_tids0 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 0 AND ctid = ANY (v_tids0); END IF;
   IF v_tids1 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 1 AND ctid = ANY (v_tids1); END IF;
   IF v_tids2 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 2 AND ctid = ANY (v_tids2); END IF;
   IF v_tids3 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 3 AND ctid = ANY (v_tids3); END IF;
-  SELECT r.slot INTO v_slot FROM howdah.ring r WHERE r.name = 'lease';
-  v_lease := nextval('howdah.lease_seq') << 2 | v_slot;
+  v_left := v_left + v_rest;
+  IF v_shared AND v_left > 0 THEN
+    v_lease := coalesce(v_lease, howdah.next_lease());
+    v_turn := howdah.claim_in_turn(v_lease, v_queue, v_left, v_kinds, claim.prefixes, claim.except_kinds, v_limited);
+    v_firsts := v_firsts || v_turn.first_ids;
+    v_counts := v_counts || v_turn.counts;
+    v_attempts := v_attempts || v_turn.attempts;
+    v_left := v_left - coalesce((SELECT sum(n) FROM unnest(v_turn.counts) n), 0);
+  END IF;
+  IF v_left = v_want THEN
+    RETURN;
+  END IF;
+  v_lease := coalesce(v_lease, howdah.next_lease());
   INSERT INTO howdah.lease (id, worker_id, queue_id, claimed_at, first_ids, counts, attempts)
     VALUES (v_lease, claim.worker_id, v_queue, v_now, v_firsts, v_counts, v_attempts);
   -- Usually all of them are in one partition of howdah.job. Named by a variable it is the only one that is opened,
@@ -1191,7 +1252,10 @@ BEGIN
        WHERE j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > v_now;
   END IF;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
-  IF v_rows < claim.jobs - v_left THEN
+  IF v_tokens IS NOT NULL THEN
+    PERFORM howdah.spend_queue(v_queue, v_firsts, v_counts);
+  END IF;
+  IF v_rows < v_want - v_left THEN
     PERFORM howdah.expire_claimed(v_lease, v_now);
   END IF;
 END $$;
@@ -1211,7 +1275,7 @@ END $$;
 --   next    NULL: everything was looked at
 --   newest  no job that is enqueued after this call has an id up to this one
 -- When nothing was found there is one row, whose id is NULL, with these two.
--- Order: as claim, of what lies behind `after`.
+-- Order: as claim, of what lies behind `after`. Jobs with a fair_key that wait for their turn are not looked at.
 -- Writes: ticket, lease. Locks: the tickets of jobs that match, skipping what others have locked; never waits.
 -- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
 -- Cost: 3 us for each job that is looked at. No other claim pays for this.
@@ -1226,6 +1290,9 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
   v_filter jsonpath := howdah.check_filter(claim_where.filter);
   v_queue  integer;
+  v_room   integer := claim_where.jobs;
+  v_tokens integer;
+  v_limited text[];
   v_look   record;
   v_step   integer := least(greatest(128, 2 * claim_where.jobs), claim_where.most);
   v_left   integer := claim_where.most;
@@ -1243,17 +1310,25 @@ BEGIN
   newest := howdah.last_id();
   SELECT q.id INTO v_queue FROM howdah.queue q WHERE q.name = claim_where.queue AND q.paused_at IS NULL;
   IF FOUND THEN
+    IF EXISTS (SELECT FROM howdah.flow_rule) THEN
+      SELECT r.room, r.tokens INTO v_room, v_tokens FROM howdah.queue_room(v_queue, v_room) r;
+      IF v_room = 0 THEN
+        RETURN NEXT;
+        RETURN;
+      END IF;
+      v_limited := ARRAY(SELECT f.name FROM howdah.flow_rule f WHERE f.scope = 'kind');
+    END IF;
     next := claim_where.after;
     -- Not more than is likely to be needed at first: where most jobs match, the rest would be looked at for nothing.
     LOOP
-      v_look := howdah.look_for(v_queue, claim_where.jobs, v_filter, claim_where.kinds, next, claim_where.since, claim_where.before, v_step,
+      v_look := howdah.look_for(v_queue, v_room, v_filter, claim_where.kinds, next, claim_where.since, claim_where.before, v_step,
         claim_where.prefixes, claim_where.except_kinds);
       next := v_look.next;
       v_left := v_left - v_step;
       EXIT WHEN v_look.ids IS NOT NULL OR next IS NULL OR v_left <= 0;
       v_step := v_left;
     END LOOP;
-    v_lease := howdah.lease_jobs(claim_where.worker_id, v_queue, v_look.first_ids, v_look.counts, v_look.ids);
+    v_lease := howdah.lease_jobs(claim_where.worker_id, v_queue, v_look.first_ids, v_look.counts, v_look.ids, v_limited);
   END IF;
   IF v_lease IS NULL THEN
     RETURN NEXT;
@@ -1267,6 +1342,9 @@ BEGIN
        AND (j.options IS NULL OR NOT j.options ? 'expires_at' OR (j.options ->> 'expires_at')::timestamptz > v_now)
      ORDER BY r.n, j.id;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
+  IF v_tokens IS NOT NULL THEN
+    PERFORM howdah.spend_queue(v_queue, l.first_ids, l.counts) FROM howdah.lease l WHERE (l.id & 3) = (v_lease & 3) AND l.id = v_lease;
+  END IF;
   IF v_rows < cardinality(v_look.ids) THEN
     PERFORM howdah.expire_claimed(v_lease, v_now);
     IF v_rows = 0 THEN
@@ -1294,11 +1372,12 @@ BEGIN
     FROM howdah.take_from_lease(expire_claimed.lease_id, v_ids) t WHERE v_ids IS NOT NULL;
   PERFORM howdah.expire_jobs(v_ids, v_attempts);
 END $$;
--- howdah.lease_jobs(worker_id, queue_id, first_ids, counts, ids) -> bigint
+-- howdah.lease_jobs(worker_id, queue_id, first_ids, counts, ids, limited) -> bigint
 -- Takes these jobs out of these tickets of a queue, as far as nobody else has them, and makes a lease of them, with the
--- attempt counted. What else the tickets hold stays. Returns the lease; NULL: there was nothing to take.
--- Internal to claim_where. Writes: ticket, lease. Locks: tickets, skipping what others have locked.
-CREATE OR REPLACE FUNCTION howdah.lease_jobs(worker_id bigint, queue_id integer, first_ids bigint[], counts smallint[], ids bigint[]) RETURNS bigint
+-- attempt counted, as far as their gates let them through; limited: kinds that have a rule. What else the tickets hold stays. Returns the lease; NULL: there was nothing to take.
+-- Internal to claim_where. Writes: ticket, lease, and see admit. Locks: tickets, skipping what others have locked.
+CREATE OR REPLACE FUNCTION howdah.lease_jobs(worker_id bigint, queue_id integer, first_ids bigint[], counts smallint[], ids bigint[],
+  limited text[] DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -1308,6 +1387,7 @@ DECLARE
   v_counts   smallint[];
   v_attempts smallint[];
   v_lease    bigint;
+  c          record;
 BEGIN
   -- A ticket that has changed since it was seen is left alone.
   SELECT array_agg(t.first_id) INTO v_held
@@ -1317,20 +1397,39 @@ BEGIN
   IF v_held IS NULL THEN
     RETURN NULL;
   END IF;
-  WITH gone AS (
-    DELETE FROM howdah.ticket k WHERE k.queue_id = lease_jobs.queue_id AND k.priority = ANY ('{0,1,2,3,4,5,6,7,8,9}') AND k.first_id = ANY (v_held)
-    RETURNING k.*),
-  cut AS MATERIALIZED (
-    SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
-           LATERAL howdah.pieces(a.firsts, a.counts, lease_jobs.ids) p),
-  rest AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-    SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates
-      FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
-  SELECT array_agg(c.first_id ORDER BY g.priority, c.first_id), array_agg(c.jobs ORDER BY g.priority, c.first_id),
-         array_agg((g.attempt + 1)::smallint ORDER BY g.priority, c.first_id)
-    INTO v_firsts, v_counts, v_attempts FROM cut c JOIN gone g ON g.first_id = c.run WHERE c.taken;
-  SELECT nextval('howdah.lease_seq') << 2 | r.slot INTO v_lease FROM howdah.ring r WHERE r.name = 'lease';
+  v_lease := howdah.next_lease();
+  FOR c IN
+    WITH gone AS (
+      DELETE FROM howdah.ticket k WHERE k.queue_id = lease_jobs.queue_id AND k.priority = ANY ('{0,1,2,3,4,5,6,7,8,9}') AND k.first_id = ANY (v_held)
+      RETURNING k.*),
+    cut AS MATERIALIZED (
+      SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
+             LATERAL howdah.pieces(a.firsts, a.counts, lease_jobs.ids) p),
+    rest AS (
+      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+      SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates
+        FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
+    SELECT c.first_id, c.jobs, g.attempt, g.priority, g.kind, g.gates, NULL::integer AS taken, NULL::integer AS aside
+      FROM cut c JOIN gone g ON g.first_id = c.run WHERE c.taken ORDER BY g.priority, c.first_id
+  LOOP
+    c.taken := c.jobs;
+    IF c.gates IS NOT NULL OR c.kind = ANY (lease_jobs.limited) THEN
+      SELECT p.taken, p.aside INTO c.taken, c.aside
+        FROM howdah.admit(v_lease, lease_jobs.queue_id, c.first_id, c.jobs, c.priority, c.attempt, c.kind, c.gates, c.jobs) p;
+      -- Somebody is at the gate: later.
+      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+      SELECT c.first_id + c.taken, lease_jobs.queue_id, r.slot, c.priority, c.jobs - c.taken, c.attempt, c.kind, c.gates
+        FROM howdah.ring r WHERE r.name = 'returned' AND c.taken + c.aside < c.jobs;
+    END IF;
+    IF c.taken > 0 THEN
+      v_firsts := v_firsts || c.first_id;
+      v_counts := v_counts || c.taken::smallint;
+      v_attempts := v_attempts || (c.attempt + 1)::smallint;
+    END IF;
+  END LOOP;
+  IF v_firsts IS NULL THEN
+    RETURN NULL;
+  END IF;
   INSERT INTO howdah.lease (id, worker_id, queue_id, claimed_at, first_ids, counts, attempts)
     VALUES (v_lease, lease_jobs.worker_id, lease_jobs.queue_id, howdah.now(), v_firsts, v_counts, v_attempts);
   RETURN v_lease;
@@ -1392,6 +1491,13 @@ BEGIN
   IF next IS NULL AND (SELECT sum(c) FROM unnest(v_counts) c) >= look_for.most THEN
     SELECT max(p) INTO next FROM unnest(v_places) p;
   END IF;
+END $$;
+-- howdah.next_lease() -> bigint
+-- The id of a lease that is to be made, in the partition that is written now. Internal to claims.
+CREATE OR REPLACE FUNCTION howdah.next_lease() RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN nextval('howdah.lease_seq') << 2 | (SELECT r.slot FROM howdah.ring r WHERE r.name = 'lease');
 END $$;
 -- howdah.unknown_worker(worker_id) -> never returns
 -- Says that a worker is not registered, or no longer. Errors: HD004.
@@ -1526,7 +1632,9 @@ BEGIN
   IF drop_waiting.state = 'ready' THEN
     DELETE FROM howdah.ticket k
      WHERE k.queue_id = drop_waiting.queue_id AND k.priority = drop_waiting.priority AND k.first_id = drop_waiting.job_id;
-  ELSE
+  END IF;
+  -- One that is ready may wait for its turn there.
+  IF drop_waiting.state <> 'ready' OR NOT FOUND THEN
     DELETE FROM howdah.deferred d WHERE d.first_id = drop_waiting.job_id;
   END IF;
 END $$;
@@ -1711,7 +1819,7 @@ BEGIN
     d := howdah.lock_deferred(single_out.job_id, single_out.skip);
     IF d.first_id IS NOT NULL THEN
       PERFORM howdah.split_deferred(d, single_out.job_id);
-      SELECT CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END, d.due_at, d.queue_id, d.priority, d.kind, d.attempt, d.gates, d.gate
+      SELECT howdah.waits_as(d.gate), d.due_at, d.queue_id, d.priority, d.kind, d.attempt, d.gates, d.gate
         INTO state, due_at, queue_id, priority, kind, attempt, gates, gate;
       RETURN;
     END IF;
@@ -2162,11 +2270,21 @@ BEGIN
   IF v_due > v_now THEN
     PERFORM howdah.defer(v_due, b.first_id, least(128, v_count - (b.n - 1)::integer * 128), v_queue.id, enqueue_many.kind, enqueue_many.priority, 0, v_gates)
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
+  ELSIF v_options ? 'fair_key' THEN
+    INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+    SELECT 'infinity', b.first_id, v_queue.id, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind, v_gates,
+           howdah.lane_of(v_queue.id, v_options ->> 'fair_key')
+      FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
+    PERFORM howdah.wake(v_queue.id);
   ELSE
     INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
     SELECT b.first_id, v_queue.id, v_queue.fresh_slot, enqueue_many.priority, least(128, v_count - (b.n - 1) * 128), 0, enqueue_many.kind, v_gates
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
     PERFORM howdah.wake(v_queue.id);
+  END IF;
+  IF v_options ? 'order_key' THEN
+    INSERT INTO howdah.ordered (key, job_id)
+    SELECT v_options ->> 'order_key', v_blocks[(n >> 7) + 1] + (n & 127) FROM generate_series(0, v_count - 1) n;
   END IF;
   IF v_options ? 'expires_at' THEN
     PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, v_blocks, v_count);
@@ -2421,11 +2539,12 @@ BEGIN
     j.options := v_options;
     v_attempt := 0;
     DELETE FROM howdah.expiry e WHERE e.job_id = j.id;
+    DELETE FROM howdah.ordered o WHERE o.job_id = j.id AND o.key IS DISTINCT FROM v_options ->> 'order_key';
     IF v_options ? 'expires_at' THEN
       PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, ARRAY[j.id], 1);
     END IF;
   END IF;
-  PERFORM howdah.rewrite_job(j);
+  PERFORM howdah.rewrite_job(j), howdah.join_orders(ARRAY[j.id]);
   IF v_due > v_now OR v_gate IS NOT NULL THEN
     PERFORM howdah.defer(CASE WHEN v_gate IS NOT NULL THEN 'infinity' ELSE v_due END, j.id, 1, j.queue_id, j.kind, j.priority, v_attempt,
       howdah.gates_of(j.options), v_gate);
@@ -2759,6 +2878,218 @@ BEGIN
   END IF;
   RETURN coalesce(v_ids, '{}');
 END $$;
+-- howdah.admit(lease_id, queue_id, first_id, jobs, priority, attempt, kind, gates, want) -> (taken, aside)
+-- Lets the first jobs of a run through their gates, at most `want` of them, into a lease that is being made. When a gate
+-- lets no more through, the rest of the run goes aside: it is blocked by that gate. The caller has locked the run's row,
+-- and takes as many jobs out of it as passed and went aside.
+--   taken, aside  how many passed, and how many are blocked now. Both 0: somebody else is at one of the gates; later.
+-- Internal to claims. Writes: slot, gate, ordered, deferred. Locks: the gates, for a few milliseconds at most.
+CREATE OR REPLACE FUNCTION howdah.admit(lease_id bigint, queue_id integer, first_id bigint, jobs integer, priority integer, attempt integer,
+  kind text, gates text[], want integer, OUT taken integer, OUT aside integer)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_gates  text[];
+  v_counts text[] := '{}';
+  v_rates  text[] := '{}';
+  v_weight integer := coalesce((SELECT substr(g, 8)::integer FROM unnest(admit.gates) g WHERE g ^@ 'weight:'), 1);
+  v_stop   text;
+  v_free   integer;
+  v_rule   howdah.flow_rule;
+  v_gate   text;
+BEGIN
+  taken := least(admit.jobs, admit.want);
+  aside := 0;
+  SELECT array_agg(g ORDER BY g) INTO v_gates
+    FROM unnest(admit.gates || ARRAY['kind:' || admit.kind]) g WHERE NOT g ^@ 'weight:' AND NOT g ^@ 'fair:';
+  FOREACH v_gate IN ARRAY v_gates LOOP
+    v_rule := howdah.rule_of(v_gate);
+    CONTINUE WHEN v_rule.scope IS NULL AND NOT v_gate ^@ 'order:';
+    IF NOT howdah.lock_gate(v_gate) THEN
+      taken := 0;
+      RETURN;
+    END IF;
+    IF v_gate ^@ 'order:' THEN
+      -- One that let others pass is due again, and in its place.
+      UPDATE howdah.ordered o SET passed_by = false WHERE o.job_id = admit.first_id AND o.passed_by;
+    END IF;
+    v_free := CASE WHEN v_gate ^@ 'order:' AND NOT howdah.is_first(substr(v_gate, 7), admit.first_id) THEN 0
+                   ELSE howdah.room(v_gate, v_rule, v_weight, admit.lease_id) END;
+    IF v_free < taken THEN
+      taken := v_free;
+      v_stop := v_gate;
+      EXIT WHEN taken = 0;
+    END IF;
+    IF v_rule.max_running IS NOT NULL OR v_gate ^@ 'order:' THEN
+      v_counts := v_counts || v_gate;
+    END IF;
+    IF v_rule.rate IS NOT NULL THEN
+      v_rates := v_rates || v_gate;
+    END IF;
+  END LOOP;
+  IF taken > 0 THEN
+    INSERT INTO howdah.slot (lease_id, job_id, gate)
+    SELECT admit.lease_id, admit.first_id + i, g FROM generate_series(0, taken - 1) i, unnest(v_counts) g;
+    FOREACH v_gate IN ARRAY v_rates LOOP
+      v_rule := howdah.rule_of(v_gate);
+      PERFORM howdah.spend(v_gate, v_rule, taken::bigint * v_weight);
+      IF EXISTS (SELECT FROM howdah.deferred d WHERE d.gate = v_gate) THEN
+        PERFORM howdah.look_later(v_gate, v_rule, v_weight);
+      END IF;
+    END LOOP;
+  END IF;
+  IF v_stop IS NOT NULL THEN
+    aside := admit.jobs - taken;
+    INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+      VALUES ('infinity', admit.first_id + taken, admit.queue_id, admit.priority, aside, admit.attempt, admit.kind, admit.gates, v_stop);
+    v_rule := howdah.rule_of(v_stop);
+    IF v_rule.rate IS NOT NULL AND howdah.tokens(v_stop, v_rule) < least(v_weight, v_rule.rate_burst) THEN
+      PERFORM howdah.look_later(v_stop, v_rule, v_weight);
+    END IF;
+  END IF;
+END $$;
+-- howdah.check_limit(scope, name, settings) -> void
+-- Refuses a limit that makes no sense. Internal to set_limit. Errors: HD002 (invalid argument), naming the field in COLUMN.
+CREATE OR REPLACE FUNCTION howdah.check_limit(scope text, name text, settings jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_key   text;
+  v_value jsonb;
+BEGIN
+  IF check_limit.scope IS NULL OR check_limit.scope NOT IN ('queue', 'kind', 'key', 'share') THEN
+    PERFORM howdah.option_refused('scope', 'must be queue, kind, key or share, not ' || coalesce(quote_literal(left(check_limit.scope, 100)), 'NULL'));
+  END IF;
+  IF check_limit.name IS NULL OR octet_length(check_limit.name) NOT BETWEEN 1 AND 256 OR check_limit.name ~ '[[:cntrl:]]' THEN
+    PERFORM howdah.option_refused('name', 'must be 1 to 256 bytes without control characters');
+  END IF;
+  IF check_limit.scope = 'queue' AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = check_limit.name) THEN
+    PERFORM howdah.unknown_queue(check_limit.name);
+  END IF;
+  IF jsonb_typeof(check_limit.settings) <> 'object' THEN
+    PERFORM howdah.option_refused('settings', 'must be a JSON object, not ' || jsonb_typeof(check_limit.settings));
+  END IF;
+  FOR v_key, v_value IN SELECT * FROM jsonb_each(check_limit.settings) LOOP
+    IF v_key <> ALL (CASE WHEN check_limit.scope = 'share' THEN '{weight}'::text[] ELSE '{max_running,rate,rate_period_ms,rate_burst}' END) THEN
+      PERFORM howdah.option_refused(left(v_key, 100), CASE WHEN check_limit.scope = 'share' THEN 'is nothing that a share has: it has a weight'
+        ELSE 'is nothing that a limit has: there are max_running, rate, rate_period_ms and rate_burst' END);
+    END IF;
+    CONTINUE WHEN v_value = 'null';
+    PERFORM howdah.check_number(v_key, v_value, (CASE v_key WHEN 'max_running' THEN 0 ELSE 1 END),
+      CASE v_key WHEN 'max_running' THEN 100000 WHEN 'weight' THEN 1000 WHEN 'rate_period_ms' THEN 31557600000 ELSE 1000000000 END);
+  END LOOP;
+END $$;
+-- howdah.claim_in_turn(lease_id, queue_id, want, kinds, prefixes, except_kinds, limited)
+--   -> (first_ids, counts, attempts)
+-- Takes up to `want` jobs out of the lanes of a queue of shares into a lease that is being made: from each lane as many
+-- as its share weighs, beginning behind the lane where the last claim stopped. Within a lane in order of priority and
+-- then of enqueueing.
+--   limited  kinds that have a rule
+-- Internal to howdah.claim. Writes: deferred, and see admit; the sequence of the queue's turn. Locks: rows of deferred,
+-- skipping what others have locked.
+-- Cost: one index descent for each lane that is looked at.
+CREATE OR REPLACE FUNCTION howdah.claim_in_turn(lease_id bigint, queue_id integer, want integer, kinds text[], prefixes text[], except_kinds text[],
+  limited text[], OUT first_ids bigint[], OUT counts smallint[], OUT attempts smallint[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_prefix text := 'fair:' || claim_in_turn.queue_id || ':';
+  v_end    text := 'fair:' || claim_in_turn.queue_id || ';';
+  v_turn   regclass := format('howdah.turn_%s', claim_in_turn.queue_id & 15)::regclass;
+  v_at     text := v_prefix || lpad(to_hex(coalesce(pg_sequence_last_value(v_turn), 0)), 15, '0') || ';';
+  v_left   integer := claim_in_turn.want;
+  v_looked integer := 0;
+  v_lane   text;
+  v_idle   text;
+  a        record;
+BEGIN
+  WHILE v_left > 0 AND v_looked < 1000 LOOP
+    SELECT d.gate INTO v_lane FROM howdah.deferred d WHERE d.gate > v_at AND d.gate < v_end ORDER BY d.gate LIMIT 1;
+    IF v_lane IS NULL THEN
+      EXIT WHEN v_at = v_prefix;
+      v_at := v_prefix;
+      CONTINUE;
+    END IF;
+    -- Once round, and none of them gave anything.
+    EXIT WHEN v_lane = v_idle;
+    PERFORM setval(v_turn, ('x0' || substr(v_lane, length(v_prefix) + 1, 15))::bit(64)::bigint);
+    a := howdah.claim_lane(claim_in_turn.lease_id, v_lane, least(v_left, howdah.weight_of(substr(v_lane, length(v_prefix) + 17))),
+      claim_in_turn.kinds, claim_in_turn.prefixes, claim_in_turn.except_kinds, claim_in_turn.limited);
+    v_idle := CASE WHEN a.taken = 0 THEN coalesce(v_idle, v_lane) END;
+    first_ids := first_ids || a.first_ids;
+    counts := counts || a.counts;
+    attempts := attempts || a.attempts;
+    v_left := v_left - a.taken;
+    v_looked := v_looked + 1;
+    v_at := v_lane;
+  END LOOP;
+END $$;
+-- howdah.claim_lane(lease_id, lane, want, kinds, prefixes, except_kinds, limited) -> (first_ids, counts, attempts, taken)
+-- Takes up to `want` jobs off the front of one lane, as far as their other gates let them through. Internal to
+-- claim_in_turn. Writes: deferred, and see admit. Locks: rows of deferred, skipping what others have locked.
+CREATE OR REPLACE FUNCTION howdah.claim_lane(lease_id bigint, lane text, want integer, kinds text[], prefixes text[], except_kinds text[],
+  limited text[], OUT first_ids bigint[], OUT counts smallint[], OUT attempts smallint[], OUT taken integer)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_taken integer;
+  v_aside integer;
+  d       record;
+BEGIN
+  taken := 0;
+  FOR d IN
+    SELECT k.ctid AS tid, k.* FROM howdah.deferred k
+     WHERE k.gate = claim_lane.lane AND (claim_lane.kinds IS NULL OR k.kind = ANY (claim_lane.kinds) OR k.kind ^@ ANY (claim_lane.prefixes))
+       AND (claim_lane.except_kinds IS NULL OR k.kind <> ALL (claim_lane.except_kinds))
+     ORDER BY k.gate, k.priority, k.first_id LIMIT claim_lane.want FOR UPDATE SKIP LOCKED
+  LOOP
+    -- Deleted first: what goes aside is a row of the same table.
+    DELETE FROM howdah.deferred k WHERE k.ctid = d.tid;
+    IF d.gates <> ARRAY[d.gates[1]] OR d.kind = ANY (claim_lane.limited) THEN
+      SELECT p.taken, p.aside INTO v_taken, v_aside
+        FROM howdah.admit(claim_lane.lease_id, d.queue_id, d.first_id, d.jobs, d.priority, d.attempt, d.kind, d.gates, claim_lane.want - taken) p;
+    ELSE
+      v_taken := least(d.jobs, claim_lane.want - taken);
+      v_aside := 0;
+    END IF;
+    IF v_taken + v_aside < d.jobs THEN
+      INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+        VALUES (d.due_at, d.first_id + v_taken + v_aside, d.queue_id, d.priority, d.jobs - v_taken - v_aside, d.attempt, d.kind, d.gates, d.gate);
+    END IF;
+    IF v_taken > 0 THEN
+      first_ids := first_ids || d.first_id;
+      counts := counts || v_taken::smallint;
+      attempts := attempts || (d.attempt + 1)::smallint;
+      taken := taken + v_taken;
+    END IF;
+    EXIT WHEN taken >= claim_lane.want;
+  END LOOP;
+END $$;
+-- howdah.free_slots(lease_ids, job_ids) -> void
+-- Gives back what jobs of these leases held of their gates (job_ids NULL: all of their jobs), and lets the next ones
+-- through. Called wherever jobs leave a lease; costs one probe of an empty index where no job has gates.
+-- Internal. Writes: slot, deferred, ticket, gate. Locks: the gates, until the transaction ends.
+CREATE OR REPLACE FUNCTION howdah.free_slots(lease_ids bigint[], job_ids bigint[] DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_freed record;
+BEGIN
+  IF NOT EXISTS (SELECT FROM howdah.slot s WHERE s.lease_id = ANY (free_slots.lease_ids)) THEN
+    RETURN;
+  END IF;
+  FOR v_freed IN
+    WITH gone AS (
+      DELETE FROM howdah.slot s
+       WHERE s.lease_id = ANY (free_slots.lease_ids) AND (free_slots.job_ids IS NULL OR s.job_id = ANY (free_slots.job_ids))
+      RETURNING s.gate)
+    SELECT g.gate, count(*)::integer AS slots FROM gone g GROUP BY g.gate ORDER BY g.gate
+  LOOP
+    -- Who is at the gate at this moment may not have seen that it is freed, and block a job that nobody would let through.
+    IF NOT howdah.lock_gate(v_freed.gate) THEN
+      PERFORM howdah.look_later(v_freed.gate);
+    END IF;
+    PERFORM howdah.release_gate(v_freed.gate, v_freed.slots);
+  END LOOP;
+END $$;
 -- howdah.gates_of(options) -> text[]
 -- The gates that a job with these options must pass when it is claimed: fair:KEY of its share, order:KEY, limit:KEY for
 -- each of its limits, and weight:N, which is no gate but what it takes of a rate. NULL: none. Errors: none, options are
@@ -2784,6 +3115,433 @@ BEGIN
     v_gates := v_gates || ('weight:' || (gates_of.options ->> 'weight'));
   END IF;
   RETURN v_gates;
+END $$;
+-- howdah.gates_of_rule(scope, name) -> setof text
+-- The gates that a rule is for, as far as somebody may wait at them: a thousand of them at most; at the others the keeper
+-- looks in its round. Internal to set_limit.
+CREATE OR REPLACE FUNCTION howdah.gates_of_rule(scope text, name text) RETURNS SETOF text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+DECLARE
+  v_from text := 'limit:' || rtrim(gates_of_rule.name, '*');
+  v_gate text := v_from;
+BEGIN
+  IF gates_of_rule.scope = 'queue' THEN
+    RETURN QUERY SELECT 'queue:' || q.id FROM howdah.queue q WHERE q.name = gates_of_rule.name;
+  ELSIF gates_of_rule.scope = 'kind' THEN
+    RETURN NEXT 'kind:' || gates_of_rule.name;
+  ELSIF gates_of_rule.scope = 'key' AND right(gates_of_rule.name, 1) <> '*' THEN
+    RETURN NEXT 'limit:' || gates_of_rule.name;
+  ELSIF gates_of_rule.scope = 'key' THEN
+    FOR i IN 1..1000 LOOP
+      SELECT d.gate INTO v_gate FROM howdah.deferred d WHERE d.gate >= v_gate ORDER BY d.gate LIMIT 1;
+      EXIT WHEN v_gate IS NULL OR NOT v_gate ^@ v_from;
+      RETURN NEXT v_gate;
+      v_gate := v_gate || chr(1);
+    END LOOP;
+  END IF;
+END $$;
+-- howdah.is_first(order_key, job_id) -> boolean
+-- Whether no unfinished job of an ordering key comes before this one. Those that failed and let others pass do not count.
+-- Internal. Reads: ordered.
+CREATE OR REPLACE FUNCTION howdah.is_first(order_key text, job_id bigint) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+BEGIN
+  RETURN NOT EXISTS (SELECT FROM howdah.ordered o WHERE o.key = is_first.order_key AND o.job_id < is_first.job_id AND NOT o.passed_by);
+END $$;
+-- howdah.join_orders(job_ids) -> void
+-- Puts those of these jobs that have an ordering key into their order (again). Internal to enqueueing, and to what makes
+-- an ended job run again. Writes: ordered.
+CREATE OR REPLACE FUNCTION howdah.join_orders(job_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+  INSERT INTO howdah.ordered (key, job_id)
+  SELECT j.options ->> 'order_key', j.id FROM unnest(join_orders.job_ids) u(id), LATERAL howdah.find_job(u.id) j WHERE j.options ? 'order_key'
+  ON CONFLICT DO NOTHING;
+END $$;
+-- howdah.lane_of(queue_id, fair_key) -> text
+-- The gate behind which the jobs of a share wait for their turn: fair:QUEUE:HASH:KEY. Lanes take turns in the order of the
+-- hashes. Internal.
+CREATE OR REPLACE FUNCTION howdah.lane_of(queue_id integer, fair_key text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN format('fair:%s:%s:%s', lane_of.queue_id, lpad(to_hex(hashtextextended(lane_of.fair_key, 0) & 1152921504606846975), 15, '0'), lane_of.fair_key);
+END $$;
+-- howdah.leave_orders(first_ids, counts) -> void
+-- Takes jobs that have ended out of their orders, and lets the next ones through. Internal to ended_slowly.
+-- Writes: ordered, and see release_gate.
+CREATE OR REPLACE FUNCTION howdah.leave_orders(first_ids bigint[], counts smallint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+DECLARE
+  v_key text;
+BEGIN
+  FOR v_key IN
+    WITH gone AS (
+      DELETE FROM howdah.ordered o USING unnest(leave_orders.first_ids, leave_orders.counts) r(first_id, jobs)
+       WHERE o.job_id >= r.first_id AND o.job_id < r.first_id + r.jobs RETURNING o.key)
+    SELECT DISTINCT g.key FROM gone g ORDER BY g.key
+  LOOP
+    PERFORM howdah.release_gate('order:' || v_key, 1);
+  END LOOP;
+END $$;
+-- howdah.let_pass(job_id) -> void
+-- A job of an order has failed and lets the others go first until it is due again. Internal to howdah.fail.
+-- Writes: ordered, and see release_gate.
+CREATE OR REPLACE FUNCTION howdah.let_pass(job_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_key text;
+BEGIN
+  UPDATE howdah.ordered o SET passed_by = true WHERE o.job_id = let_pass.job_id RETURNING o.key INTO v_key;
+  IF FOUND THEN
+    PERFORM howdah.release_gate('order:' || v_key, 1);
+  END IF;
+END $$;
+-- howdah.let_through(tid, jobs) -> void
+-- Makes the first jobs of a blocked run ready, and wakes who sleeps. Internal; the caller has locked the row.
+-- Writes: deferred, ticket.
+CREATE OR REPLACE FUNCTION howdah.let_through(tid tid, jobs integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  d howdah.deferred;
+BEGIN
+  SELECT * INTO d FROM howdah.deferred k WHERE k.ctid = let_through.tid;
+  IF let_through.jobs < d.jobs THEN
+    UPDATE howdah.deferred k SET first_id = k.first_id + let_through.jobs, jobs = k.jobs - let_through.jobs WHERE k.ctid = let_through.tid;
+  ELSE
+    DELETE FROM howdah.deferred k WHERE k.ctid = let_through.tid;
+  END IF;
+  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
+  SELECT d.first_id, d.queue_id, r.slot, d.priority, let_through.jobs, d.attempt, d.kind, d.gates FROM howdah.ring r WHERE r.name = 'returned';
+  PERFORM howdah.wake(d.queue_id);
+END $$;
+-- howdah.lock_gate(gate) -> boolean
+-- Makes whoever passes a gate or frees it do so one after another, until the transaction ends. Returns false if somebody
+-- else has it for longer than a few milliseconds: nobody waits here for long, so nobody waits for each other in a circle.
+-- Internal. Locks: an advisory lock of the gate.
+CREATE OR REPLACE FUNCTION howdah.lock_gate(gate text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_lock bigint := hashtextextended(lock_gate.gate, 'howdah.gate'::regclass::oid::bigint);
+BEGIN
+  FOR i IN 1..5 LOOP
+    IF pg_try_advisory_xact_lock(v_lock) THEN
+      RETURN true;
+    END IF;
+    PERFORM pg_sleep(0.001);
+  END LOOP;
+  RETURN false;
+END $$;
+-- howdah.look_later(gate, rule, weight) -> void
+-- Has the keeper look at a gate when the tokens are there that a job of this weight waits for. rule NULL: now, because
+-- somebody may have come to it in vain while it was freed. Internal. Writes: gate. Notifies the keeper.
+CREATE OR REPLACE FUNCTION howdah.look_later(gate text, rule howdah.flow_rule DEFAULT NULL, weight integer DEFAULT 1) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_at timestamptz := howdah.now();
+BEGIN
+  IF (look_later.rule).rate IS NOT NULL THEN
+    SELECT greatest(v_at, g.full_at - make_interval(secs => greatest(0, (look_later.rule).rate_burst - look_later.weight)::float8
+                      * (look_later.rule).rate_period_ms / (look_later.rule).rate / 1000))
+      INTO v_at FROM howdah.gate g WHERE g.name = look_later.gate;
+    v_at := coalesce(v_at, howdah.now());
+  END IF;
+  INSERT INTO howdah.gate AS g (name, look_at) VALUES (look_later.gate, v_at)
+  ON CONFLICT (name) DO UPDATE SET look_at = v_at WHERE g.look_at IS NULL OR g.look_at > v_at;
+  IF FOUND THEN
+    PERFORM pg_notify('howdah.due', '') FROM howdah.keeper k WHERE k.wakes_at > v_at;
+  END IF;
+END $$;
+-- howdah.open_gate(gate) -> void
+-- Lets through whom a gate has room for, and sets when to look again for those that wait for tokens. Internal to open_gates.
+-- Writes: gate, deferred, ticket. Locks: the gate.
+CREATE OR REPLACE FUNCTION howdah.open_gate(gate text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_rule   howdah.flow_rule := howdah.rule_of(open_gate.gate);
+  v_weight integer;
+  v_room   integer;
+BEGIN
+  IF open_gate.gate ^@ 'queue:' THEN
+    PERFORM howdah.wake(substr(open_gate.gate, 7)::integer);
+    RETURN;
+  END IF;
+  IF NOT open_gate.gate ~ '^(kind|limit|order):' OR NOT howdah.lock_gate(open_gate.gate) THEN
+    RETURN;
+  END IF;
+  -- What the first one weighs: enough for a guess, since a claim looks again.
+  SELECT coalesce((SELECT substr(g, 8)::integer FROM unnest(d.gates) g WHERE g ^@ 'weight:'), 1) INTO v_weight
+    FROM howdah.deferred d WHERE d.gate = open_gate.gate ORDER BY d.gate, d.priority, d.first_id LIMIT 1;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  v_room := coalesce(howdah.room(open_gate.gate, v_rule, v_weight), 1000);
+  IF v_room > 0 THEN
+    PERFORM howdah.release_gate(open_gate.gate, least(v_room, 1000));
+  END IF;
+  -- Those that were let through see to the next ones when they take their tokens.
+  IF v_rule.rate IS NOT NULL AND v_room = 0 AND howdah.tokens(open_gate.gate, v_rule) < least(v_weight, v_rule.rate_burst) THEN
+    PERFORM howdah.look_later(open_gate.gate, v_rule, v_weight);
+  END IF;
+END $$;
+-- howdah.open_gates(sweep) -> bigint
+-- The keeper's look at gates: lets through whom they have room for, at those whose tokens have come, and with `sweep` at
+-- some of all that block somebody, whatever may have been missed. Returns milliseconds until the next tokens come; NULL:
+-- nobody waits for any.
+-- Writes: gate, deferred, ticket. Locks: the gates, one after the other; passes by what others are at.
+CREATE OR REPLACE FUNCTION howdah.open_gates(sweep boolean) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+DECLARE
+  v_gates text[];
+  v_gate  text;
+  v_next  text;
+BEGIN
+  SELECT array_agg(g.name) INTO v_gates FROM (
+    SELECT k.name FROM howdah.gate k WHERE k.look_at <= howdah.now() ORDER BY k.look_at LIMIT 500 FOR UPDATE SKIP LOCKED) g;
+  UPDATE howdah.gate k SET look_at = NULL WHERE k.name = ANY (v_gates);
+  IF open_gates.sweep THEN
+    -- Two hundred at a time, from a place that differs each time.
+    v_next := coalesce((SELECT max(r.gate) FROM (
+      SELECT d.gate FROM howdah.deferred d WHERE d.first_id >= ((SELECT s.last_value FROM howdah.block_seq s) * random())::bigint << 7
+       ORDER BY d.first_id LIMIT 100) r WHERE r.gate >= 'kind:'), 'kind:');
+    FOR i IN 1..200 LOOP
+      SELECT d.gate INTO v_gate FROM howdah.deferred d WHERE d.gate >= v_next ORDER BY d.gate LIMIT 1;
+      EXIT WHEN v_gate IS NULL;
+      v_gates := v_gates || v_gate;
+      v_next := v_gate || chr(1);
+    END LOOP;
+  END IF;
+  FOR v_gate IN SELECT DISTINCT g FROM unnest(v_gates) g ORDER BY g LOOP
+    PERFORM howdah.open_gate(v_gate);
+  END LOOP;
+  RETURN (SELECT greatest(0, ceil(extract(epoch FROM g.look_at - howdah.now()) * 1000)) FROM howdah.gate g
+           WHERE g.look_at > howdah.now() ORDER BY g.look_at LIMIT 1);
+END $$;
+-- howdah.queue_room(queue_id, want) -> (room, tokens)
+-- How many jobs may be claimed from a queue by its rule, at most `want`, and how many tokens its rate has for them (NULL:
+-- it has none). From here on other claims of the queue wait until the transaction ends, if there is a rule. Internal to
+-- claims. Writes: gate. Locks: an advisory lock of the queue. Errors: HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.queue_room(queue_id integer, want integer, OUT room integer, OUT tokens integer)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_gate text := 'queue:' || queue_room.queue_id;
+  v_rule howdah.flow_rule := howdah.rule_of(v_gate);
+BEGIN
+  PERFORM howdah.must_read_committed();
+  room := queue_room.want;
+  IF v_rule.scope IS NULL THEN
+    RETURN;
+  END IF;
+  PERFORM pg_advisory_xact_lock(hashtextextended(v_gate, 'howdah.gate'::regclass::oid::bigint));
+  IF v_rule.rate IS NOT NULL THEN
+    tokens := floor(howdah.tokens(v_gate, v_rule));
+    IF tokens < 1 THEN
+      PERFORM howdah.look_later(v_gate, v_rule);
+    END IF;
+  END IF;
+  room := least(room, howdah.room(v_gate, v_rule));
+END $$;
+-- howdah.release_gate(gate, most) -> integer
+-- Makes the first `most` jobs that a gate blocks ready, so that a claim tries them again; of an ordering key the first one,
+-- if it is its turn. Returns how many. Internal.
+-- Writes: deferred, ticket. Locks: rows of deferred, passing by what others have locked.
+CREATE OR REPLACE FUNCTION howdah.release_gate(gate text, most integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_order boolean := release_gate.gate ^@ 'order:';
+  v_head  bigint;
+  v_left  integer := CASE WHEN v_order THEN 1 ELSE release_gate.most END;
+  v_take  integer;
+  d       record;
+BEGIN
+  IF v_order THEN
+    SELECT o.job_id INTO v_head FROM howdah.ordered o WHERE o.key = substr(release_gate.gate, 7) AND NOT o.passed_by ORDER BY o.key, o.job_id LIMIT 1;
+  END IF;
+  FOR d IN
+    SELECT k.ctid AS tid, k.* FROM howdah.deferred k
+     WHERE k.gate = release_gate.gate AND NOT v_order ORDER BY k.gate, k.priority, k.first_id LIMIT release_gate.most FOR UPDATE SKIP LOCKED
+  LOOP
+    v_take := least(d.jobs, v_left);
+    PERFORM howdah.let_through(d.tid, v_take);
+    v_left := v_left - v_take;
+    EXIT WHEN v_left = 0;
+  END LOOP;
+  FOR d IN
+    SELECT k.ctid AS tid FROM howdah.deferred k
+     WHERE v_order AND k.first_id = v_head AND k.gate = release_gate.gate FOR UPDATE SKIP LOCKED
+  LOOP
+    PERFORM howdah.let_through(d.tid, 1);
+    v_left := 0;
+  END LOOP;
+  RETURN CASE WHEN v_order THEN 1 ELSE release_gate.most END - v_left;
+END $$;
+-- howdah.room(gate, rule, weight, making) -> integer
+-- How many jobs, each of this weight, may pass a gate now. NULL: any number. making: a lease that is not written yet. Internal; exact for who has locked the gate.
+-- Reads: slot, lease, gate. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.room(gate text, rule howdah.flow_rule, weight integer DEFAULT 1, making bigint DEFAULT NULL) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_most integer := CASE WHEN room.gate ^@ 'order:' THEN 1 ELSE (room.rule).max_running END;
+  v_free integer;
+  v_tokens float8;
+BEGIN
+  IF v_most IS NOT NULL THEN
+    IF room.gate ^@ 'queue:' THEN
+      -- Leases tell it: a job of a queue needs no slot.
+      SELECT v_most - coalesce(sum((SELECT sum(c) FROM unnest(l.counts) c)), 0) INTO v_free
+        FROM howdah.lease l WHERE l.queue_id = substr(room.gate, 7)::integer;
+    ELSE
+      SELECT v_most - count(*) INTO v_free FROM howdah.slot s WHERE s.gate = room.gate;
+      IF v_free <= 0 AND v_most > 0 THEN
+        -- One whose lease is gone counts for nothing.
+        SELECT v_most - count(*) INTO v_free FROM howdah.slot s WHERE s.gate = room.gate
+           AND (s.lease_id = room.making OR EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (s.lease_id & 3) AND l.id = s.lease_id));
+      END IF;
+    END IF;
+  END IF;
+  IF (room.rule).rate IS NOT NULL THEN
+    v_tokens := howdah.tokens(room.gate, room.rule);
+    v_free := least(v_free, CASE WHEN v_tokens >= room.weight THEN floor(v_tokens / room.weight)
+                            -- What weighs more than can be saved up starts from a full bucket, and leaves a debt.
+                            WHEN v_tokens >= (room.rule).rate_burst THEN 1 ELSE 0 END);
+  END IF;
+  RETURN CASE WHEN v_free IS NOT NULL THEN greatest(v_free, 0) END;
+END $$;
+-- howdah.rule_of(gate) -> flow_rule
+-- The rule of a gate: of limit:KEY that of the key, or else the longest one with a * that fits; of kind:NAME and
+-- queue:ID that of the kind or queue. All NULL: there is none. Internal.
+CREATE OR REPLACE FUNCTION howdah.rule_of(gate text) RETURNS howdah.flow_rule
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_key text := substr(rule_of.gate, strpos(rule_of.gate, ':') + 1);
+  r     howdah.flow_rule;
+BEGIN
+  IF rule_of.gate ^@ 'kind:' THEN
+    SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = 'kind' AND f.name = v_key;
+  ELSIF rule_of.gate ^@ 'queue:' THEN
+    SELECT f.* INTO r FROM howdah.queue q JOIN howdah.flow_rule f ON f.scope = 'queue' AND f.name = q.name WHERE q.id = v_key::integer;
+  ELSIF rule_of.gate ^@ 'limit:' THEN
+    SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = 'key' AND f.name = v_key;
+    IF NOT FOUND THEN
+      SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = 'key' AND right(f.name, 1) = '*' AND v_key ^@ left(f.name, -1)
+       ORDER BY octet_length(f.name) DESC LIMIT 1;
+    END IF;
+  END IF;
+  RETURN r;
+END $$;
+-- howdah.set_limit(scope, name, settings) -> jsonb
+-- Sets what a limit allows, over the whole fleet and at once: SELECT howdah.set_limit('key', 'tenant:*', '{"max_running": 5}').
+--   scope, name  queue: a queue; kind: a kind of jobs; key: a limit_key, or with a * at the end each of those that begin so;
+--                share: a fair_key, or with a * at the end each of those that begin so
+--   settings     what is left out stays, null takes it away:
+--     max_running     so many jobs run at the same time; 0 holds all of them back
+--     rate            so many jobs (or tokens, see the option weight) may start in every
+--     rate_period_ms  milliseconds (default 1000), evenly, and
+--     rate_burst      so many at once after a pause (default: as rate)
+--     weight          of a share: how many of its jobs start in its turn
+-- A rule of which nothing is set goes; so does one with settings => NULL. What waits is let through within a second or so.
+-- Returns the rule; NULL: there is none now.
+-- Writes: flow_rule, gate. Locks: the rule's row. Errors: HD002 invalid argument (COLUMN names it).
+CREATE OR REPLACE FUNCTION howdah.set_limit(scope text, name text, settings jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  r   howdah.flow_rule;
+  v_s jsonb := coalesce(set_limit.settings, '{}');
+BEGIN
+  PERFORM howdah.check_limit(set_limit.scope, set_limit.name, v_s);
+  SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = set_limit.scope AND f.name = set_limit.name FOR UPDATE;
+  r.scope := set_limit.scope;
+  r.name := set_limit.name;
+  IF set_limit.settings IS NULL THEN
+    r.max_running := NULL;
+    r.rate := NULL;
+    r.weight := NULL;
+  ELSE
+    r := jsonb_populate_record(r, v_s);
+  END IF;
+  IF r.rate IS NULL THEN
+    r.rate_period_ms := NULL;
+    r.rate_burst := NULL;
+  ELSE
+    r.rate_period_ms := coalesce(r.rate_period_ms, 1000);
+    -- As large as the rate, unless it is set: also when the rate changes.
+    r.rate_burst := CASE WHEN v_s ? 'rate' AND NOT v_s ? 'rate_burst' THEN r.rate ELSE coalesce(r.rate_burst, r.rate) END;
+  END IF;
+  DELETE FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name;
+  IF coalesce(r.max_running, r.rate, r.weight) IS NOT NULL THEN
+    INSERT INTO howdah.flow_rule SELECT r.*;
+  END IF;
+  PERFORM howdah.look_later(g.gate) FROM howdah.gates_of_rule(r.scope, r.name) g(gate);
+  RETURN (SELECT jsonb_strip_nulls(to_jsonb(f)) FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name);
+END $$;
+-- howdah.spend(gate, rule, tokens) -> void
+-- Takes tokens of a gate's rate. Internal; the caller has locked the gate. Writes: gate.
+CREATE OR REPLACE FUNCTION howdah.spend(gate text, rule howdah.flow_rule, tokens bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_takes interval := make_interval(secs => spend.tokens::float8 * (spend.rule).rate_period_ms / (spend.rule).rate / 1000);
+BEGIN
+  INSERT INTO howdah.gate AS g (name, full_at) VALUES (spend.gate, howdah.now() + v_takes)
+  ON CONFLICT (name) DO UPDATE SET full_at = greatest(g.full_at, howdah.now()) + v_takes;
+END $$;
+-- howdah.spend_queue(queue_id, first_ids, counts) -> void
+-- Takes what the jobs of a claim weigh from the rate of their queue. Internal to claims, which have locked the queue's gate.
+-- Jobs that weigh more than there was leave a debt. Writes: gate.
+CREATE OR REPLACE FUNCTION howdah.spend_queue(queue_id integer, first_ids bigint[], counts smallint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_gate text := 'queue:' || spend_queue.queue_id;
+BEGIN
+  PERFORM howdah.spend(v_gate, howdah.rule_of(v_gate), (
+    SELECT sum(coalesce((j.options ->> 'weight')::bigint, 1))::bigint
+      FROM unnest(spend_queue.first_ids, spend_queue.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g,
+           LATERAL howdah.find_job(r.first_id + g) j));
+END $$;
+-- howdah.tokens(gate, rule) -> float8
+-- How many tokens of a gate's rate are there now. Internal to room. Reads: gate.
+CREATE OR REPLACE FUNCTION howdah.tokens(gate text, rule howdah.flow_rule) RETURNS float8
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_full  timestamptz := (SELECT g.full_at FROM howdah.gate g WHERE g.name = tokens.gate);
+  v_debt  float8;
+BEGIN
+  IF v_full IS NULL OR v_full = '-infinity' THEN
+    RETURN (tokens.rule).rate_burst;
+  END IF;
+  -- Clocks count microseconds; a token that comes with the next one is here.
+  v_debt := greatest(0, extract(epoch FROM v_full - howdah.now())::float8 - 0.0000005) * 1000 * (tokens.rule).rate / (tokens.rule).rate_period_ms;
+  RETURN (tokens.rule).rate_burst - v_debt;
+END $$;
+-- howdah.waits_as(gate) -> text
+-- The state of a job in howdah.deferred, by what its row is blocked by: a job in the lane of its share is ready, it only
+-- waits for its turn. Internal.
+CREATE OR REPLACE FUNCTION howdah.waits_as(gate text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN gate IS NULL THEN 'scheduled' WHEN gate OPERATOR(pg_catalog.^@) 'fair:' THEN 'ready' ELSE 'blocked' END;
+-- howdah.wake_limited(queue_ids) -> void
+-- Wakes the workers of those of these queues that have a limit, because jobs have left a lease. Internal. Reads: flow_rule.
+CREATE OR REPLACE FUNCTION howdah.wake_limited(queue_ids integer[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF EXISTS (SELECT FROM howdah.flow_rule f WHERE f.scope = 'queue' AND f.max_running IS NOT NULL) THEN
+    PERFORM howdah.wake(q.id) FROM howdah.queue q JOIN howdah.flow_rule f ON f.scope = 'queue' AND f.name = q.name
+     WHERE q.id = ANY (wake_limited.queue_ids) AND f.max_running IS NOT NULL;
+  END IF;
+END $$;
+-- howdah.weight_of(fair_key) -> integer
+-- How many jobs of a share are started in its turn: its rule's weight, or that of the longest rule with a * that fits, or 1.
+-- Internal. Reads: flow_rule.
+CREATE OR REPLACE FUNCTION howdah.weight_of(fair_key text) RETURNS integer
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+  RETURN coalesce(
+    (SELECT f.weight FROM howdah.flow_rule f WHERE f.scope = 'share' AND f.name = weight_of.fair_key),
+    (SELECT f.weight FROM howdah.flow_rule f WHERE f.scope = 'share' AND right(f.name, 1) = '*' AND weight_of.fair_key ^@ left(f.name, -1)
+      ORDER BY octet_length(f.name) DESC LIMIT 1), 1);
 END $$;
 -- howdah.awaits_removal(slot) -> boolean
 -- Whether jobs in a partition of howdah.job have ended that are to be archived, held or called about, and are not yet
@@ -2929,16 +3687,16 @@ BEGIN
   RETURN false;
 END $$;
 -- howdah.keep(worker_id, term, sweep, awake, tick_ms) -> (promoted, next_ms, rescued)
--- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires.
+-- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, opens gates.
 --   term       the term that elect_keeper gave
 --   sweep      true: look at everything that is due, false: at what became due in the last five seconds, so
 --              that dead rows are not walked over again and again
 --   awake      true: the keeper looks every few milliseconds, and nobody needs to notify it of due times
 --   tick_ms    when it will look again by itself
 --   promoted   how many runs of jobs became ready; 1000: there may be more
---   next_ms    milliseconds until the next job is due or expires; NULL if there is none
+--   next_ms    milliseconds until the next job is due, expires, or gets the token that it waits for; NULL if there is none
 --   rescued    a line for each worker that was given up
--- Writes: keeper, and see rescue, promote and expire. Errors: HD011 another keeper was elected: nothing was done.
+-- Writes: keeper, and see rescue, promote, expire and open_gates. Errors: HD011 another keeper was elected: nothing was done.
 CREATE OR REPLACE FUNCTION howdah.keep(worker_id bigint, term bigint, sweep boolean, awake boolean, tick_ms integer,
   OUT promoted integer, OUT next_ms bigint, OUT rescued text[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2947,6 +3705,7 @@ DECLARE
   v_now    timestamptz := howdah.now();
   v_office howdah.keeper;
   v_expire record;
+  v_open   bigint;
 BEGIN
   SELECT * INTO v_office FROM howdah.keeper k
    WHERE k.term = keep.term AND k.worker_id = keep.worker_id AND k.expires_at >= v_now FOR NO KEY UPDATE;
@@ -2965,7 +3724,8 @@ BEGIN
   SELECT p.promoted, p.next_ms INTO promoted, next_ms
     FROM howdah.promote(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END) p;
   SELECT * INTO v_expire FROM howdah.expire(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END);
-  next_ms := CASE WHEN v_expire.expired >= 1000 THEN 1 ELSE least(next_ms, v_expire.next_ms) END;
+  v_open := howdah.open_gates(keep.sweep);
+  next_ms := CASE WHEN v_expire.expired >= 1000 THEN 1 ELSE least(next_ms, v_expire.next_ms, v_open) END;
 END $$;
 -- howdah.keeper_vacant() -> boolean
 -- Whether the keeper's office can be taken: nobody has it, its term has run out, or its holder has missed a
@@ -3062,6 +3822,9 @@ BEGIN
     SELECT k.ctid FROM howdah.unique_key k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.waiter w WHERE w.ctid = ANY (ARRAY(
     SELECT k.ctid FROM howdah.waiter k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
+  -- A gate of which nothing is known but that all its tokens are there is as good as none.
+  DELETE FROM howdah.gate g WHERE g.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM howdah.gate k WHERE k.look_at IS NULL AND k.full_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   IF v_failed IS NOT NULL THEN
     RETURN format('could not remove dead jobs of %s', v_failed);
   ELSIF v_dead + v_kept > 0 THEN
@@ -3953,7 +4716,7 @@ BEGIN
 END $$;
 -- howdah.start_over(job_ids) -> void
 -- Makes dead jobs ready again with all their attempts; the caller has taken them out of their room. Those that had an
--- expiry lose it: whoever sends an expired job again wants it to run. Internal. Writes: ticket, job.
+-- expiry lose it: whoever sends an expired job again wants it to run. Internal. Writes: ticket, job, ordered.
 CREATE OR REPLACE FUNCTION howdah.start_over(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -3963,7 +4726,7 @@ BEGIN
     j.options := nullif(j.options - 'expires_at', '{}');
     PERFORM howdah.rewrite_job(j);
   END LOOP;
-  PERFORM howdah.put_back(start_over.job_ids, array_fill(0::smallint, ARRAY[cardinality(start_over.job_ids)]));
+  PERFORM howdah.join_orders(start_over.job_ids), howdah.put_back(start_over.job_ids, array_fill(0::smallint, ARRAY[cardinality(start_over.job_ids)]));
 END $$;
 -- howdah.state(job_id) -> text
 -- Where a job is in its life: scheduled, ready, running, completed, cancelled, expired or dead. NULL: there is no
@@ -4887,9 +5650,10 @@ BEGIN
         FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) u(lease_id, job_id, result)
         JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history'),
     hook AS (
-      SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs))
+      SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs)), howdah.wake_limited(array_agg(DISTINCT g.queue_id))
         FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
     SELECT g.id FROM gone g, hook;
+  PERFORM howdah.free_slots(ARRAY(SELECT u FROM unnest(complete_leases.lease_ids) u WHERE v_mixed IS NULL OR u <> ALL (v_mixed)));
   -- Leases of which a complete_in has settled a part, or a rescue has taken one: only the rest is left to complete.
   RETURN QUERY
     SELECT l.id FROM howdah.lease l JOIN unnest(complete_leases.lease_ids, complete_leases.jobs) u(id, jobs) ON u.id = l.id
@@ -4899,7 +5663,7 @@ BEGIN
 END $$;
 -- howdah.ended(first_ids, counts, died) -> void
 -- Called wherever jobs end, with the runs of their ids: frees their unique keys, wakes who waits for them, forgets their
--- progress. Jobs that have none of this cost one probe of four indexes, however many they are.
+-- progress, lets the next of their order through. Jobs that have none of this cost one probe of five indexes, however many they are.
 --   died  they are dead: what they had reached is kept with them
 -- Internal. Writes: see ended_slowly. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.ended(first_ids bigint[], counts smallint[], died boolean DEFAULT false) RETURNS void
@@ -4914,14 +5678,15 @@ BEGIN
   IF EXISTS (SELECT FROM howdah.unique_key u WHERE u.job_id BETWEEN v_first AND v_last)
      OR EXISTS (SELECT FROM howdah.waiter w WHERE w.job_id BETWEEN v_first AND v_last)
      OR EXISTS (SELECT FROM howdah.expiry e WHERE e.job_id BETWEEN v_first AND v_last)
-     OR EXISTS (SELECT FROM howdah.progress p WHERE p.job_id BETWEEN v_first AND v_last) THEN
+     OR EXISTS (SELECT FROM howdah.progress p WHERE p.job_id BETWEEN v_first AND v_last)
+     OR EXISTS (SELECT FROM howdah.ordered o WHERE o.job_id BETWEEN v_first AND v_last) THEN
     PERFORM howdah.ended_slowly(ended.first_ids, ended.counts, ended.died);
   END IF;
 END $$;
 -- howdah.ended_slowly(first_ids, counts, died) -> void
 -- What must be done for jobs that have ended and had more than a payload: frees the unique keys that last as long as
 -- their jobs, forgets when they would have expired and, unless they died, how far they had come, notifies who waits. Internal to howdah.ended.
--- Writes: unique_key, expiry, progress, waiter. Locks: those rows, in order of the ids.
+-- Writes: unique_key, expiry, progress, waiter, ordered, and see release_gate. Locks: those rows, in order of the ids.
 -- Notifies: howdah.ended with up to 400 ids a message, because a message has less than 8000 bytes.
 CREATE OR REPLACE FUNCTION howdah.ended_slowly(first_ids bigint[], counts smallint[], died boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
@@ -4941,6 +5706,7 @@ BEGIN
     DELETE FROM howdah.progress p USING unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs)
      WHERE p.job_id >= r.first_id AND p.job_id < r.first_id + r.jobs;
   END IF;
+  PERFORM howdah.leave_orders(ended_slowly.first_ids, ended_slowly.counts);
   WITH gone AS (
     DELETE FROM howdah.waiter w WHERE w.job_id = ANY (ARRAY(
       SELECT u.job_id FROM unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs), LATERAL (
@@ -5003,6 +5769,9 @@ BEGIN
     ELSE
       PERFORM howdah.defer(v_now + coalesce(make_interval(secs => f.delay_ms / 1000.0), howdah.retry_delay(f.queue_id, f.kind, f.attempt, f.options, f.declared)),
         f.job_id, 1, f.queue_id, f.kind, f.priority, f.attempt - (f.verdict = 'snooze')::integer, howdah.gates_of(f.options));
+      IF f.options ->> 'order_on_failure' = 'pass' THEN
+        PERFORM howdah.let_pass(f.job_id);
+      END IF;
       state := 'scheduled';
     END IF;
     RETURN NEXT;
@@ -5181,6 +5950,7 @@ BEGIN
   IF v_lease.counts = '{1}' THEN
     DELETE FROM howdah.lease l WHERE (l.id & 3) = (v_lease.id & 3) AND l.id = v_lease.id;
     DELETE FROM howdah.settled s WHERE s.lease_id = v_lease.id;
+    PERFORM howdah.free_slots(ARRAY[v_lease.id]), howdah.wake_limited(ARRAY[v_lease.queue_id]);
   END IF;
 END $$;
 -- howdah.take_from_lease(lease_id, job_ids) -> (job_id, attempt)
@@ -5228,6 +5998,7 @@ BEGIN
       FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt), generate_series(0, r.jobs - 1) g
      WHERE (take_from_lease.job_ids IS NULL OR r.first_id + g = ANY (take_from_lease.job_ids))
        AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = v_lease.id AND s.job_id = r.first_id + g);
+  PERFORM howdah.free_slots(ARRAY[v_lease.id], take_from_lease.job_ids), howdah.wake_limited(ARRAY[v_lease.queue_id]);
   DELETE FROM howdah.settled s WHERE s.lease_id = v_lease.id AND (take_from_lease.job_ids IS NULL OR s.job_id = ANY (take_from_lease.job_ids));
 END $$;
 -- howdah.write_receipt(outcome, queue_id, worker_id, claimed_at, job_ids, attempts, run_ms) -> void
@@ -5432,8 +6203,8 @@ SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.prio
       JOIN howdah.all_jobs j ON j.id = t.first_id + g
        AND t.queue_id = ANY (ARRAY[j.queue_id]) AND t.priority = ANY (ARRAY[j.priority]) AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL
-    SELECT j.*, CASE WHEN d.gate IS NULL THEN 'scheduled' ELSE 'blocked' END, d.attempt, nullif(d.due_at, CASE WHEN d.gate IS NOT NULL THEN 'infinity'::timestamptz END),
-           NULL, NULL, NULL, NULL, ('waits for ' || d.gate) COLLATE "default"
+    SELECT j.*, howdah.waits_as(d.gate) COLLATE "default", d.attempt, nullif(d.due_at, CASE WHEN d.gate IS NOT NULL THEN 'infinity'::timestamptz END),
+           NULL, NULL, NULL, NULL, CASE WHEN d.gate NOT LIKE 'fair:%' THEN 'waits for ' || d.gate END COLLATE "default"
       FROM howdah.deferred d CROSS JOIN LATERAL generate_series(0, d.jobs - 1) g
       JOIN howdah.all_jobs j ON j.id = d.first_id + g AND d.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL
@@ -5456,6 +6227,17 @@ SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.prio
       CROSS JOIN LATERAL generate_series(0, u.jobs - 1) g
       JOIN howdah.all_jobs j ON j.id = u.first_id + g AND c.span @> j.id
   ) r JOIN howdah.all_queues q ON q.id = r.queue_id;
+-- howdah.limits: every rule of a limit, a rate or a share; how much of it is used now, where it is for one gate; and how
+-- many jobs wait for it.
+CREATE OR REPLACE VIEW howdah.limits AS
+SELECT f.scope, f.name, f.max_running, f.rate, f.rate_period_ms, f.rate_burst, f.weight, r.running, b.blocked
+  FROM howdah.flow_rule f
+  LEFT JOIN LATERAL (
+    SELECT CASE WHEN f.scope = 'queue' THEN (SELECT coalesce(sum((SELECT sum(c) FROM unnest(l.counts) c)), 0)::bigint FROM howdah.lease l JOIN howdah.queue q ON q.id = l.queue_id WHERE q.name = f.name)
+      WHEN f.scope <> 'share' AND right(f.name, 1) <> '*' THEN (SELECT count(*) FROM howdah.slot s WHERE s.gate = CASE f.scope WHEN 'kind' THEN 'kind:' ELSE 'limit:' END || f.name) END AS running) r ON true
+  LEFT JOIN LATERAL (
+    SELECT CASE WHEN f.scope IN ('kind', 'key') AND right(f.name, 1) <> '*' THEN (
+      SELECT coalesce(sum(d.jobs), 0)::bigint FROM howdah.deferred d WHERE d.gate = CASE f.scope WHEN 'kind' THEN 'kind:' ELSE 'limit:' END || f.name) END AS blocked) b ON true;
 -- howdah.logs: what was logged inside of attempts, as far as it is still kept. In order: by job_id, attempt, at, line.
 CREATE OR REPLACE VIEW howdah.logs AS
 SELECT l.job_id, l.attempt, l.at, l.line, l.level, l.target, l.message FROM howdah.log l;
@@ -5471,13 +6253,14 @@ ALTER VIEW howdah.new_job ALTER COLUMN priority SET DEFAULT 5;
 CREATE OR REPLACE TRIGGER enqueue INSTEAD OF INSERT ON howdah.new_job FOR EACH ROW EXECUTE FUNCTION howdah.insert_job();
 -- howdah.queues: every queue with what waits in it. Counts are sums over tickets, not over jobs.
 CREATE OR REPLACE VIEW howdah.queues AS
-SELECT q.name AS queue, coalesce(t.ready, 0) AS ready, coalesce(l.running, 0) AS running, coalesce(d.scheduled, 0) AS scheduled,
+SELECT q.name AS queue, coalesce(t.ready, 0) + coalesce(d.in_turn, 0) AS ready, coalesce(l.running, 0) AS running, coalesce(d.scheduled, 0) AS scheduled,
        coalesce(x.dead, 0) AS dead, o.oldest_ready_at, d.next_due_at,
        q.paused_at IS NOT NULL AS paused, q.paused_at, q.paused_by, q.pause_reason, q.max_attempts, q.max_payload_bytes, q.max_jobs, coalesce(d.blocked, 0) AS blocked
   FROM howdah.queue q
   LEFT JOIN (SELECT queue_id, sum(jobs)::bigint AS ready, min(first_id) AS first_id FROM howdah.ticket GROUP BY 1) t ON t.queue_id = q.id
   LEFT JOIN LATERAL (SELECT j.enqueued_at AS oldest_ready_at FROM howdah.find_job(t.first_id) j) o ON true
-  LEFT JOIN (SELECT queue_id, sum(jobs) FILTER (WHERE gate IS NULL)::bigint AS scheduled, sum(jobs) FILTER (WHERE gate IS NOT NULL)::bigint AS blocked,
+  LEFT JOIN (SELECT queue_id, sum(jobs) FILTER (WHERE gate IS NULL)::bigint AS scheduled, sum(jobs) FILTER (WHERE gate ^@ 'fair:')::bigint AS in_turn,
+                    sum(jobs) FILTER (WHERE gate IS NOT NULL AND NOT gate ^@ 'fair:')::bigint AS blocked,
                     min(due_at) FILTER (WHERE gate IS NULL) AS next_due_at FROM howdah.deferred GROUP BY 1) d ON d.queue_id = q.id
   LEFT JOIN (SELECT e.queue_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.queue_id = q.id
@@ -5502,5 +6285,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('77471e3e52b2a856', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('a82be1c370e2f154', '0.1.0');
 COMMIT;
