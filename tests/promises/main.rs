@@ -41,3 +41,4 @@ mod timeouts;
 mod together;
 mod uniqueness;
 mod waiting;
+mod why;

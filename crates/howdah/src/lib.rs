@@ -21,8 +21,8 @@ mod worker;
 pub use bytes::Bytes;
 pub use client::{
     Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, FoundJob, Howdah,
-    JobIds, JobState, Jobs, KindSettings, Limit, Many, On, Progress, QueueSettings, RemovedJob, Retention, Unique,
-    Wait,
+    JobIds, JobState, Jobs, KindSettings, Limit, Many, On, Progress, QueueSettings, Reason, RemovedJob, Retention,
+    Unique, Wait,
 };
 pub use error::{Error, Result};
 pub use filter::{Attribute, Filter, Value};

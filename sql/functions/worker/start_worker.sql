@@ -1,11 +1,11 @@
--- howdah.start_worker(name, lease_ms, heartbeat_ms, queues, kinds, version) -> bigint
+-- howdah.start_worker(name, lease_ms, heartbeat_ms, queues, kinds, version, filter) -> bigint
 -- Registers a worker process and gives its id, which claims and heartbeats name.
 --   lease_ms      how long after its last heartbeat its jobs are given to others; 100 to 86400000
 --   heartbeat_ms  how often it means to call howdah.heartbeat; at most half of lease_ms
---   queues, kinds, version  for people to see
+--   queues, kinds, version, filter  for people to see, and for howdah.why; filter: see howdah.check_filter
 -- Writes: worker; creates queues that do not exist. Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.start_worker(name text, lease_ms integer DEFAULT 20000, heartbeat_ms integer DEFAULT 2000,
-  queues text[] DEFAULT '{}', kinds text[] DEFAULT NULL, version text DEFAULT NULL)
+  queues text[] DEFAULT '{}', kinds text[] DEFAULT NULL, version text DEFAULT NULL, filter text DEFAULT NULL)
 RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -20,10 +20,13 @@ BEGIN
   IF start_worker.name IS NULL OR octet_length(start_worker.name) NOT BETWEEN 1 AND 256 THEN
     RAISE EXCEPTION 'name must be 1 to 256 bytes' USING ERRCODE = 'HD002', COLUMN = 'name';
   END IF;
+  IF start_worker.filter IS NOT NULL THEN
+    PERFORM howdah.check_filter(start_worker.filter);
+  END IF;
   PERFORM howdah.create_queue(q) FROM unnest(start_worker.queues) q;
-  INSERT INTO howdah.worker (name, started_at, heartbeat_at, heartbeat_ms, lease_ms, queues, kinds, version)
+  INSERT INTO howdah.worker (name, started_at, heartbeat_at, heartbeat_ms, lease_ms, queues, kinds, version, filter)
     VALUES (start_worker.name, howdah.now(), howdah.now(), start_worker.heartbeat_ms, start_worker.lease_ms,
-            start_worker.queues, start_worker.kinds, start_worker.version)
+            start_worker.queues, start_worker.kinds, start_worker.version, start_worker.filter)
     RETURNING id INTO v_id;
   RETURN v_id;
 END $$;

@@ -27,6 +27,11 @@ pub(crate) enum Jobs {
         #[arg(long)]
         logs: bool,
     },
+    /// Say why a job is not running: plain reasons, the nearest first
+    Why {
+        /// The job's number
+        id: i64,
+    },
     /// Cancel jobs, by number or by what they are: those that wait end at once, those that run are asked to
     Cancel(Which),
     /// Wait until jobs have ended, and print what they returned; exit with 1 if any did not end well
@@ -63,7 +68,8 @@ pub(crate) struct Which {
     sure: Sure,
 }
 
-const CANCELLED: Deed = Deed { done: "cancelled", states: &[JobState::Scheduled, JobState::Ready, JobState::Running] };
+const CANCELLED: Deed =
+    Deed { done: "cancelled", states: &[JobState::Scheduled, JobState::Blocked, JobState::Ready, JobState::Running] };
 const RETRIED: Deed = Deed { done: "retried", states: &[JobState::Dead] };
 
 /// Which jobs, by number only.
@@ -138,6 +144,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Jobs) -> Result<A
     match command {
         Jobs::Ls(which) => ls(&howdah, out, &which).await,
         Jobs::Show { id, logs } => show(&howdah, out, id, logs).await,
+        Jobs::Why { id } => why(&howdah, out, id).await,
         Jobs::Cancel(w) if !w.ids.is_empty() => cancel(&howdah, out, &w.ids).await,
         Jobs::Cancel(w) => {
             selection::run(&howdah, out, CANCELLED, (&w.which, &w.state, &w.sure), Howdah::cancel_all).await
@@ -228,6 +235,20 @@ async fn retry(howdah: &Howdah, out: Output, ids: &[i64]) -> Result<Answer> {
         });
     }
     tell(out, &results, "only dead and scheduled jobs can be retried")
+}
+
+async fn why(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {
+    let reasons = howdah.why(JobId(id)).await?;
+    if reasons.is_empty() {
+        eprintln!("howdah: there is no job {id}, or it ended longer ago than history is kept");
+        return Ok(Answer::No);
+    }
+    let rows: Vec<String> = reasons
+        .into_iter()
+        .map(|r| json!({ "code": r.code, "reason": r.text, "evidence": r.evidence }).to_string())
+        .collect();
+    out.rows(&[Column("code", Show::Text), Column("reason", Show::Text)], &rows)?;
+    Ok(Answer::Yes)
 }
 
 /// Prints what became of each, and why nothing became of some.

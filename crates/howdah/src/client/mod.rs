@@ -20,6 +20,7 @@ mod settings;
 mod target;
 mod unique;
 mod wait;
+mod why;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub(crate) use target::Target;
 pub use unique::{EnqueueUnique, Enqueued, Unique};
 use wait::Watch;
 pub use wait::{Ended, Wait};
+pub use why::Reason;
 
 /// A connection that slept longer than this is asked whether it still lives before it is used.
 const PING_AFTER: Duration = Duration::from_secs(5);

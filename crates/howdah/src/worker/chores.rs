@@ -19,6 +19,7 @@ use super::shared::Shared;
 use super::timeouts::Set;
 use crate::client::Howdah;
 use crate::error::Result;
+use crate::filter::Filter;
 use crate::metrics;
 
 /// What `howdah.keep` says when another keeper was elected.
@@ -253,13 +254,14 @@ pub(super) fn start_worker<'q>(
     kinds: Option<&'q [String]>,
 ) -> Rows<'q, (i64,)> {
     let ms = |d: Duration| i32::try_from(d.as_millis()).unwrap_or(i32::MAX);
-    sqlx::query_as(howdah.names().sql("SELECT howdah.start_worker($1, $2, $3, $4, $5, $6)"))
+    sqlx::query_as(howdah.names().sql("SELECT howdah.start_worker($1, $2, $3, $4, $5, $6, $7)"))
         .bind(&settings.name)
         .bind(ms(settings.lease))
         .bind(ms(settings.heartbeat))
         .bind(queues.to_vec())
         .bind(kinds)
         .bind(concat!("howdah ", env!("CARGO_PKG_VERSION")))
+        .bind(settings.filter.as_ref().map(Filter::as_str))
 }
 
 /// Gives back leases of this worker that it does not know of, and that were claimed longer ago than this.
