@@ -210,6 +210,15 @@ impl Diary {
     fn has_seen(&self, operation: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).seen.contains(operation)
     }
+
+    async fn wait_for(&self, operations: &[&str]) -> Result<()> {
+        in_time("operations of chores", async {
+            while !operations.iter().all(|wanted| self.has_seen(wanted)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+    }
 }
 
 #[derive(Default)]
@@ -219,6 +228,33 @@ struct Pages {
     seen: BTreeSet<String>,
     said: Vec<String>,
 }
+
+/// What a worker and a client of these tests say, each on its connection.
+const OPERATIONS: [&str; 23] = [
+    "chores elect_keeper",
+    "chores heartbeat",
+    "chores keep",
+    "chores keeper_vacant",
+    "chores resign_keeper",
+    "chores start_worker",
+    "chores stop_worker",
+    "claimer claim",
+    "client cancel",
+    "client complete_in",
+    "client create_queue",
+    "client enqueue",
+    "client enqueue_many",
+    "client holds",
+    "client pause_queue",
+    "client report_progress",
+    "client resume_queue",
+    "client retry",
+    "client state",
+    "flusher forget",
+    "listener attach_session",
+    "notes note_progress",
+    "rotation rotate",
+];
 
 impl StatementHook for Diary {
     fn before(&self, _: &Statement) {
@@ -264,42 +300,11 @@ async fn the_hook_sees_every_operation_and_what_was_refused() -> Result<()> {
     howdah.state(id).await?;
     howdah.retry(id).await?;
     howdah.cancel(id).await?;
-    // Its chores come by their own times.
-    in_time("the keeper's chores", async {
-        for wanted in ["chores keep", "listener attach_session", "rotation rotate"] {
-            while !diary.has_seen(wanted) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        }
-    })
-    .await?;
+    // Chores come by their own times.
+    diary.wait_for(&["chores keep", "listener attach_session", "rotation rotate"]).await?;
     worker.stop().await?;
     let diary = diary.0.lock().unwrap_or_else(PoisonError::into_inner);
-    for wanted in [
-        "chores elect_keeper",
-        "chores heartbeat",
-        "chores keep",
-        "chores keeper_vacant",
-        "chores resign_keeper",
-        "chores start_worker",
-        "chores stop_worker",
-        "claimer claim",
-        "client cancel",
-        "client complete_in",
-        "client create_queue",
-        "client enqueue",
-        "client enqueue_many",
-        "client holds",
-        "client pause_queue",
-        "client report_progress",
-        "client resume_queue",
-        "client retry",
-        "client state",
-        "flusher forget",
-        "listener attach_session",
-        "notes note_progress",
-        "rotation rotate",
-    ] {
+    for wanted in OPERATIONS {
         assert!(diary.seen.contains(wanted), "{wanted} is not among {:#?}", diary.seen);
     }
     assert!(!diary.seen.iter().any(|seen| seen.ends_with(" sql")), "statements without a name: {:#?}", diary.seen);
