@@ -30,15 +30,14 @@ async fn four_held_jobs(lease_ms: u32, heartbeat_ms: u32) -> Result<(Db, Process
 
 #[tokio::test]
 async fn a_killed_workers_jobs_run_elsewhere_within_seconds() -> Result<()> {
-    let (db, process) = four_held_jobs(20_000, 2_000).await?;
+    // Its lease outlasts the test's patience; that its session has ended is seen after a missed heartbeat.
+    let (db, process) = four_held_jobs(600_000, 2_000).await?;
     let other = start(Worker::new(&db.howdah).handle(held));
     db.wait_for("SELECT count(*) FROM howdah.workers", "2").await?;
     process.signal(Signal::SIGKILL)?;
     let killed = Instant::now();
-    // Its lease would last 20 s; that its session has ended is seen after a missed heartbeat.
     db.wait_for("SELECT count(*) FROM seen WHERE attempt = 2", "4").await?;
     println!("four jobs of a killed worker ran elsewhere after {} ms", killed.elapsed().as_millis());
-    assert!(killed.elapsed() < Duration::from_secs(10), "the lease was waited for");
     db.run("INSERT INTO go VALUES (1)").await?;
     db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed' AND attempt = 2", "4").await?;
     other.stop().await?;
@@ -49,7 +48,7 @@ async fn a_killed_workers_jobs_run_elsewhere_within_seconds() -> Result<()> {
 
 #[tokio::test]
 async fn a_stale_worker_cannot_finish_a_rescued_job_and_its_handler_hears_of_it() -> Result<()> {
-    let (db, process) = four_held_jobs(1_000, 200).await?;
+    let (db, process) = four_held_jobs(5_000, 200).await?;
     process.signal(Signal::SIGSTOP)?;
     let other = start(Worker::new(&db.howdah).handle(held).heartbeat(Duration::from_millis(200)));
     // The session of a stopped process is still there: only its lease ends.
@@ -76,8 +75,9 @@ async fn a_stale_worker_cannot_finish_a_rescued_job_and_its_handler_hears_of_it(
 
 #[tokio::test]
 async fn the_keepers_office_moves_when_its_holder_is_killed() -> Result<()> {
-    let (db, process) = four_held_jobs(20_000, 500).await?;
+    let (db, process) = four_held_jobs(600_000, 500).await?;
     db.wait_for("SELECT keeper FROM howdah.workers", "true").await?;
+    let former = db.number("SELECT worker_id FROM howdah.keeper").await?;
     let term = db.number("SELECT term FROM howdah.keeper").await?;
     let other = start(Worker::new(&db.howdah).handle(held).heartbeat(Duration::from_millis(500)));
     db.wait_for("SELECT count(*) FROM howdah.workers", "2").await?;
@@ -86,7 +86,9 @@ async fn the_keepers_office_moves_when_its_holder_is_killed() -> Result<()> {
     db.run("INSERT INTO go VALUES (1)").await?;
     let late = db.howdah.enqueue(Held {}).delay(Duration::from_millis(50)).await?;
     db.wait_for(&format!("SELECT state FROM howdah.jobs WHERE id = {late}"), "completed").await?;
-    assert_eq!(db.number("SELECT term FROM howdah.keeper").await?, term + 1);
+    // More than one term may have passed: one that a slow machine does not renew in time runs out.
+    let moved = format!("SELECT worker_id <> {former} AND term > {term} FROM howdah.keeper");
+    assert_eq!(db.text(&moved).await?, "true");
     other.stop().await
 }
 

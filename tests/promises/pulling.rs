@@ -1,6 +1,6 @@
 //! Jobs by pulling: whatever becomes of a handle and of its receiver, no job is lost, kept or finished twice.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use howdah::{Error, Howdah, Job, JobError, JobHandle, JobState, Receiver};
@@ -86,15 +86,19 @@ async fn only_the_kinds_that_were_asked_for_are_received() -> Result<()> {
 #[tokio::test]
 async fn a_handle_that_is_held_for_longer_than_the_lease_is_kept_by_heartbeats() -> Result<()> {
     let db = with_jobs(1).await?;
-    let (lease, beat) = (Duration::from_millis(300), Duration::from_millis(50));
-    let mut jobs = db.howdah.receive("mail").lease(lease).heartbeat(beat).open().await?;
-    let job = next(&mut jobs).await?;
-    // Well after the first lease would have run out; the receiver itself may even be gone.
-    let since = "SELECT (max(heartbeat_at) > min(started_at) + interval '700 ms') FROM howdah.worker";
-    db.wait_for(since, "true").await?;
+    let (lease, beat) = (Duration::from_secs(60), Duration::from_millis(50));
+    let mut jobs = Some(db.howdah.receive("mail").lease(lease).heartbeat(beat).open().await?);
+    let job = next(jobs.as_mut().context("open")?).await?;
+    // Four leases pass, in steps of which each is shorter than one; after two of them the receiver itself is gone.
+    for seconds in [40, 80, 120, 160, 200, 240] {
+        db.travel(&format!("{seconds} seconds")).await?;
+        let heard = format!("SELECT max(heartbeat_at) > min(started_at) + interval '{seconds} s' FROM howdah.worker");
+        db.wait_for(&heard, "true").await?;
+        if seconds == 120 {
+            jobs = None;
+        }
+    }
     drop(jobs);
-    let since = "SELECT (max(heartbeat_at) > min(started_at) + interval '1400 ms') FROM howdah.worker";
-    db.wait_for(since, "true").await?;
     db.run("SELECT howdah.rescue()").await?;
     job.complete().await?;
     assert_eq!(db.text("SELECT state || attempt FROM howdah.jobs").await?, "completed1");
@@ -391,14 +395,16 @@ async fn pass(db: &Db, time: &str) -> Result<()> {
 #[tokio::test]
 async fn the_time_of_a_job_begins_when_it_is_taken() -> Result<()> {
     let db = with_jobs(2).await?;
-    db.run("SELECT howdah.set_queue('mail', '{\"timeout_ms\": 300}')").await?;
+    db.run("SELECT howdah.set_queue('mail', '{\"timeout_ms\": 1000}')").await?;
     let mut jobs = open(&db.howdah, 2).await?;
     let first = next(&mut jobs).await?;
     assert!(first.clear_deadline());
     db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'running'", "2").await?;
-    pass(&db, "600 ms").await?;
+    pass(&db, "1500 ms").await?;
+    let before = Instant::now();
     let second = next(&mut jobs).await?;
-    assert!(second.deadline().is_some() && !second.cancelled().is_cancelled());
+    assert!(second.deadline().is_some_and(|at| at >= before + Duration::from_secs(1)));
+    assert!(second.clear_deadline() && !second.cancelled().is_cancelled());
     second.complete().await?;
     first.complete().await?;
     assert_eq!(db.number("SELECT count(*) FROM howdah.failures").await?, 0);
@@ -411,8 +417,12 @@ async fn a_handle_whose_time_was_over_while_its_thread_was_blocked_is_refused_an
     db.run("SELECT howdah.set_queue('mail', '{\"timeout_ms\": 20}')").await?;
     let mut jobs = open(&db.howdah, 1).await?;
     let job = next(&mut jobs).await?;
-    // The only thread of this test, and so of the receiver; beyond the timeout, its grace and the watchdog's look.
-    std::thread::sleep(Duration::from_millis(1800));
+    // The only thread of this test, and so of the receiver: until the watchdog has seen that its time and its grace
+    // are over.
+    let since = Instant::now();
+    while job.lease_held() && since.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let told = in_time("an answer", job.complete()).await?;
     assert!(matches!(told, Err(Error::LeaseLost { .. })), "{told:?}");
     db.wait_for("SELECT string_agg(error_kind, ',') FROM howdah.failures", "timeout").await

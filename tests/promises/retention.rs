@@ -188,11 +188,12 @@ async fn a_retention_of_nothing_leaves_ten_seconds() -> Result<()> {
     let db = Db::new().await?;
     db.worker().await?;
     queue(&db, "q", "completed_retention = '0'").await?;
+    db.stop_clock("0").await?;
     let id = complete(&db, "q").await?;
-    db.travel("5 seconds").await?;
+    db.stop_clock("9 seconds").await?;
     rotate(&db).await?;
     assert_eq!(left(&db, &[id]).await?, "1 1 0");
-    db.travel("25 seconds").await?;
+    db.stop_clock("25 seconds").await?;
     assert_eq!(rotate(&db).await?, ["pruned 1 jobs"]);
     assert_eq!(left(&db, &[id]).await?, "0 0 0");
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use howdah::{Cancelled, Ctx, Job, JobError, JobState, OrVerdict, RawJob, Worker};
 use howdah_tests::{Db, start};
 use serde::{Deserialize, Serialize};
@@ -214,15 +214,18 @@ async fn a_delayed_job_starts_when_it_is_due_and_not_before() -> Result<()> {
     let db = Db::new().await?;
     let worker = start(Worker::new(&db.howdah).state(Sum::default()).handle(add));
     db.wait_for("SELECT count(*) FROM howdah.workers WHERE keeper", "1").await?;
-    let id = db.howdah.enqueue(Add { n: 1 }).delay(Duration::from_millis(300)).await?;
-    assert_eq!(db.howdah.state(id).await?, Some(JobState::Scheduled));
-    db.wait_for("SELECT state FROM howdah.jobs", "completed").await?;
+    let mut late = Vec::new();
+    for _ in 0..5 {
+        let id = db.howdah.enqueue(Add { n: 1 }).delay(Duration::from_millis(300)).await?;
+        db.wait_for(&format!("SELECT state FROM howdah.jobs WHERE id = {id}"), "completed").await?;
+        let ms = "SELECT (extract(epoch FROM claimed_at - enqueued_at) * 1000)::bigint - 300 FROM howdah.jobs";
+        late.push(db.number(&format!("{ms} WHERE id = {id}")).await?);
+    }
     worker.stop().await?;
-    let late_ms = db
-        .number("SELECT (extract(epoch FROM claimed_at - enqueued_at) * 1000)::bigint - 300 FROM howdah.jobs")
-        .await?;
-    // The next poll would be more than a second late.
-    assert!((0..1000).contains(&late_ms), "started {late_ms} ms after it was due");
+    // Without a timer for the due time, the keeper's next tick would be more than a second late for each but the first;
+    // a busy machine may be late for some.
+    let (soonest, latest) = (late.iter().min().context("five")?, late[1..].iter().min().context("four")?);
+    assert!(*soonest >= 0 && *latest < 1000, "started so many ms after they were due: {late:?}");
     Ok(())
 }
 

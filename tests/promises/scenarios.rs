@@ -127,6 +127,7 @@ async fn of_equal_jobs_at_different_times_one_runs() -> Result<()> {
     let fleet = fleet(&db, 4, |db| Worker::new(&db.howdah).state(runs.clone()).handle(once));
     let last = db.howdah.enqueue(Step { n: 2 }).delay(Duration::from_millis(200)).await?;
     db.wait_for(&format!("SELECT howdah.state({last})"), "completed").await?;
+    db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "2").await?;
     stop(fleet).await?;
     assert_eq!((hits, runs.all()[&1].0), (4, 1));
     Ok(())

@@ -9,7 +9,7 @@ use howdah_tests::{Db, start};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, PartialEq, Job, Serialize, Deserialize)]
-#[job(queue = "mail", attempts = 3, timeout = "50ms")]
+#[job(queue = "mail", attempts = 3)]
 struct Welcome {
     user: i64,
     how: String,
@@ -33,7 +33,6 @@ async fn welcome(job: Welcome, cx: Ctx<&'static str>) -> Result<(), JobError> {
         "cancel" => Err(JobError::cancel("no need")),
         "snooze" if cx.attempt() < 2 => Err(JobError::snooze(Duration::from_secs(60))),
         "panic" => panic!("on purpose"),
-        "hang" => std::future::pending().await,
         "thank" => {
             cx.howdah().enqueue(Thank { user: job.user }).await?;
             Ok(())
@@ -46,8 +45,16 @@ async fn welcome(job: Welcome, cx: Ctx<&'static str>) -> Result<(), JobError> {
 
 async fn thank(_: Thank) {}
 
+#[derive(Job, Serialize, Deserialize)]
+#[job(timeout = "50ms")]
+struct Hang {}
+
+async fn hang(_: Hang) {
+    std::future::pending::<()>().await;
+}
+
 fn worker(howdah: &Howdah) -> Worker<&'static str> {
-    Worker::new(howdah).state("the test's own").handle(welcome).handle(thank)
+    Worker::new(howdah).state("the test's own").handle(welcome).handle(thank).handle(hang)
 }
 
 async fn database() -> Result<Db> {
@@ -81,7 +88,8 @@ async fn one_job_runs_through_its_handler_without_a_database() -> Result<()> {
     assert_eq!(run("cancel").await, Outcome::Cancelled { message: "no need".to_owned() });
     assert_eq!(run("snooze").await, Outcome::Snoozed { delay: Duration::from_secs(60) });
     assert_eq!(run("panic").await, failed("panic", "on purpose"));
-    assert_eq!(run("hang").await, failed("timeout", "the attempt took longer than its timeout of 50ms"));
+    let hangs = testing::run(&worker, Hang {}).await;
+    assert_eq!(hangs, failed("timeout", "the attempt took longer than its timeout of 50ms"));
     // What asks for the database is refused, and not left waiting.
     assert!(matches!(run("thank").await, Outcome::Failed { .. }));
     Ok(())

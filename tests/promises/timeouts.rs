@@ -38,8 +38,9 @@ async fn late(job: Late, cx: Ctx<()>) -> Result<(), JobError> {
             std::future::pending::<()>().await;
         }
         "clears" => {
+            let deadline = cx.deadline().unwrap();
             assert!(cx.clear_deadline() && cx.deadline().is_none());
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            tokio::time::sleep_until((deadline + Duration::from_millis(100)).into()).await;
         }
         "too late" => {
             cx.cancelled().cancelled().await;
@@ -87,8 +88,6 @@ async fn a_handler_that_does_not_end_in_the_grace_period_is_dropped() -> Result<
 async fn the_timeout_of_the_job_counts_before_that_of_its_kind() -> Result<()> {
     let (_, failure) = end_of("hangs", SHORT, r#"'{"timeout_ms": 70}'"#).await?;
     assert_eq!(failure, "timeout: the attempt took longer than its timeout of 70ms");
-    let (state, _) = end_of("clears", SHORT, r#"'{"timeout_ms": 60}'"#).await?;
-    assert_eq!(state, "completed");
     Ok(())
 }
 
@@ -96,7 +95,8 @@ async fn the_timeout_of_the_job_counts_before_that_of_its_kind() -> Result<()> {
 async fn a_handler_may_set_and_clear_its_deadline() -> Result<()> {
     let (_, failure) = end_of("sets", SHORT, r#"'{"timeout_ms": 3600000}'"#).await?;
     assert!(failure.starts_with("timeout: the attempt had not ended at its deadline, "), "{failure}");
-    assert_eq!(end_of("clears", SHORT, "NULL").await?.0, "completed");
+    // Long enough to begin before it is over.
+    assert_eq!(end_of("clears", SHORT, r#"'{"timeout_ms": 1000}'"#).await?.0, "completed");
     Ok(())
 }
 
@@ -107,7 +107,7 @@ async fn a_handler_that_never_waits_hears_of_its_deadline_all_the_same() -> Resu
 }
 
 #[derive(Job, Serialize, Deserialize)]
-#[job(timeout = "150ms", attempts = 1)]
+#[job(timeout = "2s", attempts = 1)]
 struct Long {
     steps: u32,
     then_hangs: bool,
@@ -115,10 +115,11 @@ struct Long {
 
 async fn long(job: Long, cx: Ctx<()>) {
     for _ in 0..job.steps {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        assert!(cx.extend(Duration::from_millis(150)));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let more = Duration::from_secs(2);
+        assert!(cx.extend(more));
         let left = cx.deadline().unwrap().duration_since(Instant::now());
-        assert!(left <= Duration::from_millis(150), "extensions are not added up");
+        assert!(left <= more, "extensions are not added up");
     }
     if job.then_hangs {
         std::future::pending::<()>().await;
@@ -128,10 +129,10 @@ async fn long(job: Long, cx: Ctx<()>) {
 #[tokio::test]
 async fn a_handler_that_extends_its_deadline_again_and_again_goes_on_for_as_long() -> Result<()> {
     let db = Db::new().await?;
-    db.howdah.enqueue(Long { steps: 30, then_hangs: false }).await?;
+    db.howdah.enqueue(Long { steps: 50, then_hangs: false }).await?;
     let worker = start(Worker::new(&db.howdah).handle(long).timeout_grace(SHORT));
     db.wait_for("SELECT state FROM howdah.jobs", "completed").await?;
-    assert!(db.number("SELECT run_ms FROM howdah.jobs").await? >= 600);
+    assert!(db.number("SELECT run_ms FROM howdah.jobs").await? >= 2500);
     let hangs = db.howdah.enqueue(Long { steps: 5, then_hangs: true }).await?;
     db.wait_for(&format!("SELECT state FROM howdah.jobs WHERE id = {hangs}"), "dead").await?;
     worker.stop().await?;
@@ -141,7 +142,7 @@ async fn a_handler_that_extends_its_deadline_again_and_again_goes_on_for_as_long
 }
 
 #[derive(Job, Serialize, Deserialize)]
-#[job(timeout = "50ms", attempts = 1)]
+#[job(timeout = "2s", attempts = 1)]
 struct Blocks {
     completes_first: bool,
 }
@@ -228,7 +229,7 @@ async fn the_slot_of_a_handler_that_blocks_its_thread_is_given_back() -> Result<
     db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'running'", "1").await?;
     assert_eq!(
         db.text("SELECT error_kind || ': ' || message FROM howdah.failures").await?,
-        format!("{OVER}; it was abandoned: its handler blocks a thread")
+        "timeout: the attempt took longer than its timeout of 2s; it was abandoned: its handler blocks a thread"
     );
     release.send(())?;
     in_time("the handler to end", stage.ended.notified()).await?;
@@ -280,6 +281,17 @@ async fn a_blocked_handler_that_has_completed_its_job_in_a_transaction_may_still
 #[job(attempts = 1)]
 struct Patient {}
 
+/// Waits until the one worker goes by what is set now. The first heartbeat that is seen may have begun before, the second
+/// has not, and when there is a third, the worker has the answer to the second.
+async fn three_heartbeats(db: &Db) -> Result<()> {
+    for _ in 0..3 {
+        let last = db.text("SELECT clock_timestamp()").await?;
+        let heard = format!("SELECT max(heartbeat_at) > '{last}'::timestamptz FROM howdah.worker");
+        db.wait_for(&heard, "true").await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_timeout_that_is_set_of_a_queue_or_a_kind_is_heard_by_a_running_worker() -> Result<()> {
     async fn patient(_: Patient) {
@@ -289,9 +301,7 @@ async fn a_timeout_that_is_set_of_a_queue_or_a_kind_is_heard_by_a_running_worker
     let worker = Worker::new(&db.howdah).handle(patient).heartbeat(Duration::from_millis(20));
     let worker = start(worker.lease(Duration::from_secs(20)).timeout_grace(Duration::ZERO).concurrency(9));
     db.run("SELECT howdah.set_queue('default', '{\"timeout_ms\": 77}')").await?;
-    let beat = db.text("SELECT clock_timestamp()").await?;
-    db.wait_for(&format!("SELECT heartbeat_at > '{beat}'::timestamptz + interval '60 ms' FROM howdah.worker"), "true")
-        .await?;
+    three_heartbeats(&db).await?;
     db.howdah.enqueue(Patient {}).await?;
     db.wait_for(
         "SELECT string_agg(message, ';') FROM howdah.failures",
@@ -299,9 +309,7 @@ async fn a_timeout_that_is_set_of_a_queue_or_a_kind_is_heard_by_a_running_worker
     )
     .await?;
     db.run("SELECT howdah.set_kind('patient', '{\"timeout_ms\": 55}'); TRUNCATE howdah.failure").await?;
-    let beat = db.text("SELECT clock_timestamp()").await?;
-    db.wait_for(&format!("SELECT heartbeat_at > '{beat}'::timestamptz + interval '60 ms' FROM howdah.worker"), "true")
-        .await?;
+    three_heartbeats(&db).await?;
     db.howdah.enqueue(Patient {}).await?;
     db.wait_for(
         "SELECT string_agg(message, ';') FROM howdah.failures",

@@ -5,12 +5,12 @@
 
 use clap::Subcommand;
 use howdah::Howdah;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::Answer;
+use super::{Answer, settings};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::{Column, Output, Show, parsed};
+use crate::output::{Column, Output, Show};
 use crate::{connect, sql};
 
 /// The verbs.
@@ -25,8 +25,6 @@ pub(crate) enum Config {
         settings: Vec<String>,
     },
 }
-
-const SETTINGS: [Column; 2] = [Column("setting", Show::Text), Column("value", Show::Text)];
 
 const QUEUES: [Column; 9] = [
     Column("queue", Show::Text),
@@ -52,9 +50,11 @@ pub(crate) async fn run(global: &Global, out: Output, command: Config) -> Result
         .fetch_one(howdah.pool())
         .await?;
     if change.is_some() {
-        return show(out, &text, None);
+        settings::show(out, &text)?;
+    } else {
+        show(out, &text, &queues(&howdah).await?)?;
     }
-    show(out, &text, Some(&queues(&howdah).await?))
+    Ok(Answer::Yes)
 }
 
 /// How long each queue keeps what has ended, as the texts of JSON objects.
@@ -63,27 +63,18 @@ async fn queues(howdah: &Howdah) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(sql::of(howdah, statement)).fetch_all(howdah.pool()).await?)
 }
 
-fn show(out: Output, settings: &str, queues: Option<&[String]>) -> Result<Answer> {
+fn show(out: Output, settings: &str, queues: &[String]) -> Result<()> {
     if out.is_json() {
-        match queues {
-            None => out.line(settings)?,
-            Some(queues) => {
-                out.line(format_args!("{{\"settings\":{settings},\n \"queues\":[{}]}}", queues.join(",\n ")))?;
-            }
-        }
-        return Ok(Answer::Yes);
+        let queues = queues.join(",\n ");
+        return Ok(out.line(format_args!("{{\"settings\":{settings},\n \"queues\":[{queues}]}}"))?);
     }
-    let rows: Vec<String> = parsed(settings)?
-        .into_iter()
-        .map(|(setting, value)| json!({ "setting": setting, "value": value }).to_string())
-        .collect();
-    out.rows(&SETTINGS, &rows)?;
+    settings::show(out, settings)?;
     // A pipe reads one kind of line.
-    if let Some(queues) = queues.filter(|_| out.is_terminal()) {
+    if out.is_terminal() {
         out.heading("queues")?;
         out.rows(&QUEUES, queues)?;
     }
-    Ok(Answer::Yes)
+    Ok(())
 }
 
 /// What was typed, as the object that `howdah.set_config` takes.

@@ -5,7 +5,7 @@
 use clap::Subcommand;
 
 use super::Answer;
-use super::settings::{Setting, object, refused, setting, show};
+use super::settings::{Setting, change, setting};
 use crate::args::Global;
 use crate::failure::Result;
 use crate::output::{Column, Output, Show};
@@ -49,16 +49,10 @@ pub(crate) async fn run(global: &Global, out: Output, command: Kinds) -> Result<
                 Column("retry_jitter", Show::Number),
             ];
             out.rows(&columns, &rows)?;
+            Ok(Answer::Yes)
         }
         Kinds::Set { name, settings } => {
-            let all: String = sqlx::query_scalar(sql::of(&howdah, "SELECT howdah.set_kind($1, $2)::text"))
-                .bind(name)
-                .bind(object(settings))
-                .fetch_one(howdah.pool())
-                .await
-                .map_err(refused)?;
-            show(out, &all)?;
+            change(&howdah, out, "SELECT howdah.set_kind($1, $2)::text", name, settings).await
         }
     }
-    Ok(Answer::Yes)
 }

@@ -7,7 +7,7 @@ use howdah::{Error, Howdah};
 use serde_json::{Value, json};
 
 use super::Answer;
-use super::settings::{Setting, object, refused, setting, show};
+use super::settings::{Setting, change, object, refused, setting, show};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, Output, Show, parsed};
@@ -109,14 +109,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Queues) -> Result
         Queues::Show { name } => one(&howdah, out, &name).await,
         Queues::Create { name, settings } => create(&howdah, out, &name, settings).await,
         Queues::Set { name, settings } => {
-            let all: String = sqlx::query_scalar(sql::of(&howdah, "SELECT howdah.set_queue($1, $2)::text"))
-                .bind(name)
-                .bind(object(settings))
-                .fetch_one(howdah.pool())
-                .await
-                .map_err(refused)?;
-            show(out, &all)?;
-            Ok(Answer::Yes)
+            change(&howdah, out, "SELECT howdah.set_queue($1, $2)::text", name, settings).await
         }
         Queues::Rm { name, force } => match howdah.delete_queue(&name, force).await {
             Ok(deleted) => tell(out, &name, if deleted { "deleted" } else { "there is none" }, deleted),

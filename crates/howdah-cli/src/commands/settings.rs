@@ -1,14 +1,15 @@
-//! Settings as they are typed and shown: `key=value`, a line each.
+//! Settings as they are typed and shown: `key=value`, a line each; and how those of one queue or kind are changed.
 //!
 //! Invariant: what there is to set and which values are right, the server says; here is only how they are written.
 //! Limit: a value that looks like a number is one.
 
-use howdah::Error;
+use howdah::{Error, Howdah};
 use serde_json::{Map, Value, json};
 
-use crate::duration;
+use super::Answer;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, Output, Show, parsed};
+use crate::{duration, sql};
 
 /// What is typed for a setting's default.
 const DEFAULT: [&str; 3] = ["", "default", "null"];
@@ -38,6 +39,24 @@ pub(crate) fn setting(text: &str) -> Result<Setting, String> {
 /// The object that the SQL functions take.
 pub(super) fn object(settings: Vec<Setting>) -> Value {
     Value::Object(settings.into_iter().map(|Setting(key, value)| (key, value)).collect::<Map<_, _>>())
+}
+
+/// Changes settings of one queue or kind by such a statement, which takes its name and the object; and shows all of them.
+pub(super) async fn change(
+    howdah: &Howdah,
+    out: Output,
+    statement: &'static str,
+    name: String,
+    settings: Vec<Setting>,
+) -> Result<Answer> {
+    let all: String = sqlx::query_scalar(sql::of(howdah, statement))
+        .bind(name)
+        .bind(object(settings))
+        .fetch_one(howdah.pool())
+        .await
+        .map_err(refused)?;
+    show(out, &all)?;
+    Ok(Answer::Yes)
 }
 
 /// Prints all settings, the text of a JSON object.

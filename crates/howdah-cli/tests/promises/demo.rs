@@ -57,7 +57,7 @@ async fn an_interrupted_demo_leaves_nothing_behind() {
         }
     }
     kill(Pid::from_raw(i32::try_from(demo.id().unwrap()).unwrap()), Signal::SIGINT).unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(10), demo.wait()).await.unwrap().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), demo.wait()).await.unwrap().unwrap();
     assert_eq!(ended.code(), Some(130));
     let pool = sqlx::PgPool::connect(server.url()).await.unwrap();
     let left: Vec<String> = sqlx::query_scalar(

@@ -87,14 +87,14 @@ mod tests {
     async fn only_a_full_queue_is_waited_for_and_not_for_ever() {
         assert!(!Patience::new(None).wait_after(&full()).await);
         assert!(!Patience::new(Some(Duration::ZERO)).wait_after(&full()).await);
-        let mut patience = Patience::new(Some(Duration::from_millis(30)));
+        let mut patience = Patience::new(Some(Duration::from_secs(1)));
         assert!(!patience.wait_after(&Ok(())).await);
         assert!(!patience.wait_after::<()>(&Err(Error::invalid("queue", ""))).await);
         let mut tries = 0;
         while patience.wait_after(&full()).await {
             tries += 1;
         }
-        assert!((2..20).contains(&tries), "{tries}");
+        assert!((2..100).contains(&tries), "{tries}");
         assert!(Patience::new(Some(Duration::MAX)).wait_after(&full()).await);
     }
 }

@@ -26,7 +26,7 @@ pub use ctx::{Ctx, FromRef};
 pub(crate) use limit::Limit;
 pub(crate) use options::{FIRST_VERSION, Options};
 pub(crate) use progress::Said;
-pub(crate) use routes::{Handlers, Run};
+pub(crate) use routes::{Entry, Handlers, Run};
 pub use transaction::Tx;
 pub use verdict::{IntoOutcome, JobError, OrVerdict};
 pub(crate) use verdict::{Outcome, Verdict, kept, type_name, with_causes};

@@ -41,7 +41,8 @@ impl<S> Entry<S> {
         Self { run, timeout: None, retry: None, in_tx: false, queue: "default", version: 0 }
     }
 
-    fn raw<T, O, F, Fut, R>(handler: F) -> Self
+    /// A function that takes jobs as they are, of whatever version.
+    pub(crate) fn raw<T, O, F, Fut, R>(handler: F) -> Self
     where
         O: 'static,
         T: FromRef<S> + Send + Sync + 'static,
@@ -94,15 +95,8 @@ impl<S: 'static> Handlers<S> {
         self.insert_entry(Cow::Borrowed(J::KIND), entry);
     }
 
-    pub(crate) fn add_raw<T, O, F, Fut, R>(&mut self, kind: String, handler: F)
-    where
-        O: 'static,
-        T: FromRef<S> + Send + Sync + 'static,
-        F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = R> + Send + 'static,
-        R: IntoOutcome<O> + 'static,
-    {
-        self.insert_entry(Cow::Owned(kind), Entry { version: FIRST_VERSION, ..Entry::raw(handler) });
+    pub(crate) fn add_raw(&mut self, kind: String, entry: Entry<S>) {
+        self.insert_entry(Cow::Owned(kind), Entry { version: FIRST_VERSION, ..entry });
     }
 
     fn insert_entry(&mut self, kind: Cow<'static, str>, entry: Entry<S>) {
@@ -117,14 +111,7 @@ impl<S: 'static> Handlers<S> {
         entries.push(entry);
     }
 
-    pub(crate) fn add_prefix<T, O, F, Fut, R>(&mut self, prefix: String, handler: F)
-    where
-        O: 'static,
-        T: FromRef<S> + Send + Sync + 'static,
-        F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = R> + Send + 'static,
-        R: IntoOutcome<O> + 'static,
-    {
+    pub(crate) fn add_prefix(&mut self, prefix: String, entry: Entry<S>) {
         if prefix.is_empty() {
             let text = "an empty prefix is every kind: call `.handle_any(your_function)` if that is what you mean";
             self.mistake.get_or_insert_with(|| text.to_owned());
@@ -133,19 +120,12 @@ impl<S: 'static> Handlers<S> {
             self.mistake
                 .get_or_insert_with(|| format!("two handlers do kinds that begin with {prefix:?}: which one should?"));
         }
-        self.prefixes.push((prefix, Entry::raw(handler)));
+        self.prefixes.push((prefix, entry));
         self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
     }
 
-    pub(crate) fn add_any<T, O, F, Fut, R>(&mut self, handler: F)
-    where
-        O: 'static,
-        T: FromRef<S> + Send + Sync + 'static,
-        F: Fn(RawJob, Ctx<T>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = R> + Send + 'static,
-        R: IntoOutcome<O> + 'static,
-    {
-        if self.any.replace(Entry::raw(handler)).is_some() {
+    pub(crate) fn add_any(&mut self, entry: Entry<S>) {
+        if self.any.replace(entry).is_some() {
             self.mistake.get_or_insert_with(|| "two handlers do any kind: which one should?".to_owned());
         }
     }

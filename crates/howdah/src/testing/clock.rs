@@ -100,10 +100,12 @@ impl Clock {
         let Some(stopped) = stopped.filter(|micros| *micros < YEAR_9999) else {
             return Err(Error::invalid("time", "is after the year 9999"));
         };
-        let (seconds, micros) = (stopped / 1_000_000, stopped % 1_000_000);
+        // PostgreSQL 14 reads no more than 2^31 seconds; and days would go by the session's time zone.
+        let (hours, rest) = (stopped / 3_600_000_000, stopped % 3_600_000_000);
+        let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
         let sql = format!(
             "CREATE OR REPLACE FUNCTION howdah.now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
-             RETURN pg_catalog.timestamptz_pl_interval('1970-01-01 00:00:00+00', '{seconds}.{micros:06} seconds')"
+             RETURN pg_catalog.timestamptz_pl_interval('1970-01-01 00:00:00+00', '{hours} hours {seconds}.{micros:06} seconds')"
         );
         self.replace(&mut connection, &sql).await?;
         Ok(Micros(stopped).time())

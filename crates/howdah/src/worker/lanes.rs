@@ -145,7 +145,7 @@ fn rest<S: 'static>(groups: &[&Group], handlers: &Handlers<S>) -> Option<Filter>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handler::{Ctx, RawJob};
+    use crate::handler::{Ctx, Entry, RawJob};
     use crate::job::Job;
 
     #[derive(serde::Serialize, serde::Deserialize)]
@@ -190,11 +190,11 @@ mod tests {
     #[test]
     fn a_handler_for_many_kinds_leaves_those_of_a_group_alone() {
         let mut handlers = handlers();
-        handlers.add_prefix("re".to_owned(), raw);
+        handlers.add_prefix("re".to_owned(), Entry::raw(raw));
         let lanes = divide(&[queue("q", 10)], &[group("heavy", 3, &["resize"])], &handlers).unwrap();
         assert_eq!(lanes[1].filter.prefixes.as_deref(), Some(&["re".to_owned()][..]));
         assert_eq!(lanes[1].filter.except.as_deref(), Some(&["resize".to_owned()][..]));
-        handlers.add_any(raw);
+        handlers.add_any(Entry::raw(raw));
         let lanes = divide(&[queue("q", 10)], &[group("heavy", 3, &["whatever"])], &handlers).unwrap();
         let except = Some(vec!["whatever".to_owned()]);
         assert_eq!(lanes[1].filter, Filter { kinds: None, prefixes: None, except });

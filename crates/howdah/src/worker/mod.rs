@@ -52,7 +52,7 @@ use crate::error::{Error, Result};
 use crate::filter::Filter;
 pub(crate) use notes::{Note, Notes};
 
-use crate::handler::{Ctx, FromRef, Handler, Handlers, IntoOutcome, RawJob};
+use crate::handler::{Ctx, Entry, FromRef, Handler, Handlers, IntoOutcome, RawJob};
 use crate::layer::JobLayer;
 
 #[cfg(feature = "testing")]
@@ -179,7 +179,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Fut: Future<Output = R> + Send + 'static,
         R: IntoOutcome<O> + 'static,
     {
-        self.handlers.add_any(handler);
+        self.handlers.add_any(Entry::raw(handler));
         self
     }
 

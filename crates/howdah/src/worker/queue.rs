@@ -247,7 +247,7 @@ mod tests {
     fn what_waits_behind_long_jobs_is_handed_back() {
         let queue = queue(1);
         queue.push(std::iter::once(claimed(Instant::now())));
-        assert!(queue.take_stale(Duration::from_secs(1)).is_empty());
+        assert!(queue.take_stale(Duration::from_secs(60)).is_empty());
         assert_eq!(queue.take_stale(Duration::ZERO).len(), 1);
     }
 }

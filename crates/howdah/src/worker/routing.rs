@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Worker;
 use super::lanes::Group;
-use crate::handler::{Ctx, FromRef, IntoOutcome, RawJob};
+use crate::handler::{Ctx, Entry, FromRef, IntoOutcome, RawJob};
 use crate::layer::JobLayer;
 
 impl<S: Send + Sync + 'static> Worker<S> {
@@ -22,7 +22,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Fut: Future<Output = R> + Send + 'static,
         R: IntoOutcome<O> + 'static,
     {
-        self.handlers.add_raw(kind.into(), handler);
+        self.handlers.add_raw(kind.into(), Entry::raw(handler));
         self
     }
 
@@ -47,7 +47,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Fut: Future<Output = R> + Send + 'static,
         R: IntoOutcome<O> + 'static,
     {
-        self.handlers.add_prefix(prefix.into(), handler);
+        self.handlers.add_prefix(prefix.into(), Entry::raw(handler));
         self
     }
 
