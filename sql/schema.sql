@@ -618,6 +618,15 @@ DROP FUNCTION IF EXISTS howdah.take_range(integer[], text, text[], jsonpath, big
 DROP FUNCTION IF EXISTS howdah.lease_jobs(bigint, integer, bigint[], smallint[], bigint[]);
 DROP FUNCTION IF EXISTS howdah.defer(timestamptz, bigint, integer, integer, text, integer, integer);
 INSERT INTO howdah.migration (version, name) VALUES (8, 'flow');
+-- 0012 why: what a worker takes, for who asks why a job is not running.
+--
+-- Locks: takes howdah.worker for a moment. Safe while an application runs.
+
+-- The filter of a worker that claims only what matches it.
+ALTER TABLE howdah.worker ADD COLUMN filter text;
+
+DROP FUNCTION IF EXISTS howdah.start_worker(text, integer, integer, text[], text[], text);
+INSERT INTO howdah.migration (version, name) VALUES (12, 'why');
 SET LOCAL check_function_bodies = off;
 -- howdah.ask_to_cancel(job_ids) -> integer
 -- Asks for the end of those of these jobs that run; one notification for each worker. Returns how many were asked that
@@ -2829,9 +2838,11 @@ DECLARE
   v_part bigint;
 BEGIN
   FOR v_part IN SELECT DISTINCT (f >> 33) & 7 FROM unnest(matching.first_ids) f LOOP
+    -- OFFSET 0: run by run, by the index. PostgreSQL 18 forgets enable_seqscan where one partition is left of several,
+    -- and would read it whole for each run.
     RETURN QUERY
       SELECT j.id FROM unnest(matching.first_ids, matching.counts) r(first_id, jobs), LATERAL (
-          SELECT * FROM howdah.job WHERE ((job.id >> 33) & 7) = v_part AND job.id >= r.first_id AND job.id < r.first_id + r.jobs) j
+          SELECT * FROM howdah.job WHERE ((job.id >> 33) & 7) = v_part AND job.id >= r.first_id AND job.id < r.first_id + r.jobs OFFSET 0) j
        WHERE ((r.first_id >> 33) & 7) = v_part AND (matching.kind IS NULL OR j.kind = matching.kind)
          AND (matching.filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ matching.filter);
   END LOOP;
@@ -6034,6 +6045,186 @@ BEGIN
   RETURNING receipt.first_ids, receipt.counts INTO v_firsts, v_counts;
   PERFORM howdah.ended(v_firsts, v_counts);
 END $$;
+-- howdah.at_text(at) -> text
+-- A time as people read it, in UTC: 2026-01-31T08:00:00Z. Internal to why.
+CREATE OR REPLACE FUNCTION howdah.at_text(at timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+-- howdah.why(job_id) -> setof (code, reason, evidence)
+-- Why a job is not running: a chain of plain reasons, the nearest first. Of a job that runs or has ended: what it does
+-- or how that was. No row: there is no such job, or it ended longer ago than history is kept.
+--   code      for programs: ended, dead, running, cancelling, due, parked, limit, rate, order, paused, no_worker, kind,
+--             filter, queue_limit, queue_rate, turn, behind, busy, soon, keeper, ...
+--   reason    for people: one sentence
+--   evidence  what it was seen by: ids, times, numbers
+-- Reads: what there is. Looks at no more than some thousand rows, however much waits. Locks: none. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.why(job_id bigint) RETURNS TABLE (code text, reason text, evidence jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  j record;
+  d howdah.deferred;
+BEGIN
+  SELECT v.*, w.name AS worker, w.heartbeat_at INTO j FROM howdah.jobs v LEFT JOIN howdah.worker w ON w.id = v.worker_id WHERE v.id = why.job_id;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  CASE j.state
+    WHEN 'running' THEN
+      RETURN QUERY SELECT 'running', format('it runs: attempt %s, on worker %s, since %s', j.attempt, coalesce(j.worker, j.worker_id::text), howdah.at_text(j.claimed_at)),
+        jsonb_build_object('worker', j.worker, 'worker_id', j.worker_id, 'claimed_at', j.claimed_at, 'heartbeat_at', j.heartbeat_at);
+      RETURN QUERY SELECT 'cancelling', 'it was asked to stop at ' || howdah.at_text(c.requested_at), jsonb_build_object('requested_at', c.requested_at)
+        FROM howdah.cancel_request c WHERE c.job_id = why.job_id;
+    WHEN 'ready' THEN
+      RETURN QUERY SELECT * FROM howdah.why_ready(why.job_id);
+    WHEN 'scheduled', 'blocked' THEN
+      SELECT k.* INTO d FROM howdah.deferred k WHERE k.first_id BETWEEN (why.job_id >> 7 << 7) AND why.job_id AND why.job_id < k.first_id + k.jobs;
+      RETURN QUERY SELECT * FROM howdah.why_deferred(why.job_id, d);
+      RETURN QUERY SELECT 'failed', format('attempt %s failed at %s: %s', f.attempt, howdah.at_text(f.at), left(f.message, 500)),
+          jsonb_build_object('attempt', f.attempt, 'at', f.at, 'error_kind', f.error_kind, 'message', left(f.message, 500))
+        FROM howdah.failure f WHERE f.job_id = why.job_id ORDER BY f.attempt DESC, f.at DESC LIMIT 1;
+    WHEN 'dead' THEN
+      RETURN QUERY SELECT 'dead', format('it is dead since %s: %s', howdah.at_text(j.ended_at), j.reason),
+        jsonb_build_object('ended_at', j.ended_at, 'attempt', j.attempt, 'reason', j.reason);
+    ELSE
+      RETURN QUERY SELECT 'ended', format('it has ended as %s at %s', j.state, howdah.at_text(j.ended_at)), jsonb_build_object('state', j.state, 'ended_at', j.ended_at);
+  END CASE;
+END $$;
+-- howdah.why_deferred(job_id, run) -> setof (code, reason, evidence)
+-- Why a job that is scheduled or blocked does not run. Internal to why. Reads only.
+CREATE OR REPLACE FUNCTION howdah.why_deferred(job_id bigint, run howdah.deferred) RETURNS TABLE (code text, reason text, evidence jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  d      howdah.deferred := why_deferred.run;
+  v_key  text := substr((why_deferred.run).gate, strpos((why_deferred.run).gate, ':') + 1);
+BEGIN
+  IF d.gate ^@ 'limit:' OR d.gate ^@ 'kind:' THEN
+    RETURN QUERY SELECT * FROM howdah.why_gate(d.gate);
+  ELSIF d.gate ^@ 'order:' THEN
+    RETURN QUERY
+      SELECT 'order', format('job %s of order key %s comes before it, and is %s', o.job_id, v_key, f.state), jsonb_build_object('order_key', v_key, 'job_id', o.job_id, 'state', f.state)
+        FROM (SELECT k.job_id FROM howdah.ordered k WHERE k.key = v_key AND NOT k.passed_by AND k.job_id < why_deferred.job_id ORDER BY k.key, k.job_id LIMIT 1) o,
+             LATERAL (SELECT coalesce(howdah.state(o.job_id), 'gone') AS state) f;
+    RETURN QUERY SELECT * FROM howdah.why_gate(d.gate);
+  ELSIF d.gate IS NOT NULL THEN
+    RETURN QUERY SELECT 'blocked', 'it waits for ' || d.gate, jsonb_build_object('gate', d.gate);
+  ELSIF d.due_at = 'infinity' THEN
+    RETURN QUERY SELECT 'parked', 'it is parked: it runs when it is retried', '{}'::jsonb;
+  ELSE
+    RETURN QUERY SELECT 'due', CASE WHEN d.due_at > howdah.now() THEN 'it is due at ' ELSE 'it was due at ' END || howdah.at_text(d.due_at), jsonb_build_object('due_at', d.due_at);
+    IF d.due_at <= howdah.now() - interval '2 seconds' THEN
+      RETURN QUERY SELECT 'keeper', 'nobody makes due jobs ready: no worker is the keeper', '{}'::jsonb
+        WHERE NOT EXISTS (SELECT FROM howdah.keeper k WHERE k.expires_at > howdah.now());
+    END IF;
+  END IF;
+END $$;
+-- howdah.why_gate(gate) -> setof (code, reason, evidence)
+-- Why a gate lets nobody through now: who holds its slots, when its next token comes. Internal to why. Reads only.
+CREATE OR REPLACE FUNCTION howdah.why_gate(gate text) RETURNS TABLE (code text, reason text, evidence jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_rule howdah.flow_rule := howdah.rule_of(why_gate.gate);
+  v_most integer := CASE WHEN why_gate.gate ^@ 'order:' THEN 1 ELSE v_rule.max_running END;
+  v_held bigint := (SELECT count(*) FROM howdah.slot s WHERE s.gate = why_gate.gate);
+  v_tokens float8;
+BEGIN
+  IF v_most IS NOT NULL THEN
+    IF v_held >= v_most THEN
+      RETURN QUERY SELECT 'limit', format('%s of %s slots of %s are taken', v_held, v_most, why_gate.gate),
+        jsonb_build_object('gate', why_gate.gate, 'held', v_held, 'max_running', v_most);
+    END IF;
+    RETURN QUERY
+      SELECT 'held_by', format('job %s holds %s on worker %s since %s', s.job_id, why_gate.gate, coalesce(w.name, l.worker_id::text), howdah.at_text(l.claimed_at)),
+             jsonb_build_object('job_id', s.job_id, 'worker', w.name, 'worker_id', l.worker_id, 'claimed_at', l.claimed_at)
+        FROM (SELECT * FROM howdah.slot k WHERE k.gate = why_gate.gate ORDER BY k.lease_id LIMIT 5) s
+        JOIN howdah.lease l ON (l.id & 3) = (s.lease_id & 3) AND l.id = s.lease_id LEFT JOIN howdah.worker w ON w.id = l.worker_id;
+  END IF;
+  IF v_rule.rate IS NOT NULL THEN
+    v_tokens := howdah.tokens(why_gate.gate, v_rule);
+    IF v_tokens < 1 THEN
+      RETURN QUERY SELECT 'rate', format('the rate of %s is used up: %s every %s ms; the next token comes at %s', why_gate.gate, v_rule.rate, v_rule.rate_period_ms, howdah.at_text(n.at)),
+          jsonb_build_object('gate', why_gate.gate, 'rate', v_rule.rate, 'rate_period_ms', v_rule.rate_period_ms, 'next_token_at', n.at)
+        FROM (SELECT howdah.now() + make_interval(secs => (1 - v_tokens) * v_rule.rate_period_ms / v_rule.rate / 1000) AS at) n;
+    END IF;
+  END IF;
+END $$;
+-- howdah.why_no_worker(job, queue) -> setof (code, reason, evidence)
+-- Whether there is a worker for a job, and if not, why those that there are do not take it: their queues, their kinds,
+-- their filters. Internal to why. Reads: worker.
+CREATE OR REPLACE FUNCTION howdah.why_no_worker(job howdah.job, queue text) RETURNS TABLE (code text, reason text, evidence jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  j        howdah.job := why_no_worker.job;
+  v_all    text[];
+  v_kind   text[];
+  v_filter text[];
+BEGIN
+  SELECT array_agg(w.name ORDER BY w.id), array_agg(w.name ORDER BY w.id) FILTER (WHERE w.kinds IS NULL OR j.kind = ANY (w.kinds)),
+         array_agg(w.name ORDER BY w.id) FILTER (WHERE (w.kinds IS NULL OR j.kind = ANY (w.kinds)) AND (w.filter IS NULL
+           OR coalesce(j.options -> 'attributes', '{}') @@ w.filter::jsonpath))
+    INTO v_all, v_kind, v_filter FROM howdah.worker w WHERE why_no_worker.queue = ANY (w.queues) AND NOT w.stopping;
+  IF v_all IS NULL THEN
+    RETURN QUERY SELECT 'no_worker', format('no worker serves queue %s', why_no_worker.queue),
+      jsonb_build_object('queue', why_no_worker.queue, 'workers', (SELECT count(*) FROM howdah.worker));
+  ELSIF v_kind IS NULL THEN
+    RETURN QUERY SELECT 'kind', format('no worker of queue %s has a handler for kind %s', why_no_worker.queue, j.kind),
+      jsonb_build_object('queue', why_no_worker.queue, 'kind', j.kind, 'workers', to_jsonb(v_all[1:20]));
+  ELSIF v_filter IS NULL THEN
+    RETURN QUERY SELECT 'filter', format('the filters of all workers of queue %s exclude it', why_no_worker.queue),
+      jsonb_build_object('queue', why_no_worker.queue, 'workers', (
+        SELECT jsonb_agg(jsonb_build_object('worker', w.name, 'filter', w.filter)) FROM (SELECT * FROM howdah.worker k WHERE k.name = ANY (v_kind) LIMIT 20) w));
+  END IF;
+END $$;
+-- howdah.why_ready(job_id) -> setof (code, reason, evidence)
+-- Why a job that is ready does not run yet: its queue, its workers, and who is in front of it. Internal to why. Reads only.
+CREATE OR REPLACE FUNCTION howdah.why_ready(job_id bigint) RETURNS TABLE (code text, reason text, evidence jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  j         howdah.job;
+  q         howdah.queue;
+  v_rule    howdah.flow_rule;
+  v_running bigint;
+  v_workers text[];
+  v_lane    text := (SELECT d.gate FROM howdah.deferred d WHERE d.first_id BETWEEN (why_ready.job_id >> 7 << 7) AND why_ready.job_id AND why_ready.job_id < d.first_id + d.jobs);
+BEGIN
+  SELECT * INTO j FROM howdah.find_job(why_ready.job_id);
+  SELECT * INTO q FROM howdah.queue k WHERE k.id = j.queue_id;
+  IF NOT FOUND THEN
+    RETURN QUERY SELECT 'deleted', 'its queue was deleted: it will be cancelled', '{}'::jsonb;
+    RETURN;
+  END IF;
+  IF q.paused_at IS NOT NULL THEN
+    RETURN QUERY SELECT 'paused', format('queue %s is paused since %s by %s', q.name, howdah.at_text(q.paused_at), coalesce(q.paused_by, 'somebody')) || coalesce(': ' || q.pause_reason, ''),
+      jsonb_build_object('queue', q.name, 'paused_at', q.paused_at, 'paused_by', q.paused_by, 'pause_reason', q.pause_reason);
+  END IF;
+  RETURN QUERY SELECT * FROM howdah.why_no_worker(j, q.name);
+  v_rule := howdah.rule_of('queue:' || q.id);
+  SELECT coalesce(sum((SELECT sum(c) FROM unnest(l.counts) c)), 0) INTO v_running FROM howdah.lease l WHERE l.queue_id = q.id;
+  IF v_running >= v_rule.max_running THEN
+    RETURN QUERY SELECT 'queue_limit', format('%s of %s jobs of queue %s run', v_running, v_rule.max_running, q.name),
+      jsonb_build_object('queue', q.name, 'running', v_running, 'max_running', v_rule.max_running);
+  END IF;
+  RETURN QUERY SELECT CASE g.code WHEN 'rate' THEN 'queue_rate' ELSE g.code END, g.reason, g.evidence FROM howdah.why_gate('queue:' || q.id) g WHERE g.code = 'rate';
+  IF v_lane IS NOT NULL THEN
+    RETURN QUERY SELECT 'turn', format('it waits for the turn of %s, in a queue of shares', j.options ->> 'fair_key'), jsonb_build_object('fair_key', j.options ->> 'fair_key');
+    RETURN;
+  END IF;
+  -- Counted in rows: a row stands for up to 128 jobs.
+  RETURN QUERY
+    SELECT 'behind', format('%s%s jobs are in front of it', CASE WHEN a.rows = 10000 THEN 'at least ' ELSE '' END, a.jobs), jsonb_build_object('jobs', a.jobs, 'exact', a.rows < 10000)
+      FROM (SELECT count(*) AS rows, sum(CASE WHEN t.priority = j.priority THEN least(t.jobs, j.id - t.first_id) ELSE t.jobs END) AS jobs FROM (
+              SELECT k.priority, k.first_id, k.jobs FROM howdah.ticket k
+               WHERE k.queue_id = j.queue_id AND (k.priority < j.priority OR (k.priority = j.priority AND k.first_id < j.id))
+               LIMIT 10000) t) a WHERE a.jobs > 0;
+  RETURN QUERY SELECT 'busy', format('the workers of queue %s run %s jobs of it, and take this one when one of them has a free slot', q.name, v_running), jsonb_build_object('queue', q.name, 'running', v_running)
+    WHERE v_running > 0 AND NOT EXISTS (SELECT FROM howdah.sleeper s WHERE s.queue_id = q.id);
+  RETURN QUERY SELECT 'soon', 'a worker of its queue waits for work: it should start at any moment', '{}'::jsonb
+    WHERE EXISTS (SELECT FROM howdah.sleeper s WHERE s.queue_id = q.id) AND q.paused_at IS NULL;
+END $$;
 -- howdah.attach_session(worker_id) -> boolean
 -- Says that the calling session stays open for as long as the worker lives. When it has ended and a heartbeat
 -- was missed, the worker is dead, and nobody waits for its lease to run out. Call it from a direct connection
@@ -6109,14 +6300,14 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN QUERY SELECT u.l, u.j FROM unnest(lost.lease_ids, lost.job_ids) u(l, j) WHERE NOT howdah.holds(u.l, u.j);
 END $$;
--- howdah.start_worker(name, lease_ms, heartbeat_ms, queues, kinds, version) -> bigint
+-- howdah.start_worker(name, lease_ms, heartbeat_ms, queues, kinds, version, filter) -> bigint
 -- Registers a worker process and gives its id, which claims and heartbeats name.
 --   lease_ms      how long after its last heartbeat its jobs are given to others; 100 to 86400000
 --   heartbeat_ms  how often it means to call howdah.heartbeat; at most half of lease_ms
---   queues, kinds, version  for people to see
+--   queues, kinds, version, filter  for people to see, and for howdah.why; filter: see howdah.check_filter
 -- Writes: worker; creates queues that do not exist. Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.start_worker(name text, lease_ms integer DEFAULT 20000, heartbeat_ms integer DEFAULT 2000,
-  queues text[] DEFAULT '{}', kinds text[] DEFAULT NULL, version text DEFAULT NULL)
+  queues text[] DEFAULT '{}', kinds text[] DEFAULT NULL, version text DEFAULT NULL, filter text DEFAULT NULL)
 RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -6131,10 +6322,13 @@ BEGIN
   IF start_worker.name IS NULL OR octet_length(start_worker.name) NOT BETWEEN 1 AND 256 THEN
     RAISE EXCEPTION 'name must be 1 to 256 bytes' USING ERRCODE = 'HD002', COLUMN = 'name';
   END IF;
+  IF start_worker.filter IS NOT NULL THEN
+    PERFORM howdah.check_filter(start_worker.filter);
+  END IF;
   PERFORM howdah.create_queue(q) FROM unnest(start_worker.queues) q;
-  INSERT INTO howdah.worker (name, started_at, heartbeat_at, heartbeat_ms, lease_ms, queues, kinds, version)
+  INSERT INTO howdah.worker (name, started_at, heartbeat_at, heartbeat_ms, lease_ms, queues, kinds, version, filter)
     VALUES (start_worker.name, howdah.now(), howdah.now(), start_worker.heartbeat_ms, start_worker.lease_ms,
-            start_worker.queues, start_worker.kinds, start_worker.version)
+            start_worker.queues, start_worker.kinds, start_worker.version, start_worker.filter)
     RETURNING id INTO v_id;
   RETURN v_id;
 END $$;
@@ -6285,5 +6479,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('a82be1c370e2f154', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('a0f03325c1036417', '0.1.0');
 COMMIT;
