@@ -5,6 +5,7 @@
 
 mod drain;
 mod enqueue;
+mod limits;
 mod pickup;
 mod report;
 
@@ -29,6 +30,8 @@ enum What {
     Enqueue,
     /// 200,000 jobs in bulk and a no-op drain through the library, against a raw loop over the same functions.
     Drain,
+    /// Claims beside a million waiting jobs of one saturated key, against claims without them.
+    Limits,
     /// From enqueue to start on an idle queue, against NOTIFY to SELECT.
     Pickup,
     /// All of them.
@@ -55,6 +58,9 @@ async fn main() -> Result<()> {
     }
     if wants(What::Drain) {
         drain::run(&database(&server).await?, args.rounds).await?;
+    }
+    if wants(What::Limits) {
+        limits::run(&database(&server).await?, &database(&server).await?, args.rounds).await?;
     }
     if wants(What::Pickup) {
         pickup::run(&database(&server).await?, args.rounds).await?;
