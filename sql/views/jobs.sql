@@ -16,7 +16,7 @@ SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.prio
       JOIN howdah.all_jobs j ON j.id = t.first_id + g
        AND t.queue_id = ANY (ARRAY[j.queue_id]) AND t.priority = ANY (ARRAY[j.priority]) AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL
-    SELECT j.*, 'scheduled', d.attempt, d.due_at, NULL, NULL, NULL, NULL, NULL
+    SELECT j.*, 'scheduled', d.attempt, d.due_at, NULL, NULL, NULL, NULL, howdah.waits_because(j.id)
       FROM howdah.deferred d CROSS JOIN LATERAL generate_series(0, d.jobs - 1) g
       JOIN howdah.all_jobs j ON j.id = d.first_id + g AND d.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL

@@ -21,7 +21,8 @@ mod worker;
 pub use bytes::Bytes;
 pub use client::{
     Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, FoundJob, Howdah,
-    JobIds, JobState, Jobs, KindSettings, Many, On, Progress, QueueSettings, RemovedJob, Retention, Unique, Wait,
+    JobIds, JobState, JobStep, Jobs, KindSettings, Many, On, Progress, QueueSettings, RemovedJob, Retention, Signal,
+    Unique, Wait,
 };
 pub use error::{Error, Result};
 pub use filter::{Attribute, Filter, Value};
