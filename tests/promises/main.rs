@@ -31,6 +31,8 @@ mod routing;
 mod running;
 mod scenarios;
 mod schema;
+mod signals;
+mod steps;
 mod testing;
 mod timeouts;
 mod together;
