@@ -107,7 +107,7 @@ async fn a_signal_in_a_transaction_that_commits_late_is_heard_and_one_that_is_ro
 async fn a_signal_that_meets_a_job_on_its_way_aside_is_not_lost() -> Result<()> {
     let db = Db::new().await?;
     let (worker, mut a, mut b) = (db.worker().await?, db.session().await?, db.session().await?);
-    let mut waiting = async |name: &str| -> Result<(i64, JobId)> {
+    let waiting = async |name: &str| -> Result<(i64, JobId)> {
         let job = db.howdah.enqueue_raw("k", &()).await?;
         let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
         let state = db.text(&format!("SELECT state FROM howdah.await_signal({lease}, {job}, '{name}')")).await?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use howdah::{Answer, Ctx, Error, Job, JobError, JobId, JobState, Retry, Statement, Worker};
+use howdah::{Answer, Ctx, Error, Job, JobError, JobId, JobState, Retry, Statement, Worker, testing};
 use howdah_tests::{Db, HELD_TABLES, Session, Stepped, in_time, note, start, stepped};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -380,5 +380,32 @@ async fn jobs_without_steps_pay_one_probe_when_they_end() -> Result<()> {
         session.text("SELECT (SELECT count(*) FROM howdah.step) || ' ' || count(*) FROM howdah.past_step").await?,
         "99750 250"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn handlers_with_steps_are_tested_without_a_database_and_drained_without_waiting() -> Result<()> {
+    async fn sleeps(_: Do, cx: Ctx<()>) -> Result<(), JobError> {
+        let one = cx.step("one", || async { Ok::<_, JobError>(1) }).await?;
+        cx.sleep("a week", Duration::from_secs(7 * 86_400)).await?;
+        assert_eq!(one, 1);
+        Ok(())
+    }
+    async fn waits(job: Do, cx: Ctx<()>) -> Result<(), JobError> {
+        let heard = cx.wait_for_signal::<u8>("a day", Duration::from_secs(86_400)).await?;
+        assert_eq!(heard, None);
+        sleeps(job, cx).await
+    }
+    let nowhere = testing::without_database();
+    let outcome = testing::run(&Worker::new(&nowhere).handle(sleeps), Do {}).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
+    let outcome = testing::run(&Worker::new(&nowhere).handle(waits), Do {}).await;
+    assert!(matches!(&outcome, testing::Outcome::Failed { kind, .. } if kind == "step"), "{outcome:?}");
+    let db = Db::new().await?;
+    db.howdah.enqueue(Do {}).await?;
+    let worker = Worker::new(&db.howdah).handle(waits);
+    let drained = testing::drain(&worker, "default").scheduled().await?;
+    assert_eq!((drained.snoozed.len(), drained.completed.len()), (2, 1), "{drained:?}");
+    assert_eq!(db.text(STEPS).await?, "a day timed out 1, one done 1, a week done 1");
     Ok(())
 }
