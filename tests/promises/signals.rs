@@ -108,8 +108,8 @@ async fn a_signal_that_meets_a_job_on_its_way_aside_is_not_lost() -> Result<()> 
     let db = Db::new().await?;
     let (worker, mut a, mut b) = (db.worker().await?, db.session().await?, db.session().await?);
     let waiting = async |name: &str| -> Result<(i64, JobId)> {
-        let job = db.howdah.enqueue_raw("k", &()).await?;
-        let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
+        let job = db.howdah.enqueue_raw(name, &()).await?;
+        let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker}, kinds => '{{{name}}}')")).await?;
         let state = db.text(&format!("SELECT state FROM howdah.await_signal({lease}, {job}, '{name}')")).await?;
         assert_eq!(state, "waiting");
         Ok((lease, job))
@@ -129,7 +129,6 @@ async fn a_signal_that_meets_a_job_on_its_way_aside_is_not_lost() -> Result<()> 
     assert_eq!(db.text(&state).await?, "scheduled");
     assert_eq!(b.number("SELECT howdah.deliver_signals()").await?, 1, "`one` needs no look any more");
     assert_eq!(db.text(&state).await?, "ready");
-    assert_eq!(b.number("SELECT howdah.deliver_signals()").await?, 1, "it has it; the keeper sees that next");
     assert_eq!(b.number("SELECT howdah.deliver_signals()").await?, 0);
     // While somebody has the job, it is passed by, and nobody waits.
     let three = waiting("three").await?;
@@ -241,7 +240,7 @@ async fn a_signal_does_not_cut_the_pause_before_a_retry_short() -> Result<()> {
     let (worker, job) = (db.worker().await?, db.howdah.enqueue_raw("k", &()).await?);
     let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
     db.run(&format!(
-        "SELECT howdah.await_signal({lease}, {job}, 'x'), howdah.fail({lease}, '{{{job}}}', delay_ms => '{{60000}}')"
+        "SELECT howdah.await_signal({lease}, {job}, 'x'); SELECT howdah.fail({lease}, '{{{job}}}', delay_ms => '{{60000}}')"
     ))
     .await?;
     db.run("SELECT howdah.send_signal('x', '7'), howdah.deliver_signals()").await?;
@@ -251,7 +250,7 @@ async fn a_signal_does_not_cut_the_pause_before_a_retry_short() -> Result<()> {
     let other = db.howdah.enqueue_raw("k", &()).await?;
     let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
     db.run(&format!(
-        "SELECT howdah.await_signal({lease}, {other}, 'y'), howdah.fail({lease}, '{{{other}}}', '{{wait}}')"
+        "SELECT howdah.await_signal({lease}, {other}, 'y'); SELECT howdah.fail({lease}, '{{{other}}}', '{{wait}}')"
     ))
     .await?;
     assert_eq!(db.number(&format!("SELECT howdah.forget_steps({other}, 'y')")).await?, 1);
