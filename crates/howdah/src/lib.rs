@@ -36,3 +36,8 @@ pub use schema::{AppliedMigration, MigrationStatus};
 pub use statement::{Answer, Statement, StatementHook};
 pub use trace::current_traceparent;
 pub use worker::{FailedAttempt, JobHandle, Receive, Receiver, Worker};
+
+// The examples of the guides work as they stand.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/steps.md")]
+mod guide_to_steps {}
