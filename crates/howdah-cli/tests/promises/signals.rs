@@ -16,7 +16,7 @@ async fn a_signal_is_sent_once_listed_and_taken_back() {
     let nobody = desk.run(&["signal", "a", "--job", "1"]).await;
     assert!(nobody.code == 1 && nobody.err.contains("no job 1"), "{nobody:?}");
     for (command, why) in [
-        (&["signal", "a", "card"][..], "not JSON"),
+        (&["signal", "a", "card"][..], "not json"),
         (&["signal", ""], "1 to 128 bytes"),
         (&["signal", "a", "--keep-for", "5"], "5m"),
         (&["signal", "a", "1", "--withdraw"], "--withdraw"),
