@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use howdah::{Ctx, Howdah, Job, Worker};
+use howdah::{Ctx, Howdah, Job, JobError, Worker};
 use howdah_devdb::{Database, shared_for_tests};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgDatabaseError;
@@ -377,5 +377,29 @@ pub async fn watched(job: Watched, cx: Ctx<()>) -> std::result::Result<(), howda
     if cx.attempt() <= u16::try_from(job.fails).unwrap_or_default() {
         return Err(howdah::JobError::retry("not yet"));
     }
+    Ok(())
+}
+
+/// A job of four steps, see [`stepped`].
+#[derive(Debug, Job, Serialize, Deserialize)]
+pub struct Stepped {}
+
+/// Does four steps, each of which writes itself down; the third one lasts until the test says so.
+///
+/// # Errors
+/// What the server says.
+pub async fn stepped(_: Stepped, cx: Ctx<()>) -> std::result::Result<(), JobError> {
+    let mut sum = 0;
+    for n in 1..=4 {
+        let work = || async {
+            note(&cx, &format!("step {n}")).await?;
+            while n == 3 && !sqlx::query_scalar("SELECT EXISTS (SELECT FROM go)").fetch_one(cx.howdah().pool()).await? {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Ok::<_, sqlx::Error>(n * 10)
+        };
+        sum += cx.step(format!("step {n}"), work).await?;
+    }
+    note(&cx, &format!("sum {sum}")).await?;
     Ok(())
 }

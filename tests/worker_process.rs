@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use howdah::{Ctx, Howdah, Job, JobError, Worker};
-use howdah_tests::{Held, note, watched};
+use howdah_tests::{Held, note, stepped, watched};
 
 async fn held(_: Held, cx: Ctx<()>) -> Result<(), JobError> {
     note(&cx, "started").await?;
@@ -38,6 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Worker::new(&howdah)
         .handle(held)
         .handle(watched)
+        .handle(stepped)
         .lease(Duration::from_millis(lease_ms.parse()?))
         .heartbeat(Duration::from_millis(heartbeat_ms.parse()?))
         .queue(Held::QUEUE, 4)

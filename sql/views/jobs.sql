@@ -17,7 +17,8 @@ SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.prio
        AND t.queue_id = ANY (ARRAY[j.queue_id]) AND t.priority = ANY (ARRAY[j.priority]) AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL
     SELECT j.*, howdah.waits_as(d.gate) COLLATE "default", d.attempt, nullif(d.due_at, CASE WHEN d.gate IS NOT NULL THEN 'infinity'::timestamptz END),
-           NULL, NULL, NULL, NULL, CASE WHEN d.gate NOT LIKE 'fair:%' THEN 'waits for ' || d.gate END COLLATE "default"
+           NULL, NULL, NULL, NULL,
+           CASE WHEN d.gate IS NULL THEN howdah.waits_because(j.id) WHEN d.gate NOT LIKE 'fair:%' THEN ('waits for ' || d.gate) COLLATE "default" END
       FROM howdah.deferred d CROSS JOIN LATERAL generate_series(0, d.jobs - 1) g
       JOIN howdah.all_jobs j ON j.id = d.first_id + g AND d.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL

@@ -36,6 +36,8 @@ mod running;
 mod scenarios;
 mod schema;
 mod shares;
+mod signals;
+mod steps;
 mod testing;
 mod timeouts;
 mod together;

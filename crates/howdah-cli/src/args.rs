@@ -5,7 +5,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, dead, demo, enqueue, jobs, kinds, limits, migrate, purge, queues, work};
+use crate::commands::{config, dead, demo, enqueue, jobs, kinds, limits, migrate, purge, queues, signals, work};
 
 const EXIT_CODES: &str = "\
 Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 PostgreSQL cannot be reached;
@@ -70,6 +70,10 @@ pub(crate) enum Command {
     /// Limit how many jobs run at the same time or start in a time, and weigh shares
     #[command(subcommand)]
     Limits(limits::Limits),
+    /// Send a signal to jobs that wait for its name, or take it back
+    Signal(signals::Signal),
+    /// List the signals that are kept
+    Signals,
     /// Show what waits, what runs, and who works
     Stats,
     /// Run jobs: a program for each

@@ -119,7 +119,7 @@ impl JobOutcome {
         self.error().is_none()
     }
 
-    /// What is to become of a job that did not: `retry`, `discard`, `cancel` or `snooze`.
+    /// What is to become of a job that did not: `retry`, `discard`, `cancel`, `snooze` or `wait`.
     #[must_use]
     pub fn verdict(&self) -> Option<&'static str> {
         self.error().map(|e| e.verdict.as_str())

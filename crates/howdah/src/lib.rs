@@ -21,8 +21,8 @@ mod worker;
 pub use bytes::Bytes;
 pub use client::{
     Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, FoundJob, Howdah,
-    JobIds, JobState, Jobs, KindSettings, Limit, Many, On, Progress, QueueSettings, Reason, RemovedJob, Retention,
-    Unique, Wait,
+    JobIds, JobState, JobStep, Jobs, KindSettings, Limit, Many, On, Progress, QueueSettings, Reason, RemovedJob,
+    Retention, Signal, Unique, Wait,
 };
 pub use error::{Error, Result};
 pub use filter::{Attribute, Filter, Value};
@@ -36,3 +36,8 @@ pub use schema::{AppliedMigration, MigrationStatus};
 pub use statement::{Answer, Statement, StatementHook};
 pub use trace::current_traceparent;
 pub use worker::{FailedAttempt, JobHandle, Receive, Receiver, Worker};
+
+// The examples of the guides work as they stand.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/steps.md")]
+mod guide_to_steps {}

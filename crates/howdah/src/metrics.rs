@@ -5,7 +5,7 @@
 //! | `howdah_jobs_enqueued_total` | jobs that an enqueue of this process was answered for; a transaction that is rolled back afterwards does not take them back | `queue`, `kind` |
 //! | `howdah_jobs_claimed_total` | jobs that were claimed; what was given back unstarted is claimed again | `queue` |
 //! | `howdah_pickup_seconds` | from the enqueue to the claim, by the server's clock; first attempts only, delays that were asked for included | `queue` |
-//! | `howdah_attempts_total` | attempts that ended, by what became of them: `completed`, or the verdict `retry`, `discard`, `cancel`, `snooze`, or `released`, `lost`, `abandoned` | `queue`, `kind`, `outcome` |
+//! | `howdah_attempts_total` | attempts that ended, by what became of them: `completed`, or the verdict `retry`, `discard`, `cancel`, `snooze`, `wait`, or `released`, `lost`, `abandoned` | `queue`, `kind`, `outcome` |
 //! | `howdah_attempt_seconds` | how long they took | `queue`, `kind`, `outcome` |
 //! | `howdah_running` | attempts that run now | `queue` |
 //! | `howdah_lease_lost_total` | attempts whose lease was lost: heard of while they ran (`running`, the attempt counts as `lost`), or only when their result was refused (`told`) | `when` |

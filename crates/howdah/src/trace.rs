@@ -83,7 +83,10 @@ mod imp {
     }
 
     pub(crate) fn ended(span: &Span, outcome: &Outcome) {
-        if let Outcome::Failed(error) = outcome {
+        // Setting a job aside is no error.
+        if let Outcome::Failed(error) = outcome
+            && error.verdict != crate::handler::Verdict::Wait
+        {
             span.record("error.type", error.kind.as_str());
             span.record("otel.status_code", "ERROR");
             span.record("otel.status_description", error.message.as_str());

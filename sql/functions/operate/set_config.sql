@@ -3,6 +3,7 @@
 --   history_retention    how long what has ended is kept; 1 day
 --   completed_retention, cancelled_retention, expired_retention   by outcome; null: as history_retention
 --   dead_retention       how long dead jobs are kept; 30 days
+--   signal_retention     how long a signal is kept if its sender does not say; 7 days
 --   archive_retention    how long what was archived is kept; null: for ever
 -- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
 -- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.

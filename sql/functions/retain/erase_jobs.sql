@@ -1,6 +1,6 @@
 -- howdah.erase_jobs(job_ids) -> void
 -- Deletes the rows of jobs that are over, and all that is kept of their attempts, but for their receipts. Internal.
--- Writes: job, job_kept, progress, and the history tables. Cost: some index probes for each job and table.
+-- Writes: job, job_kept, progress, step, and the history tables. Cost: some index probes for each job and table.
 CREATE OR REPLACE FUNCTION howdah.erase_jobs(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -17,4 +17,5 @@ BEGIN
   END LOOP;
   DELETE FROM howdah.job_kept k WHERE k.id = ANY (erase_jobs.job_ids);
   DELETE FROM howdah.progress p WHERE p.job_id = ANY (erase_jobs.job_ids);
+  DELETE FROM howdah.step s WHERE s.job_id = ANY (erase_jobs.job_ids);
 END $$;

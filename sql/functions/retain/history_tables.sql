@@ -4,5 +4,5 @@
 -- Internal.
 CREATE OR REPLACE FUNCTION howdah.history_tables() RETURNS text[]
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT '{receipt,failure,result,log}'::text[]
+  SELECT '{receipt,failure,result,log,past_step}'::text[]
 $$;

@@ -6,9 +6,9 @@ RETURNS void LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
 DECLARE
   v_bad text;
 BEGIN
-  SELECT v INTO v_bad FROM unnest(check_verdicts.verdicts) v WHERE v NOT IN ('retry', 'discard', 'cancel', 'snooze') LIMIT 1;
+  SELECT v INTO v_bad FROM unnest(check_verdicts.verdicts) v WHERE v NOT IN ('retry', 'discard', 'cancel', 'snooze', 'wait') LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION 'verdict must be retry, discard, cancel or snooze, not %', quote_literal(left(v_bad, 100))
+    RAISE EXCEPTION 'verdict must be retry, discard, cancel, snooze or wait, not %', quote_literal(left(v_bad, 100))
       USING ERRCODE = 'HD002', COLUMN = 'verdicts';
   END IF;
   SELECT d INTO v_bad FROM unnest(check_verdicts.delay_ms) d WHERE d NOT BETWEEN 0 AND 3155760000000 LIMIT 1;

@@ -1,6 +1,7 @@
 -- howdah.ended(first_ids, counts, died) -> void
 -- Called wherever jobs end, with the runs of their ids: frees their unique keys, wakes who waits for them, forgets their
--- progress, lets the next of their order through. Jobs that have none of this cost one probe of five indexes, however many they are.
+-- progress, puts their steps into the history, lets the next of their order through. Jobs that have none of this cost one
+-- probe of six indexes, however many they are.
 --   died  they are dead: what they had reached is kept with them
 -- Internal. Writes: see ended_slowly. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.ended(first_ids bigint[], counts smallint[], died boolean DEFAULT false) RETURNS void
@@ -16,7 +17,8 @@ BEGIN
      OR EXISTS (SELECT FROM howdah.waiter w WHERE w.job_id BETWEEN v_first AND v_last)
      OR EXISTS (SELECT FROM howdah.expiry e WHERE e.job_id BETWEEN v_first AND v_last)
      OR EXISTS (SELECT FROM howdah.progress p WHERE p.job_id BETWEEN v_first AND v_last)
-     OR EXISTS (SELECT FROM howdah.ordered o WHERE o.job_id BETWEEN v_first AND v_last) THEN
+     OR EXISTS (SELECT FROM howdah.ordered o WHERE o.job_id BETWEEN v_first AND v_last)
+     OR EXISTS (SELECT FROM howdah.step s WHERE s.job_id BETWEEN v_first AND v_last) THEN
     PERFORM howdah.ended_slowly(ended.first_ids, ended.counts, ended.died);
   END IF;
 END $$;

@@ -1,7 +1,7 @@
 -- howdah.ended_slowly(first_ids, counts, died) -> void
 -- What must be done for jobs that have ended and had more than a payload: frees the unique keys that last as long as
 -- their jobs, forgets when they would have expired and, unless they died, how far they had come, notifies who waits. Internal to howdah.ended.
--- Writes: unique_key, expiry, progress, waiter, ordered, and see release_gate. Locks: those rows, in order of the ids.
+-- Writes: unique_key, expiry, progress, waiter, and see end_steps and leave_orders. Locks: those rows, in order of the ids.
 -- Notifies: howdah.ended with up to 400 ids a message, because a message has less than 8000 bytes.
 CREATE OR REPLACE FUNCTION howdah.ended_slowly(first_ids bigint[], counts smallint[], died boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
@@ -22,6 +22,7 @@ BEGIN
      WHERE p.job_id >= r.first_id AND p.job_id < r.first_id + r.jobs;
   END IF;
   PERFORM howdah.leave_orders(ended_slowly.first_ids, ended_slowly.counts);
+  PERFORM howdah.end_steps(ended_slowly.first_ids, ended_slowly.counts, ended_slowly.died);
   WITH gone AS (
     DELETE FROM howdah.waiter w WHERE w.job_id = ANY (ARRAY(
       SELECT u.job_id FROM unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs), LATERAL (

@@ -4,6 +4,7 @@
 --   verdicts  retry (default): again after a delay, or dead if that was the last attempt
 --             discard: dead at once        cancel: cancelled
 --             snooze: again after the delay, the attempt not counted
+--             wait: again when what a step of it waits for has come (howdah.begin_sleep, await_signal), not counted
 --   error_kinds, messages  kept in howdah.failure; messages are cut at 8192 characters
 --   causes    what was behind each error, outermost first: JSON arrays of strings
 --   retries   what the worker's program declares for the kind of each: JSON as in the option retry of a job
@@ -34,7 +35,7 @@ BEGIN
       JOIN LATERAL howdah.find_job(t.job_id) j ON true
   LOOP
     job_id := f.job_id;
-    IF f.verdict <> 'snooze' THEN
+    IF f.verdict NOT IN ('snooze', 'wait') THEN
       INSERT INTO howdah.failure (slot, job_id, attempt, at, worker_id, run_ms, error_kind, message, causes)
       SELECT r.slot, f.job_id, f.attempt, v_now, v_lease.worker_id, f.run_ms, f.error_kind, f.message, f.causes
         FROM howdah.ring r WHERE r.name = 'history';
@@ -48,6 +49,8 @@ BEGIN
     ELSIF f.verdict = 'discard' OR (f.verdict = 'retry' AND f.attempt >= f.max_attempts) THEN
       PERFORM howdah.bury(f.job_id, f.queue_id, f.kind, f.priority, f.attempt, f.error_kind || ': ' || f.message);
       state := 'dead';
+    ELSIF f.verdict = 'wait' THEN
+      state := howdah.set_aside(f.job_id, f.queue_id, f.kind, f.priority, f.attempt - 1);
     ELSE
       PERFORM howdah.defer(v_now + coalesce(make_interval(secs => f.delay_ms / 1000.0), howdah.retry_delay(f.queue_id, f.kind, f.attempt, f.options, f.declared)),
         f.job_id, 1, f.queue_id, f.kind, f.priority, f.attempt - (f.verdict = 'snooze')::integer, howdah.gates_of(f.options));

@@ -19,7 +19,7 @@ use crate::{connect, sql};
 pub(crate) enum Jobs {
     /// List jobs, newest first
     Ls(Ls),
-    /// Show one job with its payload, its progress and the attempts that failed
+    /// Show one job with its payload, its progress, its steps and the attempts that failed
     Show {
         /// The job's number
         id: i64,
@@ -37,7 +37,7 @@ pub(crate) enum Jobs {
     /// Wait until jobs have ended, and print what they returned; exit with 1 if any did not end well
     Wait(Ids),
     /// Run dead jobs again with all their attempts, and scheduled ones at once, by number or by what they are
-    Retry(Which),
+    Retry(Retry),
 }
 
 /// Which jobs to list.
@@ -70,6 +70,19 @@ pub(crate) struct Which {
 
 const CANCELLED: Deed =
     Deed { done: "cancelled", states: &[JobState::Scheduled, JobState::Blocked, JobState::Ready, JobState::Running] };
+/// Which jobs, and what of them is done anew.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    jobs: Which,
+    /// Forget this step and those after it, so that they are done again; without, a job goes on after its last step
+    #[arg(long, value_name = "NAME", requires = "ids", conflicts_with = "from_start")]
+    from_step: Option<String>,
+    /// Forget all steps
+    #[arg(long, requires = "ids")]
+    from_start: bool,
+}
+
 const RETRIED: Deed = Deed { done: "retried", states: &[JobState::Dead] };
 
 /// Which jobs, by number only.
@@ -122,6 +135,16 @@ const FAILURES: [Column; 5] = [
     Column("message", Show::Text),
 ];
 
+const STEPS: [Column; 7] = [
+    Column("name", Show::Text),
+    Column("kind", Show::Text),
+    Column("state", Show::Text),
+    Column("attempt", Show::Number),
+    Column("at", Show::Time),
+    Column("wakes_at", Show::Time),
+    Column("result", Show::Text),
+];
+
 const LOGS: [Column; 5] = [
     Column("attempt", Show::Number),
     Column("at", Show::Time),
@@ -150,8 +173,10 @@ pub(crate) async fn run(global: &Global, out: Output, command: Jobs) -> Result<A
             selection::run(&howdah, out, CANCELLED, (&w.which, &w.state, &w.sure), Howdah::cancel_all).await
         }
         Jobs::Wait(Ids { ids }) => wait::all(&howdah, out, &ids).await,
-        Jobs::Retry(w) if !w.ids.is_empty() => retry(&howdah, out, &w.ids).await,
-        Jobs::Retry(w) => selection::run(&howdah, out, RETRIED, (&w.which, &w.state, &w.sure), Howdah::retry_all).await,
+        Jobs::Retry(r) if !r.jobs.ids.is_empty() => retry(&howdah, out, &r).await,
+        Jobs::Retry(Retry { jobs: w, .. }) => {
+            selection::run(&howdah, out, RETRIED, (&w.which, &w.state, &w.sure), Howdah::retry_all).await
+        }
     }
 }
 
@@ -177,6 +202,9 @@ pub(super) async fn show(howdah: &Howdah, out: Output, id: i64, logs: bool) -> R
                CASE WHEN $2 THEN (SELECT coalesce(json_agg(l ORDER BY l.at, l.line), '[]')
                                     FROM (SELECT attempt, at, line, level, target, message
                                             FROM howdah.logs WHERE job_id = $1) l) END AS logs,
+               (SELECT coalesce(json_agg(s ORDER BY s.n), '[]')
+                       FROM (SELECT n, name, kind, state, attempt, at, nullif(wakes_at, 'infinity') AS wakes_at, result
+                               FROM howdah.steps WHERE job_id = $1) s) AS steps,
                (SELECT coalesce(json_agg(f ORDER BY f.at), '[]')
                        FROM (SELECT attempt, at, error_kind, message, run_ms, worker_id
                                FROM howdah.failures WHERE job_id = $1) f) AS failures
@@ -195,9 +223,22 @@ pub(super) async fn show(howdah: &Howdah, out: Output, id: i64, logs: bool) -> R
     let payload = row.remove("payload").unwrap_or(Value::Null);
     out.heading("payload")?;
     out.line(printable(&serde_json::to_string_pretty(&payload).unwrap_or_default()))?;
+    list(out, "steps", &STEPS, row.remove("steps").map(shortened))?;
     list(out, "failed attempts", &FAILURES, row.remove("failures"))?;
     list(out, "logs", &LOGS, row.remove("logs"))?;
     Ok(Answer::Yes)
+}
+
+/// Steps with so much of their results as fits into a table.
+fn shortened(mut steps: Value) -> Value {
+    const MOST: usize = 200;
+    for step in steps.as_array_mut().into_iter().flatten() {
+        let text = step["result"].to_string();
+        if let Some((cut, _)) = text.char_indices().nth(MOST) {
+            step["result"] = format!("{} …", &text[..cut]).into();
+        }
+    }
+    steps
 }
 
 /// Shows the rows of a list under a heading, if there are any.
@@ -226,10 +267,18 @@ async fn cancel(howdah: &Howdah, out: Output, ids: &[i64]) -> Result<Answer> {
     tell(out, &results, "it had ended before")
 }
 
-async fn retry(howdah: &Howdah, out: Output, ids: &[i64]) -> Result<Answer> {
+async fn retry(howdah: &Howdah, out: Output, what: &Retry) -> Result<Answer> {
     let mut results = Vec::new();
-    for id in ids {
-        results.push(match howdah.retry(JobId(*id)).await? {
+    for id in &what.jobs.ids {
+        let retried = if what.from_start || what.from_step.is_some() {
+            match howdah.retry_from(JobId(*id), what.from_step.as_deref()).await {
+                Err(howdah::Error::WrongState { .. }) => howdah.state(JobId(*id)).await,
+                told => told,
+            }
+        } else {
+            howdah.retry(JobId(*id)).await
+        };
+        results.push(match retried? {
             None => (*id, "not found", false),
             Some(state) => (*id, state.as_str(), state == JobState::Ready),
         });

@@ -15,6 +15,7 @@ pub(crate) mod purge;
 pub(crate) mod queues;
 mod selection;
 mod settings;
+pub(crate) mod signals;
 pub(crate) mod stats;
 mod wait;
 pub(crate) mod work;
@@ -71,6 +72,8 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
         Command::Purge(what) => purge::run(global, out, what).await,
         Command::Kinds(command) => kinds::run(global, out, command).await,
         Command::Limits(command) => limits::run(global, out, command).await,
+        Command::Signal(signal) => signals::send(global, out, signal).await,
+        Command::Signals => signals::list(global, out).await,
         Command::Stats => stats::run(global, out).await,
         Command::Work(command) => Box::pin(work::run(global, out, command)).await,
         Command::Demo(command) => Box::pin(demo::run(global, out, command)).await,

@@ -12,5 +12,6 @@ mod exit;
 mod many;
 mod output;
 mod queues;
+mod signals;
 mod support;
 mod work;

@@ -17,6 +17,8 @@ pub(crate) mod payload;
 mod queues;
 mod retention;
 mod settings;
+mod signal;
+mod steps;
 mod target;
 mod unique;
 mod wait;
@@ -47,6 +49,8 @@ pub use operate::{Cancelled, JobState};
 pub(crate) use payload::has_nul;
 pub use retention::{Config, RemovedJob, Retention};
 pub use settings::{KindSettings, QueueSettings};
+pub use signal::Signal;
+pub use steps::JobStep;
 pub use target::On;
 #[cfg(feature = "testing")]
 pub(crate) use target::Target;

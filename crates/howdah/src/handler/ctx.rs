@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::limit::Limit;
 use super::options::Options;
 use super::progress::Said;
+use super::steps::Steps;
 use crate::client::{Howdah, payload};
 use crate::error::{Error, Result};
 use crate::job::JobId;
@@ -63,6 +64,8 @@ pub struct Call {
     pub(crate) options: Option<Box<Options>>,
     /// What it has said of its progress, and where it tells that there is news.
     pub(crate) said: Said,
+    /// Its named steps, and what earlier attempts have kept of them.
+    pub(crate) steps: Steps,
     pub(crate) notes: Arc<Notes>,
     pub(crate) cancelled: CancellationToken,
     /// Somebody asked for the job to be cancelled.

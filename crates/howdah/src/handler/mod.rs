@@ -8,8 +8,10 @@ mod limit;
 mod options;
 mod progress;
 mod routes;
+mod steps;
 mod transaction;
 mod verdict;
+mod waits;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ pub(crate) use limit::Limit;
 pub(crate) use options::{FIRST_VERSION, Options};
 pub(crate) use progress::Said;
 pub(crate) use routes::{Entry, Handlers, Run};
+pub(crate) use steps::Steps;
 pub use transaction::Tx;
 pub use verdict::{IntoOutcome, JobError, OrVerdict};
 pub(crate) use verdict::{Outcome, Verdict, kept, type_name, with_causes};

@@ -32,6 +32,12 @@ const MOST_CONNECTIONS: u32 = 1_000;
 /// `Connection::begin`.
 pub struct Tx(OwnedMutexGuard<Transaction<'static, Postgres>>);
 
+impl Tx {
+    pub(super) fn new(transaction: OwnedMutexGuard<Transaction<'static, Postgres>>) -> Self {
+        Self(transaction)
+    }
+}
+
 impl Deref for Tx {
     type Target = PgConnection;
     fn deref(&self) -> &PgConnection {
@@ -107,7 +113,7 @@ async fn in_transaction<Fut: Future<Output = Outcome>>(
     work: impl FnOnce(Tx) -> Fut,
 ) -> Result<Outcome, JobError> {
     let transaction = Arc::new(Mutex::new(transactions.begin(cx.howdah()).await?));
-    let tx = Tx(Arc::clone(&transaction).lock_owned().await);
+    let tx = Tx::new(Arc::clone(&transaction).lock_owned().await);
     let outcome = work(tx).await;
     let Some(mut tx) = Arc::into_inner(transaction).map(Mutex::into_inner) else {
         let error = JobError::retry("the handler returned while its transaction was still in use elsewhere");

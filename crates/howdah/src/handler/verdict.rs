@@ -21,6 +21,8 @@ pub(crate) enum Verdict {
     Discard,
     Cancel,
     Snooze,
+    /// Set aside until what a step waits for has come.
+    Wait,
 }
 
 impl Verdict {
@@ -31,6 +33,7 @@ impl Verdict {
             Self::Discard => "discard",
             Self::Cancel => "cancel",
             Self::Snooze => "snooze",
+            Self::Wait => "wait",
         }
     }
 }
@@ -97,6 +100,11 @@ impl JobError {
     #[must_use]
     pub fn snooze(delay: Duration) -> Self {
         Self { delay: Some(delay), ..Self::new(Verdict::Snooze, "") }
+    }
+
+    /// Run again when what a step of the job waits for has come, which takes at most so long.
+    pub(crate) fn wait(delay: Option<Duration>, message: impl fmt::Display) -> Self {
+        Self { delay, ..Self::new(Verdict::Wait, message).kind("waits") }
     }
 
     /// Names the kind of error, by which people group failures. It is the name of the error's type otherwise.

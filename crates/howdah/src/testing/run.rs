@@ -72,7 +72,7 @@ pub async fn run<S: Send + Sync + 'static, J: Job>(worker: &Worker<S>, job: J) -
         Verdict::Retry => Outcome::Failed { kind: error.kind, message: error.message, retry_in: error.delay },
         Verdict::Discard => Outcome::Discarded { kind: error.kind, message: error.message },
         Verdict::Cancel => Outcome::Cancelled { message: error.message },
-        Verdict::Snooze => Outcome::Snoozed { delay: error.delay.unwrap_or_default() },
+        Verdict::Snooze | Verdict::Wait => Outcome::Snoozed { delay: error.delay.unwrap_or_default() },
     }
 }
 

@@ -57,7 +57,8 @@ fn late(call: &Call, outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Failed(error) => {
             let message = format!("{}: {}", call.limit.fault(call.started), error.message);
-            let verdict = if error.verdict == Verdict::Snooze { Verdict::Retry } else { error.verdict };
+            let uncounted = matches!(error.verdict, Verdict::Snooze | Verdict::Wait);
+            let verdict = if uncounted { Verdict::Retry } else { error.verdict };
             Outcome::Failed(JobError { verdict, message, ..error }.kind("timeout"))
         }
         done => done,

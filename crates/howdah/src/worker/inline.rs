@@ -97,6 +97,9 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
             .bind(&self.filter.kinds)
             .bind(&self.filter.prefixes);
         let Some(next) = next.fetch_optional(&mut *self.connection).await? else { return Ok(false) };
+        // What its steps wait for is over as well: a durable sleep, and a signal that did not come.
+        let over = "UPDATE howdah.step SET wakes_at = howdah.now() WHERE job_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'waiting'";
+        sqlx::query(names.sql(over)).bind(next).execute(&mut *self.connection).await?;
         sqlx::query(names.sql("SELECT howdah.retry($1)")).bind(next).execute(&mut *self.connection).await?;
         Ok(true)
     }
@@ -123,8 +126,8 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
         let run_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let mut ran = Ran { id: JobId(id), state: None, snoozed: false, failure: None };
         if let Outcome::Failed(error) = &outcome {
-            ran.snoozed = error.verdict == Verdict::Snooze;
-            ran.failure = Some(format!("{}: {}", error.kind, error.message));
+            ran.snoozed = matches!(error.verdict, Verdict::Snooze | Verdict::Wait);
+            ran.failure = (error.verdict != Verdict::Wait).then(|| format!("{}: {}", error.kind, error.message));
         }
         ran.state = self.settle(lease.id, id, ending(&call, outcome), run_ms).await?;
         Ok(Some(ran))

@@ -18,7 +18,7 @@ use super::policy::{Policy, RetryBy};
 use super::queue::{Claimed, Queue};
 use super::shared::{Run, Shared};
 use crate::client::Howdah;
-use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Limit, Options, Outcome, RawJob, Said, Verdict};
+use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Limit, Options, Outcome, RawJob, Said, Steps, Verdict};
 use crate::job::JobId;
 use crate::layer::{JobCall, JobLayer, JobService};
 use crate::{logs, metrics, trace};
@@ -173,6 +173,7 @@ pub(super) fn call(
         limit: Limit::new(started, timeout),
         options,
         said: Said::default(),
+        steps: Steps::default(),
         notes: Arc::clone(notes),
         cancelled: CancellationToken::new(),
         cancel_asked: AtomicBool::new(false),
@@ -201,7 +202,7 @@ pub(super) fn ending(call: &Call, outcome: Outcome) -> End {
         Outcome::Failed(error) => (Some(error), None),
         Outcome::Released => return released(call),
     };
-    if let Some(error) = &error {
+    if let Some(error) = error.as_ref().filter(|error| error.verdict != Verdict::Wait) {
         tracing::warn!(job = %call.id, attempt = call.attempt, queue = %call.queue, verdict = error.verdict.as_str(),
             kind = %error.kind, error = %error.message, "attempt failed");
     }
