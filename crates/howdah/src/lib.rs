@@ -2,6 +2,7 @@
 
 mod bytes;
 mod client;
+mod cron;
 mod error;
 mod filter;
 mod handler;
@@ -20,9 +21,10 @@ mod worker;
 
 pub use bytes::Bytes;
 pub use client::{
-    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, FoundJob, Howdah,
-    JobIds, JobState, Jobs, KindSettings, Many, On, Progress, QueueSettings, RemovedJob, Retention, Unique, Wait,
+    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, Firing, FoundJob, Howdah,
+    JobIds, JobState, Jobs, KindSettings, Many, On, Progress, QueueSettings, RemovedJob, Retention, ScheduleInfo, Unique, Wait,
 };
+pub use cron::{Missed, Schedule};
 pub use error::{Error, Result};
 pub use filter::{Attribute, Filter, Value};
 pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx};

@@ -9,6 +9,7 @@
 --   traceparent the W3C trace context of whoever enqueues
 --   id          an id from howdah.reserve_id, for one job
 --   unique      written by howdah.enqueue_unique
+--   schedule    written by howdah.fire_slot
 -- Errors: HD002 (invalid argument), naming the option in COLUMN. Shared by every way to enqueue.
 CREATE OR REPLACE FUNCTION howdah.check_options(options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -49,6 +50,10 @@ BEGIN
            OR octet_length(v_value ->> 'key') NOT BETWEEN 1 AND 512
            OR coalesce(v_value ->> 'scope' NOT IN ('live', 'period', 'forever'), true) THEN
           PERFORM howdah.option_refused(v_key, 'is written by howdah.enqueue_unique');
+        END IF;
+      WHEN 'schedule' THEN
+        IF jsonb_typeof(v_value -> 'name') IS DISTINCT FROM 'string' OR jsonb_typeof(v_value -> 'due_at') IS DISTINCT FROM 'string' THEN
+          PERFORM howdah.option_refused(v_key, 'is written when a schedule fires');
         END IF;
       ELSE
         PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))

@@ -15,6 +15,7 @@ mod options;
 pub(crate) mod payload;
 mod queues;
 mod retention;
+mod schedules;
 mod settings;
 mod target;
 mod unique;
@@ -41,8 +42,9 @@ pub use find::{Find, FoundJob};
 pub use jobs::Jobs;
 pub use many::{Many, Progress};
 pub use operate::{Cancelled, JobState};
-pub(crate) use payload::has_nul;
+pub(crate) use payload::{Encoded, has_nul};
 pub use retention::{Config, RemovedJob, Retention};
+pub use schedules::{Firing, ScheduleInfo};
 pub use settings::{KindSettings, QueueSettings};
 pub use target::On;
 #[cfg(feature = "testing")]
