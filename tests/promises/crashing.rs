@@ -11,16 +11,20 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// A worker in a process of its own.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    fn start(url: &str, lease_ms: u32, heartbeat_ms: u32) -> Result<Self> {
+    pub(crate) fn start(url: &str, lease_ms: u32, heartbeat_ms: u32) -> Result<Self> {
         let program = env!("CARGO_BIN_EXE_worker-process");
         let arguments = [url.to_owned(), lease_ms.to_string(), heartbeat_ms.to_string()];
         Ok(Self(Command::new(program).args(arguments).stdin(Stdio::null()).spawn()?))
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(Pid::from_raw(i32::try_from(self.0.id())?), signal)?)
     }
 }

@@ -5,7 +5,8 @@ CREATE OR REPLACE FUNCTION howdah.check_schedule(schedule howdah.schedule) RETUR
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_most integer;
-  v_size integer := pg_column_size((check_schedule.schedule).payload);
+  -- As a value of its own: what comes from a table may be compressed.
+  v_size integer := pg_column_size((check_schedule.schedule).payload #> '{}');
 BEGIN
   PERFORM howdah.check_expression((check_schedule.schedule).expression);
   PERFORM howdah.check_timezone((check_schedule.schedule).timezone);

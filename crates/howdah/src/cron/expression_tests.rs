@@ -20,9 +20,9 @@ fn refused(expression: &str) -> String {
     let start = Instant::now();
     let error = match Timing::read(expression, "Europe/Berlin", micros("2026-01-01T00:00:00Z")) {
         Err(Error::Invalid { field, message, .. }) if field == "expression" => message,
-        other => panic!("{:.80}: {other:?}", expression),
+        other => panic!("{expression:.80}: {other:?}"),
     };
-    assert!(start.elapsed() < Duration::from_secs(5), "{:.80} took {:?}", expression, start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "{expression:.80} took {:?}", start.elapsed());
     error
 }
 

@@ -178,17 +178,17 @@ async fn try_to_begin(
             .execute(&mut *connection)
             .await?;
     }
+    // Lanes of one queue follow each other.
+    let mut names: Vec<&str> = lanes.iter().map(|lane| lane.queue.as_str()).collect();
+    names.dedup();
+    let (worker_id,) = chores.row(start_worker(howdah, settings, &names, kinds)).await?;
+    let connection = chores.open().await?;
     // Not sooner: they may name a queue that is served here.
     if let Err(error) = declare(howdah, &settings.schedules, connection).await {
         let stop = sqlx::query_as::<_, (i32,)>(howdah.names().sql("SELECT howdah.stop_worker($1)")).bind(worker_id);
         let _ = chores.row(stop).await;
         return Err(error);
     }
-    let connection = chores.open().await?;
-    // Lanes of one queue follow each other.
-    let mut names: Vec<&str> = lanes.iter().map(|lane| lane.queue.as_str()).collect();
-    names.dedup();
-    let (worker_id,) = chores.row(start_worker(howdah, settings, &names, kinds)).await?;
     let connection = chores.open().await?;
     let mut served = Vec::new();
     for lane in lanes {
