@@ -40,7 +40,9 @@ fn fired(schedule: &str) -> String {
 }
 
 fn next_at(schedule: &str) -> String {
-    format!("SELECT to_char(next_at AT TIME ZONE 'UTC', 'DD HH24:MI:SS') FROM howdah.schedules WHERE name = '{schedule}'")
+    format!(
+        "SELECT to_char(next_at AT TIME ZONE 'UTC', 'DD HH24:MI:SS') FROM howdah.schedules WHERE name = '{schedule}'"
+    )
 }
 
 fn minutely(name: &str) -> Schedule {
@@ -52,7 +54,10 @@ async fn a_schedule_that_is_set_in_sql_fires_when_it_is_due() -> Result<()> {
     let db = Db::new().await?;
     let worker = keeper(&db);
     db.wait_for("SELECT count(*) FROM howdah.workers WHERE keeper", "1").await?;
-    db.run("SELECT howdah.set_schedule('s', '{\"expression\": \"@every 1s\", \"kind\": \"k\", \"payload\": {\"a\": 1}}')").await?;
+    db.run(
+        "SELECT howdah.set_schedule('s', '{\"expression\": \"@every 1s\", \"kind\": \"k\", \"payload\": {\"a\": 1}}')",
+    )
+    .await?;
     db.wait_for("SELECT count(*) >= 3 FROM howdah.firings WHERE how = 'due' AND state = 'ready'", "true").await?;
     let grid = "SELECT bool_and(mod(extract(epoch FROM due_at - every_from), 1) = 0 AND due_at > every_from AND fired_at >= due_at)
                   FROM howdah.firings, howdah.schedules";
@@ -73,7 +78,11 @@ async fn what_was_missed_is_left_out_or_fired_once_or_all_of_it() -> Result<()> 
     worker.stop().await?;
     clock(&db, "2030-01-01 00:10:30Z").await?;
     let worker = keeper(&db);
-    db.wait_for("SELECT string_agg(DISTINCT to_char(next_at AT TIME ZONE 'UTC', 'HH24:MI'), ',') FROM howdah.schedules", "00:11").await?;
+    db.wait_for(
+        "SELECT string_agg(DISTINCT to_char(next_at AT TIME ZONE 'UTC', 'HH24:MI'), ',') FROM howdah.schedules",
+        "00:11",
+    )
+    .await?;
     assert_eq!(db.text(&fired("skip")).await?, "00:10:00 due");
     assert_eq!(db.text(&fired("one")).await?, "00:09:00 missed, 00:10:00 due");
     assert_eq!(db.text(&fired("all")).await?, "00:07:00 missed, 00:08:00 missed, 00:09:00 missed, 00:10:00 due");
@@ -173,9 +182,11 @@ async fn all_that_a_schedule_says_arrives_with_its_job() -> Result<()> {
     worker.stop().await?;
     let seen = "SELECT DISTINCT concat_ws(' ', schedule, version, tenant, attempts, lag BETWEEN 0 AND 60) FROM seen";
     assert_eq!(db.text(seen).await?, "s 4 a 9 t");
-    let job = "SELECT DISTINCT concat_ws(' ', queue, kind, priority, payload, options - '{schedule,expires_at}'::text[],
+    let job =
+        "SELECT DISTINCT concat_ws(' ', queue, kind, priority, payload, options - '{schedule,expires_at}'::text[],
                  expires_at - enqueued_at BETWEEN interval '9 minutes' AND interval '10 minutes') FROM howdah.jobs";
-    let options = r#"{"version": 4, "attributes": {"tenant": "a"}, "timeout_ms": 5000, "traceparent": "$T"}"#.replace("$T", TRACE);
+    let options = r#"{"version": 4, "attributes": {"tenant": "a"}, "timeout_ms": 5000, "traceparent": "$T"}"#
+        .replace("$T", TRACE);
     assert_eq!(db.text(job).await?, format!("reports report 2 {{\"pages\": 7}} {options} t"));
     Ok(())
 }
@@ -199,9 +210,12 @@ async fn while_a_job_has_the_key_of_its_schedule_no_other_is_enqueued() -> Resul
 #[tokio::test]
 async fn a_bad_expression_is_shown_and_disturbs_no_other() -> Result<()> {
     let db = Db::new().await?;
-    for (name, expression, zone) in
-        [("never", "0 0 31 2 *", "UTC"), ("range", "0 0 5-1 * *", "UTC"), ("step", "*/90 * * * *", "UTC"), ("zone", "@daily", "CEST")]
-    {
+    for (name, expression, zone) in [
+        ("never", "0 0 31 2 *", "UTC"),
+        ("range", "0 0 5-1 * *", "UTC"),
+        ("step", "*/90 * * * *", "UTC"),
+        ("zone", "@daily", "CEST"),
+    ] {
         db.run(&format!(
             "SELECT howdah.set_schedule('{name}', '{{\"expression\": \"{expression}\", \"timezone\": \"{zone}\", \"kind\": \"k\"}}')"
         ))
@@ -217,7 +231,11 @@ async fn a_bad_expression_is_shown_and_disturbs_no_other() -> Result<()> {
     }
     // Mended, it is in order at once.
     db.run("SELECT howdah.set_schedule('never', '{\"expression\": \"0 0 28 2 *\"}')").await?;
-    db.wait_for("SELECT count(*) FROM howdah.schedules WHERE name = 'never' AND next_at > howdah.now() AND error IS NULL", "1").await?;
+    db.wait_for(
+        "SELECT count(*) FROM howdah.schedules WHERE name = 'never' AND next_at > howdah.now() AND error IS NULL",
+        "1",
+    )
+    .await?;
     worker.stop().await
 }
 
@@ -237,7 +255,10 @@ async fn a_new_expression_holds_at_once_and_fires_no_old_slot() -> Result<()> {
     // What is not about the time leaves the time alone.
     db.run("SELECT howdah.set_schedule('s', '{\"priority\": 1}')").await?;
     db.wait_for(&next_at("s"), "01 02:00:00").await?;
-    assert_eq!(db.text("SELECT to_char(after_at AT TIME ZONE 'UTC', 'HH24:MI:SS') FROM howdah.schedule").await?, "00:05:30");
+    assert_eq!(
+        db.text("SELECT to_char(after_at AT TIME ZONE 'UTC', 'HH24:MI:SS') FROM howdah.schedule").await?,
+        "00:05:30"
+    );
     worker.stop().await
 }
 
@@ -281,7 +302,11 @@ async fn a_worker_with_a_schedule_that_makes_no_sense_does_not_start() -> Result
     assert_eq!(refused(minutely("")).await?, "name");
     let twice = Worker::new(&db.howdah).handle(report).cron(minutely("s")).cron(minutely("s")).run().await;
     assert!(matches!(twice, Err(Error::Worker(_))), "{twice:?}");
-    assert_eq!(db.text("SELECT concat_ws(' ', (SELECT count(*) FROM howdah.schedule), (SELECT count(*) FROM howdah.worker))").await?, "0 0");
+    assert_eq!(
+        db.text("SELECT concat_ws(' ', (SELECT count(*) FROM howdah.schedule), (SELECT count(*) FROM howdah.worker))")
+            .await?,
+        "0 0"
+    );
     Ok(())
 }
 
@@ -335,7 +360,10 @@ async fn what_no_schedule_may_have_is_refused() -> Result<()> {
         (r#"{"turn": 7}"#, "HD002 turn"),
         (r#"[]"#, "HD002 settings"),
     ] {
-        let said = session.refusal(&format!("SELECT howdah.set_schedule('s', '{settings}')")).await.map_err(|_| anyhow::anyhow!("{settings:.100} was not refused"))?;
+        let said = session
+            .refusal(&format!("SELECT howdah.set_schedule('s', '{settings}')"))
+            .await
+            .map_err(|_| anyhow::anyhow!("{settings:.100} was not refused"))?;
         assert_eq!(said, refusal, "{settings:.100}");
     }
     for (sql, refusal) in [

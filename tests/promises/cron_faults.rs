@@ -60,7 +60,11 @@ async fn four_processes_fire_each_slot_once_while_one_keeper_after_another_is_ki
             process.signal(Signal::SIGKILL)?;
         } else {
             process.signal(Signal::SIGSTOP)?;
-            db.wait_for(&format!("SELECT count(*) FROM howdah.workers WHERE keeper AND split_part(name, '/', 2) <> '{keeper}'"), "1").await?;
+            db.wait_for(
+                &format!("SELECT count(*) FROM howdah.workers WHERE keeper AND split_part(name, '/', 2) <> '{keeper}'"),
+                "1",
+            )
+            .await?;
             process.signal(Signal::SIGCONT)?;
             processes.push(process);
             process = Process::start(db.url(), 2_000, 200)?;
@@ -132,7 +136,11 @@ async fn of_two_keepers_with_the_same_plan_one_fires() -> Result<()> {
     assert_eq!(db.number("SELECT (SELECT count(*) FROM howdah.firing) + (SELECT count(*) FROM howdah.jobs)").await?, 0);
     assert!(two.list(&fire).await?[0].starts_with('{'), "what was rolled back was not fired");
     assert_eq!(one.list(&fire).await?, [""]);
-    assert_eq!(db.text("SELECT concat_ws(' ', (SELECT count(*) FROM howdah.firing), (SELECT count(*) FROM howdah.jobs))").await?, "1 1");
+    assert_eq!(
+        db.text("SELECT concat_ws(' ', (SELECT count(*) FROM howdah.firing), (SELECT count(*) FROM howdah.jobs))")
+            .await?,
+        "1 1"
+    );
     Ok(())
 }
 
@@ -140,7 +148,12 @@ async fn of_two_keepers_with_the_same_plan_one_fires() -> Result<()> {
 async fn what_was_planned_before_a_change_or_in_an_old_term_is_not_fired() -> Result<()> {
     let db = Db::new().await?;
     let mut session = db.session().await?;
-    for change in ["pause_schedule('s')", "set_schedule('s', '{\"expression\": \"@daily\"}')", "set_schedule('s', '{\"kind\": \"other\"}')", "delete_schedule('s')"] {
+    for change in [
+        "pause_schedule('s')",
+        "set_schedule('s', '{\"expression\": \"@daily\"}')",
+        "set_schedule('s', '{\"kind\": \"other\"}')",
+        "delete_schedule('s')",
+    ] {
         db.run("DELETE FROM howdah.schedule; UPDATE howdah.keeper SET expires_at = '-infinity'").await?;
         let (_, fire) = by_hand(&db).await?;
         db.run(&format!("SELECT howdah.{change}")).await?;
@@ -155,7 +168,11 @@ async fn what_was_planned_before_a_change_or_in_an_old_term_is_not_fired() -> Re
     assert_eq!(session.refusal("SELECT howdah.due_schedules(worker_id, term - 1) FROM howdah.keeper").await?, "HD011");
     db.run("UPDATE howdah.keeper SET term = term - 1").await?;
     // A plan that makes no sense.
-    for (right, wrong) in [("ARRAY[s.after_at + interval '1 ms']", "ARRAY[s.after_at]"), ("interval '1 hour'", "interval '0'"), ("0, s.after_at + interval '1 ms'", "0, s.after_at + interval '1 minute'")] {
+    for (right, wrong) in [
+        ("ARRAY[s.after_at + interval '1 ms']", "ARRAY[s.after_at]"),
+        ("interval '1 hour'", "interval '0'"),
+        ("0, s.after_at + interval '1 ms'", "0, s.after_at + interval '1 minute'"),
+    ] {
         let refusal = session.refusal(&fire.replacen(right, wrong, 1)).await?;
         assert!(refusal == "HD002 due" || refusal == "HD002 next_at", "{wrong}: {refusal}");
     }
@@ -166,7 +183,8 @@ async fn what_was_planned_before_a_change_or_in_an_old_term_is_not_fired() -> Re
 #[tokio::test]
 async fn a_slot_whose_queue_is_full_is_fired_when_there_is_room() -> Result<()> {
     let db = Db::new().await?;
-    db.run("SELECT howdah.create_queue('small', '{\"max_jobs\": 1}'); SELECT howdah.enqueue('k', '{}', 'small')").await?;
+    db.run("SELECT howdah.create_queue('small', '{\"max_jobs\": 1}'); SELECT howdah.enqueue('k', '{}', 'small')")
+        .await?;
     db.howdah.set_schedule(&Schedule::new("full", "* * * * * *").queue("small").raw("k", &())).await?;
     every_second(&db.howdah, 1, "k").await?;
     let worker = start(Worker::new(&db.howdah).handle(nothing));
@@ -195,8 +213,12 @@ async fn an_open_transaction_over_one_schedule_holds_up_no_other() -> Result<()>
     let mut open = db.session().await?;
     // One that is being changed; one whose unique key another transaction has.
     open.run("BEGIN; SELECT howdah.set_schedule('s0', '{\"priority\": 1}')").await?;
-    open.run("SELECT howdah.cancel(id) FROM howdah.jobs WHERE kind = 'k'; SELECT howdah.enqueue_unique('k', '{}', 'k')").await?;
-    let so_far = "SELECT min(n) FROM (SELECT count(*) n FROM howdah.firing WHERE schedule IN ('s1', 's2') GROUP BY schedule) c";
+    open.run(
+        "SELECT howdah.cancel(id) FROM howdah.jobs WHERE kind = 'k'; SELECT howdah.enqueue_unique('k', '{}', 'k')",
+    )
+    .await?;
+    let so_far =
+        "SELECT min(n) FROM (SELECT count(*) n FROM howdah.firing WHERE schedule IN ('s1', 's2') GROUP BY schedule) c";
     let before = db.number(so_far).await?;
     db.wait_for(&format!("SELECT ({so_far}) > {}", before + 3), "true").await?;
     db.wait_for("SELECT error IS NOT NULL FROM howdah.schedules WHERE name = 'key'", "true").await?;
@@ -216,7 +238,10 @@ async fn the_history_of_a_schedule_is_bounded() -> Result<()> {
               FROM generate_series(1, 1500) i, unnest('{s,t}'::text[]) n").await?;
     db.howdah.run_schedule("s").await?;
     assert_eq!(db.number("SELECT count(*) FROM howdah.firing WHERE schedule = 's'").await?, 1000);
-    assert_eq!(db.text("SELECT how FROM howdah.firing WHERE schedule = 's' ORDER BY fired_at DESC LIMIT 1").await?, "by hand");
+    assert_eq!(
+        db.text("SELECT how FROM howdah.firing WHERE schedule = 's' ORDER BY fired_at DESC LIMIT 1").await?,
+        "by hand"
+    );
     assert_eq!(db.number("SELECT count(*) FROM howdah.firing WHERE schedule = 't'").await?, 1500);
     assert!(db.howdah.delete_schedule("s").await? && !db.howdah.delete_schedule("s").await?);
     assert_eq!(db.number("SELECT count(*) FROM howdah.firing WHERE schedule = 's'").await?, 0);

@@ -21,8 +21,9 @@ mod worker;
 
 pub use bytes::Bytes;
 pub use client::{
-    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, Firing, FoundJob, Howdah,
-    JobIds, JobState, Jobs, KindSettings, Many, On, Progress, QueueSettings, RemovedJob, Retention, ScheduleInfo, Unique, Wait,
+    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, Firing, FoundJob,
+    Howdah, JobIds, JobState, Jobs, KindSettings, Many, On, Progress, QueueSettings, RemovedJob, Retention,
+    ScheduleInfo, Unique, Wait,
 };
 pub use cron::{Missed, Schedule};
 pub use error::{Error, Result};

@@ -7,8 +7,31 @@ async fn a_schedule_is_set_shown_paused_run_and_deleted() {
     let desk = Desk::with_queue().await;
     assert_eq!(desk.ok(&["cron", "ls"]).await, "");
     desk.ok(&[
-        "cron", "set", "nightly", "0 3 * * *", "report", "-a", "pages:=2", "--timezone", "Europe/Berlin", "--priority", "2", "--max-attempts",
-        "4", "--ttl", "1h", "--missed", "all", "--max-missed", "7", "--grace", "5m", "--unique-key", "n", "--attribute", "tenant:=5",
+        "cron",
+        "set",
+        "nightly",
+        "0 3 * * *",
+        "report",
+        "-a",
+        "pages:=2",
+        "--timezone",
+        "Europe/Berlin",
+        "--priority",
+        "2",
+        "--max-attempts",
+        "4",
+        "--ttl",
+        "1h",
+        "--missed",
+        "all",
+        "--max-missed",
+        "7",
+        "--grace",
+        "5m",
+        "--unique-key",
+        "n",
+        "--attribute",
+        "tenant:=5",
     ])
     .await;
     let shown = desk.run(&["cron", "show", "nightly", "--json"]).await.json();
@@ -36,12 +59,18 @@ async fn a_schedule_is_set_shown_paused_run_and_deleted() {
     desk.ok(&["cron", "resume", "nightly"]).await;
     assert_eq!(desk.run(&["cron", "resume", "nightly"]).await.code, 1);
     let listed = desk.run(&["cron", "ls", "--json"]).await.json();
-    assert_eq!((&listed[0]["name"], &listed[0]["last_how"], &listed[0]["last_state"]), (&"nightly".into(), &"by hand".into(), &"ready".into()));
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["last_how"], &listed[0]["last_state"]),
+        (&"nightly".into(), &"by hand".into(), &"ready".into())
+    );
 
     // What is left out goes to its default.
     desk.ok(&["cron", "set", "nightly", "@daily", "report"]).await;
     let shown = desk.run(&["cron", "show", "nightly", "--json"]).await.json();
-    assert_eq!((&shown["missed"], &shown["options"], &shown["payload"]), (&"skip".into(), &serde_json::Value::Null, &serde_json::json!({})));
+    assert_eq!(
+        (&shown["missed"], &shown["options"], &shown["payload"]),
+        (&"skip".into(), &serde_json::Value::Null, &serde_json::json!({}))
+    );
     desk.ok(&["cron", "rm", "nightly"]).await;
     assert_eq!(desk.run(&["cron", "rm", "nightly"]).await.code, 1);
 }
@@ -50,7 +79,10 @@ async fn a_schedule_is_set_shown_paused_run_and_deleted() {
 async fn the_next_runs_of_an_expression_need_no_database() {
     let said = end_of(program(&["cron", "next", "0 3 * * *", "--timezone", "Asia/Tokyo", "--count", "2"]), "").await;
     assert_eq!((said.code, said.out.lines().count()), (0, 2), "{said:?}");
-    assert!(said.out.lines().all(|line| line.contains(" 03:00:00 +09:00\t") && line.ends_with("T18:00:00Z")), "{said:?}");
+    assert!(
+        said.out.lines().all(|line| line.contains(" 03:00:00 +09:00\t") && line.ends_with("T18:00:00Z")),
+        "{said:?}"
+    );
     let said = end_of(program(&["cron", "next", "@every 90s", "--json"]), "").await;
     assert_eq!(said.json().as_array().map(Vec::len), Some(5));
 }
@@ -70,9 +102,13 @@ async fn what_makes_no_sense_is_wrong_usage_and_names_the_option() {
         let said = desk.run(command).await;
         assert!(said.code == 2 && said.err.contains(why), "{command:?}: {said:?}");
     }
-    for command in [&["cron", "show", "s"][..], &["cron", "pause", "s"], &["cron", "run", "s"], &["cron", "next", "s"]] {
+    for command in [&["cron", "show", "s"][..], &["cron", "pause", "s"], &["cron", "run", "s"], &["cron", "next", "s"]]
+    {
         let said = desk.run(command).await;
-        assert!(said.code == 1 && said.err.contains("there is no") || said.err.contains("there is none"), "{command:?}: {said:?}");
+        assert!(
+            said.code == 1 && said.err.contains("there is no") || said.err.contains("there is none"),
+            "{command:?}: {said:?}"
+        );
     }
     let said = desk.run(&["cron", "set", "s", "@daily", "k", "--queue", "nope"]).await;
     assert!(said.code == 1 && said.err.contains("no queue named 'nope'"), "{said:?}");

@@ -83,7 +83,8 @@ pub struct Firing {
 }
 
 /// Of one schedule, or of all.
-const SCHEDULES: &str = "SELECT name, expression, timezone, next_at, last_at, last_job, last_state, paused_at, paused_by, pause_reason,
+const SCHEDULES: &str =
+    "SELECT name, expression, timezone, next_at, last_at, last_job, last_state, paused_at, paused_by, pause_reason,
     error, error_at, queue, kind, payload, priority, max_attempts, options, unique_key, missed
   FROM howdah.schedules WHERE name OPERATOR(pg_catalog.=) coalesce($1::pg_catalog.text, name) ORDER BY name";
 
@@ -206,8 +207,7 @@ impl Howdah {
     pub async fn run_schedule(&self, schedule: &str) -> Result<Enqueued> {
         check_text("schedule", schedule)?;
         let query = sqlx::query_as(self.names().sql("SELECT job_id, hit FROM howdah.run_schedule($1)"));
-        let (id, hit): (i64, bool) =
-            self.observe("run_schedule", query.bind(schedule).fetch_one(self.pool())).await?;
+        let (id, hit): (i64, bool) = self.observe("run_schedule", query.bind(schedule).fetch_one(self.pool())).await?;
         Ok(Enqueued { id: JobId(id), hit })
     }
 

@@ -1,13 +1,18 @@
 //! When a schedule is due: its expression, read in its time zone.
 //!
-//! Invariant: every answer is strictly after (or before) what was asked, and the slots that are found by going back are
+//! Times of day (no `*` in seconds, minutes and hours) are looked for on the wall clock, and then are what the zone makes
+//! of them: one in a gap is the first moment after it, one that is there twice is the first of the two. What runs all the
+//! time goes by elapsed time instead, through both halves of an overlap.
+//!
+//! Invariant: every answer is strictly after (or not after) what was asked, and the slots that are found by going back are
 //! those that are found by going forth. Whatever the expression, reading it and asking it takes milliseconds. Limit: the
 //! rules of a zone are those of this machine's time zone database, or of the one that is built in if it has none.
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 use super::every;
 use crate::error::{Error, Result};
@@ -17,6 +22,8 @@ const MOST_BYTES: usize = 256;
 /// What each field counts to, seconds first.
 const FIELDS: [(&str, u32); 6] =
     [("second", 59), ("minute", 59), ("hour", 23), ("day", 31), ("month", 12), ("weekday", 7)];
+/// Clocks are not put back by more, and not twice within it.
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Names of whole expressions.
 const NICKNAMES: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
@@ -31,8 +38,20 @@ const NICKNAMES: [(&str, &str); 7] = [
 /// An expression in its zone. Times are microseconds since 1970.
 #[derive(Debug)]
 pub(crate) enum Timing {
-    Cron { cron: Box<Cron>, zone: TimeZone },
-    Every { from: i64, step: i64 },
+    /// Times of day.
+    Daily {
+        cron: Box<Cron>,
+        zone: TimeZone,
+    },
+    /// All the time.
+    Steady {
+        cron: Box<Cron>,
+        zone: TimeZone,
+    },
+    Every {
+        from: i64,
+        step: i64,
+    },
 }
 
 impl Timing {
@@ -51,7 +70,9 @@ impl Timing {
         let timing = if let Some(span) = text.strip_prefix("@every ") {
             Self::Every { from: every_from, step: every::micros(span.trim()).map_err(wrong)? }
         } else {
-            Self::Cron { cron: Box::new(cron(&text)?), zone }
+            let (cron, daily) = cron(&text)?;
+            let cron = Box::new(cron);
+            if daily { Self::Daily { cron, zone } } else { Self::Steady { cron, zone } }
         };
         match timing.next(every_from) {
             Some(_) => Ok(timing),
@@ -62,7 +83,16 @@ impl Timing {
     /// The first slot after this time; `None` if it never comes.
     pub(crate) fn next(&self, after: i64) -> Option<i64> {
         match self {
-            Self::Cron { cron, zone } => {
+            Self::Daily { cron, zone } => {
+                let mut time = zoned(after, zone)?.datetime();
+                loop {
+                    time = cron.find_next_occurrence(&time, false).ok()?;
+                    if let Some(slot) = Some(moment(time, zone)?).filter(|slot| *slot > after) {
+                        return Some(slot);
+                    }
+                }
+            }
+            Self::Steady { cron, zone } => {
                 let found = cron.find_next_occurrence(&zoned(after, zone)?, false).ok()?;
                 Some(found.timestamp().as_microsecond()).filter(|slot| *slot > after)
             }
@@ -76,17 +106,31 @@ impl Timing {
     /// The last slot that is not after this time.
     fn previous(&self, until: i64) -> Option<i64> {
         match self {
-            Self::Cron { cron, zone } => {
+            Self::Daily { cron, zone } => {
+                // In the second half of an overlap, times that are later on the clock were before: what it would be by the
+                // offset of the day before.
+                let at = Timestamp::from_microsecond(until).ok()?;
+                let before = zone.to_offset(at.checked_sub(A_DAY).ok()?).to_datetime(at);
+                let (mut time, mut inclusive) = (zone.to_datetime(at).max(before), true);
+                loop {
+                    time = cron.find_previous_occurrence(&time, inclusive).ok()?;
+                    inclusive = false;
+                    if let Some(slot) = Some(moment(time, zone)?).filter(|slot| *slot <= until) {
+                        return Some(slot);
+                    }
+                }
+            }
+            Self::Steady { cron, zone } => {
                 let mut from = zoned(until, zone)?;
                 let mut inclusive = true;
-                // A slot that going forth does not find is passed over.
+                // What going forth does not find is passed over.
                 loop {
                     let found = cron.find_previous_occurrence(&from, inclusive).ok()?;
                     let slot = found.timestamp().as_microsecond();
                     if slot <= until && self.next(slot - 1) == Some(slot) {
                         return Some(slot);
                     }
-                    if found.timestamp() >= from.timestamp() && !inclusive {
+                    if !inclusive && found.timestamp() >= from.timestamp() {
                         return None;
                     }
                     (from, inclusive) = (found, false);
@@ -123,6 +167,18 @@ fn zoned(micros: i64, zone: &TimeZone) -> Option<Zoned> {
     Some(Timestamp::from_microsecond(micros).ok()?.to_zoned(zone.clone()))
 }
 
+/// What the zone makes of a time on the wall clock.
+fn moment(time: DateTime, zone: &TimeZone) -> Option<i64> {
+    let ambiguous = zone.to_ambiguous_zoned(time);
+    let moment = if let AmbiguousOffset::Gap { .. } = ambiguous.offset() {
+        // The clock is put forward at the first change after what it would have been with the later offset.
+        zone.following(ambiguous.earlier().ok()?.timestamp()).next()?.timestamp()
+    } else {
+        ambiguous.earlier().ok()?.timestamp()
+    };
+    Some(moment.as_microsecond())
+}
+
 fn wrong(message: impl Into<String>) -> Error {
     Error::Invalid {
         field: "expression".to_owned(),
@@ -133,8 +189,8 @@ fn wrong(message: impl Into<String>) -> Error {
     }
 }
 
-/// Reads five or six fields, or a nickname.
-fn cron(text: &str) -> Result<Cron> {
+/// Reads five or six fields, or a nickname; and whether they are times of day.
+fn cron(text: &str) -> Result<(Cron, bool)> {
     let text = match NICKNAMES.iter().find(|(name, _)| *name == text) {
         Some((_, fields)) => fields,
         None => text,
@@ -150,7 +206,9 @@ fn cron(text: &str) -> Result<Cron> {
         check_field(field, name, *most)?;
     }
     let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-    parser.parse(text).map_err(|error| wrong(format!("{text:?} cannot be read: {error}")))
+    let cron = parser.parse(text).map_err(|error| wrong(format!("{text:?} cannot be read: {error}")))?;
+    let daily = fields.iter().rev().skip(3).all(|field| !field.contains('*'));
+    Ok((cron, daily))
 }
 
 /// What the parser would take, and nobody means.

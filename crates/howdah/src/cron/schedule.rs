@@ -257,9 +257,13 @@ impl Schedule {
     /// Refuses what can be refused without a server.
     pub(crate) fn check(&self) -> Result<()> {
         self.next_runs(SystemTime::now(), 1)?;
-        let settings = serde_json::to_string(&self.settings()?).map_err(|e| Error::invalid("options", e.to_string()))?;
+        let settings =
+            serde_json::to_string(&self.settings()?).map_err(|e| Error::invalid("options", e.to_string()))?;
         if self.name.contains('\0') || has_nul(&settings) {
-            return Err(Error::invalid("name", "and settings must not contain the character NUL, which PostgreSQL cannot store"));
+            return Err(Error::invalid(
+                "name",
+                "and settings must not contain the character NUL, which PostgreSQL cannot store",
+            ));
         }
         Ok(())
     }
@@ -269,7 +273,8 @@ impl Schedule {
             return Err(Error::invalid("payload", message));
         }
         let Some(kind) = &self.kind else {
-            let message = format!("is missing: say what {:?} enqueues with `Schedule::job` or `Schedule::raw`", self.name);
+            let message =
+                format!("is missing: say what {:?} enqueues with `Schedule::job` or `Schedule::raw`", self.name);
             return Err(Error::invalid("kind", message));
         };
         Ok(Settings {

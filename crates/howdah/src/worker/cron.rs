@@ -99,7 +99,8 @@ impl Clock {
     async fn look(&mut self) -> Result<Duration> {
         let looked = Instant::now();
         let sql = self.shared.howdah.names().sql("SELECT howdah.due_schedules($1, $2, $3)");
-        let query = sqlx::query_as(sql).bind(self.worker).bind(self.term).bind(i32::try_from(AT_A_TIME).unwrap_or(i32::MAX));
+        let query =
+            sqlx::query_as(sql).bind(self.worker).bind(self.term).bind(i32::try_from(AT_A_TIME).unwrap_or(i32::MAX));
         let (Json(look),): (Json<Look>,) = self.link.row(query).await?;
         let mut wait = look.next_ms.map_or(POLL, Duration::from_millis).min(POLL);
         if look.due.len() >= AT_A_TIME {
@@ -151,7 +152,11 @@ impl Clock {
         let (jobs,): (Option<Vec<i64>>,) = self.link.row(query).await?;
         let Some(jobs) = jobs else { return Ok(None) };
         if plan.skipped {
-            tracing::warn!(schedule = due.name, caught_up = plan.missed, "slots of a schedule were missed and are left out");
+            tracing::warn!(
+                schedule = due.name,
+                caught_up = plan.missed,
+                "slots of a schedule were missed and are left out"
+            );
         }
         if !jobs.is_empty() {
             tracing::debug!(schedule = due.name, jobs = jobs.len(), "fired");

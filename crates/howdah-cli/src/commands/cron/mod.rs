@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 use howdah::{Howdah, Schedule};
-use jiff::tz::TimeZone;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::Answer;
@@ -121,7 +121,9 @@ pub(crate) async fn run(global: &Global, out: Output, command: Cron) -> Result<A
     if let Cron::Next { what, count, timezone } = &command
         && (what.contains(' ') || what.starts_with('@'))
     {
-        let runs = Schedule::new("", what.as_str()).timezone(timezone.as_str()).next_runs(SystemTime::now(), usize::from(*count))?;
+        let runs = Schedule::new("", what.as_str())
+            .timezone(timezone.as_str())
+            .next_runs(SystemTime::now(), usize::from(*count))?;
         return told(out, &runs, timezone);
     }
     if let Cron::Set(set) = &command {
