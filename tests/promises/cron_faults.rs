@@ -33,9 +33,14 @@ const WRONG: &str = "SELECT coalesce(string_agg(x, '; '), '') FROM (
 
 async fn every_second(howdah: &Howdah, schedules: usize, kind: &str) -> Result<()> {
     for n in 0..schedules {
-        howdah.set_schedule(&Schedule::new(format!("s{n}"), "* * * * * *").raw(kind, &serde_json::json!({}))).await?;
+        howdah.set_schedule(&each_second(format!("s{n}")).raw(kind, &serde_json::json!({}))).await?;
     }
     Ok(())
+}
+
+/// However long this machine takes, nothing counts as missed.
+fn each_second(name: impl Into<String>) -> Schedule {
+    Schedule::new(name, "* * * * * *").grace(Duration::from_secs(86_400))
 }
 
 #[tokio::test]
@@ -88,7 +93,7 @@ async fn a_crash_of_the_server_loses_no_slot_and_doubles_none() -> Result<()> {
     howdah.migrate().await?;
     every_second(&howdah, 5, "k").await?;
     let worker = start(Worker::new(&howdah).handle(nothing));
-    let patience = Instant::now() + Duration::from_secs(90);
+    let patience = Instant::now() + Duration::from_secs(180);
     for crashes in 1..=3 {
         // Until something was fired since the last time.
         loop {
@@ -185,7 +190,7 @@ async fn a_slot_whose_queue_is_full_is_fired_when_there_is_room() -> Result<()> 
     let db = Db::new().await?;
     db.run("SELECT howdah.create_queue('small', '{\"max_jobs\": 1}'); SELECT howdah.enqueue('k', '{}', 'small')")
         .await?;
-    db.howdah.set_schedule(&Schedule::new("full", "* * * * * *").queue("small").raw("k", &())).await?;
+    db.howdah.set_schedule(&each_second("full").queue("small").raw("k", &())).await?;
     every_second(&db.howdah, 1, "k").await?;
     let worker = start(Worker::new(&db.howdah).handle(nothing));
     db.wait_for("SELECT error LIKE 'queue small is full%' FROM howdah.schedules WHERE name = 'full'", "true").await?;
@@ -206,13 +211,13 @@ async fn a_slot_whose_queue_is_full_is_fired_when_there_is_room() -> Result<()> 
 async fn an_open_transaction_over_one_schedule_holds_up_no_other() -> Result<()> {
     let db = Db::new().await?;
     every_second(&db.howdah, 3, "k").await?;
-    db.howdah.set_schedule(&Schedule::new("key", "* * * * * *").raw("k", &()).unique("k")).await?;
+    db.howdah.set_schedule(&each_second("key").raw("k", &()).unique("k")).await?;
     let worker = start(Worker::new(&db.howdah).handle(nothing));
     db.wait_for("SELECT count(DISTINCT schedule) FROM howdah.firing", "4").await?;
     db.run("SELECT howdah.cancel(id) FROM howdah.jobs").await?;
     let mut open = db.session().await?;
-    // One that is being changed; one whose unique key another transaction has.
-    open.run("BEGIN; SELECT howdah.set_schedule('s0', '{\"priority\": 1}')").await?;
+    // One that is being changed; one that is being run by hand; one whose unique key another transaction has.
+    open.run("BEGIN; SELECT howdah.set_schedule('s0', '{\"priority\": 1}'); SELECT howdah.run_schedule('s1')").await?;
     open.run(
         "SELECT howdah.cancel(id) FROM howdah.jobs WHERE kind = 'k'; SELECT howdah.enqueue_unique('k', '{}', 'k')",
     )
@@ -225,7 +230,7 @@ async fn an_open_transaction_over_one_schedule_holds_up_no_other() -> Result<()>
     open.run("COMMIT").await?;
     db.wait_for("SELECT count(*) FROM howdah.schedules WHERE next_at < howdah.now() - interval '2 seconds' OR error IS NOT NULL", "0").await?;
     worker.stop().await?;
-    let lost = "SELECT count(*) FROM (SELECT FROM howdah.firing GROUP BY schedule HAVING count(*) <> extract(epoch FROM max(due_at) - min(due_at)) + 1) x";
+    let lost = "SELECT count(*) FROM (SELECT FROM howdah.firing WHERE how = 'due' GROUP BY schedule HAVING count(*) <> extract(epoch FROM max(due_at) - min(due_at)) + 1) x";
     assert_eq!(db.number(lost).await?, 0, "what waited was fired");
     Ok(())
 }

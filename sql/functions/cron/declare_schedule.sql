@@ -16,8 +16,6 @@ DECLARE
 BEGIN
   PERFORM howdah.check_number('revision', to_jsonb(declare_schedule.revision), 0, 2147483647);
   PERFORM howdah.check_settings('schedule', declare_schedule.settings);
-  -- One program after another: of those that start together, one makes the schedule.
-  PERFORM pg_advisory_xact_lock('howdah.schedule'::regclass::oid::bigint << 32);
   SELECT s.declared, s.revision INTO v_declared, v_revision FROM howdah.schedule s WHERE s.name = declare_schedule.name FOR NO KEY UPDATE;
   IF FOUND AND (v_revision > declare_schedule.revision OR (v_declared = declare_schedule.settings AND v_revision = declare_schedule.revision)) THEN
     RETURN false;

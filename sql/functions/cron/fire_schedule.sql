@@ -28,7 +28,7 @@ BEGIN
   END IF;
   v_last := v_schedule.after_at;
   IF fire_schedule.due IS NULL OR cardinality(fire_schedule.due) > 1000 OR fire_schedule.through IS NULL OR fire_schedule.through < v_last
-     OR fire_schedule.next_at IS NULL OR fire_schedule.next_at <= fire_schedule.through OR fire_schedule.through > howdah.now() THEN
+     OR fire_schedule.next_at IS NULL OR fire_schedule.next_at <= fire_schedule.through OR fire_schedule.through > greatest(v_last, howdah.now()) THEN
     PERFORM howdah.option_refused('next_at', 'must be after the slots that are dealt with, and those after the ones before and not later than now');
   END IF;
   FOREACH v_at IN ARRAY fire_schedule.due LOOP

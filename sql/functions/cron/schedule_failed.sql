@@ -1,6 +1,6 @@
 -- howdah.schedule_failed(worker_id, term, schedule, turn, message) -> boolean
 -- Notes that a schedule could not be worked out or fired, where people see it, and lets the keeper try again: after a
--- second, two, four ... a minute. Its slot is not lost. Returns whether it was noted: not if the schedule was changed
+-- second, two, four ... half a minute. Its slot is not lost. Returns whether it was noted: not if the schedule was changed
 -- meanwhile, or somebody is changing it.
 -- Writes: schedule. Locks: its row, if nobody else has it. Errors: HD011 another keeper was elected.
 CREATE OR REPLACE FUNCTION howdah.schedule_failed(worker_id bigint, term bigint, schedule text, turn bigint, message text) RETURNS boolean
@@ -14,7 +14,7 @@ BEGIN
   END IF;
   UPDATE howdah.schedule s
      SET failures = s.failures + 1, error = left(schedule_failed.message, 1000), error_at = howdah.now(),
-         look_at = howdah.now() + make_interval(secs => least(60, 2 ^ least(s.failures, 6)))
+         look_at = howdah.now() + make_interval(secs => least(30, 2 ^ least(s.failures, 5)))
    WHERE s.name = schedule_failed.schedule;
   RETURN true;
 END $$;

@@ -3,7 +3,7 @@
 use crate::support::{Desk, end_of, program};
 
 #[tokio::test]
-async fn a_schedule_is_set_shown_paused_run_and_deleted() {
+async fn a_schedule_is_set_and_shown() {
     let desk = Desk::with_queue().await;
     assert_eq!(desk.ok(&["cron", "ls"]).await, "");
     desk.ok(&[
@@ -45,11 +45,21 @@ async fn a_schedule_is_set_shown_paused_run_and_deleted() {
     assert_eq!(next.as_array().map(Vec::len), Some(3));
     assert_eq!(next[0], shown["next_runs"][0]);
     assert!(next[2]["local"].as_str().unwrap().contains(" 03:00:00 +0"), "{next}");
+    // What is left out goes to its default.
+    desk.ok(&["cron", "set", "nightly", "@daily", "report"]).await;
+    let shown = desk.run(&["cron", "show", "nightly", "--json"]).await.json();
+    let defaults = serde_json::json!([shown["missed"], shown["options"], shown["payload"], shown["timezone"]]);
+    assert_eq!(defaults, serde_json::json!(["skip", null, {}, "UTC"]));
+}
 
+#[tokio::test]
+async fn a_schedule_is_paused_resumed_run_and_deleted() {
+    let desk = Desk::with_queue().await;
+    desk.ok(&["cron", "set", "nightly", "0 3 * * *", "report", "--unique-key", "n"]).await;
     let mut pause = desk.command(&["cron", "pause", "nightly", "--reason", "lunch"]);
     assert!(pause.env("USER", "ann").status().await.unwrap().success());
     let shown = desk.ok(&["cron", "show", "nightly"]).await;
-    for line in ["paused_by\tann\n", "pause_reason\tlunch\n", "missed\tall\n", "\nnext\t2"] {
+    for line in ["paused_by\tann\n", "pause_reason\tlunch\n", "missed\tskip\n", "\nnext\t2"] {
         assert!(shown.contains(line), "{line:?} in {shown}");
     }
     let job = desk.ok(&["cron", "run", "nightly"]).await;
@@ -64,13 +74,6 @@ async fn a_schedule_is_set_shown_paused_run_and_deleted() {
         (&"nightly".into(), &"by hand".into(), &"ready".into())
     );
 
-    // What is left out goes to its default.
-    desk.ok(&["cron", "set", "nightly", "@daily", "report"]).await;
-    let shown = desk.run(&["cron", "show", "nightly", "--json"]).await.json();
-    assert_eq!(
-        (&shown["missed"], &shown["options"], &shown["payload"]),
-        (&"skip".into(), &serde_json::Value::Null, &serde_json::json!({}))
-    );
     desk.ok(&["cron", "rm", "nightly"]).await;
     assert_eq!(desk.run(&["cron", "rm", "nightly"]).await.code, 1);
 }

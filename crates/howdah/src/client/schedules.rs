@@ -42,7 +42,7 @@ pub struct ScheduleInfo {
     pub paused_by: Option<String>,
     /// Why.
     pub pause_reason: Option<String>,
-    /// Why it could not be fired or worked out, until it can. It is tried again each minute or sooner.
+    /// Why it could not be fired or worked out, until it can. It is tried again each half a minute or sooner.
     pub error: Option<String>,
     /// When that was.
     pub error_at: Option<SystemTime>,

@@ -87,7 +87,8 @@ impl Timing {
                 let mut time = zoned(after, zone)?.datetime();
                 loop {
                     time = cron.find_next_occurrence(&time, false).ok()?;
-                    if let Some(slot) = Some(moment(time, zone)?).filter(|slot| *slot > after) {
+                    let slot = moment(time, zone)?;
+                    if slot > after {
                         return Some(slot);
                     }
                 }
@@ -115,7 +116,8 @@ impl Timing {
                 loop {
                     time = cron.find_previous_occurrence(&time, inclusive).ok()?;
                     inclusive = false;
-                    if let Some(slot) = Some(moment(time, zone)?).filter(|slot| *slot <= until) {
+                    let slot = moment(time, zone)?;
+                    if slot <= until {
                         return Some(slot);
                     }
                 }
