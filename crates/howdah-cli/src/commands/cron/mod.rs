@@ -207,7 +207,7 @@ async fn one(howdah: &Howdah, out: Output, name: &str) -> Result<Answer> {
     out.fields(&ONE, &row)?;
     let runs: Vec<String> = runs.iter().map(Value::to_string).collect();
     if out.is_terminal() {
-        out.heading("next runs")?;
+        out.heading(if row["paused"] == true { "next runs, if it is resumed" } else { "next runs" })?;
         out.rows(&RUNS, &runs)?;
         out.heading("fired")?;
         out.rows(&FIRINGS, &firings)?;
