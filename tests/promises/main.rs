@@ -5,6 +5,8 @@ mod bounds;
 mod bulk;
 mod chain;
 mod crashing;
+mod cron;
+mod cron_faults;
 mod deciding;
 mod expiring;
 mod filters;

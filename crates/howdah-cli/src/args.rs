@@ -5,7 +5,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, dead, demo, enqueue, jobs, kinds, limits, migrate, purge, queues, signals, work};
+use crate::commands::{config, cron, dead, demo, enqueue, jobs, kinds, limits, migrate, purge, queues, signals, work};
 
 const EXIT_CODES: &str = "\
 Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 PostgreSQL cannot be reached;
@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// Look at the settings of the installation and change them: how long what has ended is kept
     #[command(subcommand)]
     Config(config::Config),
+    /// Look at schedules, set, pause, resume, run and delete them
+    #[command(subcommand)]
+    Cron(cron::Cron),
     /// Remove jobs that have ended before their retention is over
     Purge(purge::Purge),
     /// Look at what is set of kinds of jobs, and change it

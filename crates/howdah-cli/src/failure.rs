@@ -105,6 +105,9 @@ impl From<howdah::Error> for Failure {
     fn from(error: howdah::Error) -> Self {
         use howdah::Error;
         match error {
+            Error::Invalid { field, message, .. } if field == "schedule" => {
+                Self::no(message).hint("see `howdah cron ls`")
+            }
             Error::Invalid { field, message, hint } => {
                 Self::usage(format!("{}: {message}", option_of(&field))).hint(hint)
             }
@@ -143,6 +146,11 @@ fn option_of(field: &str) -> String {
         "run_at" => "--run-at".to_owned(),
         "max_attempts" => "--max-attempts".to_owned(),
         "states" => "--state".to_owned(),
+        "expression" => "EXPRESSION".to_owned(),
+        "timezone" | "missed" => format!("--{field}"),
+        "max_missed" => "--max-missed".to_owned(),
+        "grace_ms" => "--grace".to_owned(),
+        "unique_key" => "--unique-key".to_owned(),
         "kind" => "KIND".to_owned(),
         other => other.to_owned(),
     }

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod client;
+mod cron;
 mod error;
 mod filter;
 mod handler;
@@ -20,10 +21,11 @@ mod worker;
 
 pub use bytes::Bytes;
 pub use client::{
-    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, FoundJob, Howdah,
-    JobIds, JobState, JobStep, Jobs, KindSettings, Limit, Many, On, Progress, QueueSettings, Reason, RemovedJob,
-    Retention, Signal, Unique, Wait,
+    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, Firing, FoundJob,
+    Howdah, JobIds, JobState, JobStep, Jobs, KindSettings, Limit, Many, On, Progress, QueueSettings, Reason,
+    RemovedJob, Retention, ScheduleInfo, Signal, Unique, Wait,
 };
+pub use cron::{Missed, Schedule};
 pub use error::{Error, Result};
 pub use filter::{Attribute, Filter, Value};
 pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx};

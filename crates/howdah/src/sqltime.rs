@@ -16,6 +16,15 @@ const EPOCHS_APART: i64 = 946_684_800_000_000;
 pub(crate) struct Micros(pub(crate) i64);
 
 impl Micros {
+    /// `None`: too far away to be counted.
+    pub(crate) fn of(time: SystemTime) -> Option<Self> {
+        let micros = |span: Duration| i64::try_from(span.as_micros()).ok();
+        match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => micros(after).map(Self),
+            Err(before) => micros(before.duration()).map(|span| Self(-span)),
+        }
+    }
+
     pub(crate) fn time(self) -> SystemTime {
         let span = Duration::from_micros(self.0.unsigned_abs());
         if self.0 < 0 { SystemTime::UNIX_EPOCH - span } else { SystemTime::UNIX_EPOCH + span }

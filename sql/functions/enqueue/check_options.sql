@@ -15,6 +15,7 @@
 --   weight      how many tokens of a rate it takes to start; 1 to 1000000, default 1
 --   id          an id from howdah.reserve_id, for one job
 --   unique      written by howdah.enqueue_unique
+--   schedule    written by howdah.fire_slot
 -- Errors: HD002 (invalid argument), naming the option in COLUMN. Shared by every way to enqueue.
 CREATE OR REPLACE FUNCTION howdah.check_options(options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -59,6 +60,10 @@ BEGIN
            OR octet_length(v_value ->> 'key') NOT BETWEEN 1 AND 512
            OR coalesce(v_value ->> 'scope' NOT IN ('live', 'period', 'forever'), true) THEN
           PERFORM howdah.option_refused(v_key, 'is written by howdah.enqueue_unique');
+        END IF;
+      WHEN 'schedule' THEN
+        IF jsonb_typeof(v_value -> 'name') IS DISTINCT FROM 'string' OR jsonb_typeof(v_value -> 'due_at') IS DISTINCT FROM 'string' THEN
+          PERFORM howdah.option_refused(v_key, 'is written when a schedule fires');
         END IF;
       ELSE
         PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))

@@ -25,7 +25,8 @@ BEGIN
     END IF;
   END LOOP;
   IF v_due > v_now THEN
-    PERFORM howdah.defer(v_due, set_aside.job_id, 1, set_aside.queue_id, set_aside.kind, set_aside.priority, set_aside.attempt);
+    PERFORM howdah.defer(v_due, set_aside.job_id, 1, set_aside.queue_id, set_aside.kind, set_aside.priority, set_aside.attempt,
+      (SELECT howdah.gates_of(j.options) FROM howdah.find_job(set_aside.job_id) j));
     RETURN 'scheduled';
   END IF;
   PERFORM howdah.put_back(ARRAY[set_aside.job_id], ARRAY[set_aside.attempt::smallint]);

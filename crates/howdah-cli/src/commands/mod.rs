@@ -4,6 +4,7 @@
 //! once all but those that have something to put in order.
 
 pub(crate) mod config;
+pub(crate) mod cron;
 pub(crate) mod dead;
 pub(crate) mod demo;
 pub(crate) mod enqueue;
@@ -69,6 +70,7 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
         Command::Dead(command) => Box::pin(dead::run(global, out, command)).await,
         Command::Queues(command) => queues::run(global, out, command).await,
         Command::Config(command) => config::run(global, out, command).await,
+        Command::Cron(command) => Box::pin(cron::run(global, out, command)).await,
         Command::Purge(what) => purge::run(global, out, what).await,
         Command::Kinds(command) => kinds::run(global, out, command).await,
         Command::Limits(command) => limits::run(global, out, command).await,

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod config;
+mod cron;
 mod demo;
 mod enqueue;
 mod exit;

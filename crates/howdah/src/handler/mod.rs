@@ -8,6 +8,7 @@ mod limit;
 mod options;
 mod progress;
 mod routes;
+mod scheduled;
 mod steps;
 mod transaction;
 mod verdict;

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::ctx::Ctx;
+use super::scheduled::Slot;
 use super::verdict::JobError;
 
 /// The settings of one job.
@@ -20,6 +21,7 @@ pub(crate) struct Options {
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) traceparent: Option<String>,
     pub(crate) version: Option<u16>,
+    pub(crate) schedule: Option<Slot>,
 }
 
 impl Options {

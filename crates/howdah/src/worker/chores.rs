@@ -2,7 +2,8 @@
 //!
 //! Both on one connection: a chore is short, and a heartbeat that comes some hundred milliseconds late harms
 //! nobody. The keeper promotes what is due (by a timer for the next due time; in a stream of due jobs every 25 ms),
-//! rescues the jobs of dead workers. What takes longer (rotate, prune) is in [`Rotation`].
+//! rescues the jobs of dead workers. What takes longer (rotate, prune) is in [`Rotation`], and the
+//! clock of schedules in [`Cron`].
 //!
 //! Invariant: every chore's statement checks that the term is still this worker's. Limit: without any keeper,
 //! nothing is promoted or rescued; every worker looks each second whether there is one.
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use sqlx::types::Json;
 
 use super::Settings;
+use super::cron::Cron;
 use super::link::{Link, PATIENCE, Rows};
 use super::rotation::Rotation;
 use super::shared::Shared;
@@ -23,7 +25,7 @@ use crate::filter::Filter;
 use crate::metrics;
 
 /// What `howdah.keep` says when another keeper was elected.
-const TERM_IS_OVER: &str = "HD011";
+pub(super) const TERM_IS_OVER: &str = "HD011";
 /// How often the keeper looks for dead workers and for what was committed late.
 const TICK: Duration = Duration::from_millis(1500);
 /// How long an office that is not renewed lasts.
@@ -44,6 +46,7 @@ struct Office {
     tick_at: Instant,
     sweep_at: Instant,
     rotation: Rotation,
+    cron: Cron,
     /// A job was promoted at this time.
     promoted: Option<Instant>,
 }
@@ -185,8 +188,8 @@ impl Chores {
         if let Some(term) = term {
             metrics::elected();
             tracing::info!(worker, term, "this worker is the keeper now");
-            let (now, rotation) = (Instant::now(), Rotation::start(shared));
-            self.office = Some(Office { term, tick_at: now, sweep_at: now, rotation, promoted: None });
+            let (now, rotation, cron) = (Instant::now(), Rotation::start(shared), Cron::start(shared, worker, term));
+            self.office = Some(Office { term, tick_at: now, sweep_at: now, rotation, cron, promoted: None });
         }
         Ok(())
     }
@@ -226,6 +229,7 @@ impl Chores {
     async fn leave(&mut self) {
         if let Some(office) = self.office.take() {
             office.rotation.stop().await;
+            office.cron.stop().await;
         }
         let (shared, worker) = (&self.shared, self.shared.worker_id());
         let names = shared.howdah.names();

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::chores::{Chores, start_worker};
 use super::claimer::{Claimer, Start};
+use super::declare::declare;
 use super::flusher::Flusher;
 use super::lanes::Lane;
 use super::ledger::Ledger;
@@ -181,6 +182,13 @@ async fn try_to_begin(
     let mut names: Vec<&str> = lanes.iter().map(|lane| lane.queue.as_str()).collect();
     names.dedup();
     let (worker_id,) = chores.row(start_worker(howdah, settings, &names, kinds)).await?;
+    let connection = chores.open().await?;
+    // Not sooner: they may name a queue that is served here.
+    if let Err(error) = declare(howdah, &settings.schedules, connection).await {
+        let stop = sqlx::query_as::<_, (i32,)>(howdah.names().sql("SELECT howdah.stop_worker($1)")).bind(worker_id);
+        let _ = chores.row(stop).await;
+        return Err(error);
+    }
     let connection = chores.open().await?;
     let mut served = Vec::new();
     for lane in lanes {

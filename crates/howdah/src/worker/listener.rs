@@ -72,12 +72,15 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
     remade(shared, None);
     shared.beat.notify_one();
     shared.due.notify_one();
+    shared.schedules.notify_one();
     loop {
         tokio::select! {
             heard = timeout(SILENCE, listener.try_recv()) => match heard {
                 Ok(Ok(Some(heard))) => {
                     if heard.channel() == wake {
                         woken(shared, heard.payload());
+                    } else if heard.channel() == due && heard.payload() == "cron" {
+                        shared.schedules.notify_one();
                     } else if heard.channel() == due {
                         shared.due.notify_one();
                     } else if heard.channel() == queues {

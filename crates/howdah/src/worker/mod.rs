@@ -1,7 +1,7 @@
 //! The worker: claims jobs, runs them, says how they ended.
 //!
-//! One process has one [`Worker`]: four connections of its own (a fifth once jobs report progress or keep logs, another
-//! where the keeper is) and a handful of tasks. `claimer` takes jobs from the database into the buffers of `queue`;
+//! One process has one [`Worker`]: four connections of its own (a fifth once jobs report progress or keep logs, two
+//! more where the keeper is) and a handful of tasks. `claimer` takes jobs from the database into the buffers of `queue`;
 //! `runner` runs them, and `watchdog` sees to those that do not end; `flusher` tells the database how they ended;
 //! `chores` sends the heartbeat and does the keeper's work if this process is elected; `listener` hears of new
 //! jobs. They share what is in `shared`, and nothing else. `receive` is a worker for those who pull; `inline` does without
@@ -12,6 +12,8 @@
 
 mod chores;
 mod claimer;
+mod cron;
+mod declare;
 mod engine;
 mod filtered;
 mod flusher;
@@ -48,6 +50,7 @@ use std::time::Duration;
 
 use self::lanes::Group;
 use crate::client::Howdah;
+use crate::cron::Schedule;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 pub(crate) use notes::{Note, Notes};
@@ -75,6 +78,7 @@ pub(crate) struct Settings {
     filter: Option<Filter>,
     /// Whether short jobs may be claimed before there is a hand free for them.
     claims_ahead: bool,
+    schedules: Vec<Schedule>,
 }
 
 /// Runs jobs. Give it handlers, then [`run_until`](Worker::run_until) something happens.
@@ -134,6 +138,7 @@ impl Worker<()> {
                 continue_trace: false,
                 filter: None,
                 claims_ahead: true,
+                schedules: Vec::new(),
             },
             retry_by: None,
         }
@@ -286,6 +291,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// As [`run_until`](Self::run_until); says when it has started.
     async fn run_telling<F: Future>(self, started: impl FnOnce() + Send, stop: F) -> Result<()> {
         let queues = self.served_queues()?;
+        declare::check(&self.settings.schedules)?;
         let lanes = lanes::divide(&queues, &self.groups, &self.handlers)?;
         let Self { howdah, state, handlers, layers, settings, retry_by, .. } = self;
         let work = engine::Work { handlers, state, layers, retry_by };

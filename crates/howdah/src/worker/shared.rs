@@ -62,6 +62,8 @@ pub(super) struct Shared {
     pub(super) beat: Notify,
     /// Wakes the chores: a job is due sooner than the keeper thinks.
     pub(super) due: Notify,
+    /// Wakes the keeper's clock: a schedule was changed.
+    pub(super) schedules: Notify,
     /// Wakes the listener: this process is a new worker, whose session must be told.
     pub(super) attach: Notify,
     pub(super) listening: AtomicBool,
@@ -99,6 +101,7 @@ impl Shared {
             look: Notify::new(),
             beat: Notify::new(),
             due: Notify::new(),
+            schedules: Notify::new(),
             attach: Notify::new(),
             listening: AtomicBool::new(false),
             stopping: CancellationToken::new(),

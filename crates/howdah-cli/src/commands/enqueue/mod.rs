@@ -3,8 +3,8 @@
 //! Invariant: what is printed was committed. Limit: a stream is committed piece by piece; what an error left
 //! behind is said with it.
 
-mod payload;
-mod settings;
+pub(super) mod payload;
+pub(super) mod settings;
 mod stream;
 mod unique;
 

@@ -15,7 +15,7 @@ const EXAMPLE: &str = "write -a name=text, or -a name:=json like -a user:=42";
 ///
 /// # Errors
 /// What is wrong, naming the field or the file.
-pub(super) fn of(given: Option<&str>, arguments: &[String]) -> Result<Box<RawValue>> {
+pub(in crate::commands) fn of(given: Option<&str>, arguments: &[String]) -> Result<Box<RawValue>> {
     match given {
         None => fields(arguments),
         Some(text) => match text.strip_prefix('@') {
@@ -53,7 +53,7 @@ fn fields(arguments: &[String]) -> Result<Box<RawValue>> {
 }
 
 /// The first `=` parts the name from the value; a colon before it says that the value is JSON.
-pub(super) fn field<'a>(option: &str, argument: &'a str) -> Result<(&'a str, Value)> {
+pub(in crate::commands) fn field<'a>(option: &str, argument: &'a str) -> Result<(&'a str, Value)> {
     let Some((name, value)) = argument.split_once('=') else {
         return Err(Failure::usage(format!("{option} {argument:?} has no =")).hint(EXAMPLE));
     };

@@ -52,7 +52,7 @@ pub(super) struct Settings {
     parked: bool,
 }
 
-fn retry(text: &str) -> Result<Retry, String> {
+pub(in crate::commands) fn retry(text: &str) -> Result<Retry, String> {
     let (policy, base) = text.split_once(':').ok_or("write it like exponential:2s")?;
     let base = duration::parse(base)?;
     match policy {

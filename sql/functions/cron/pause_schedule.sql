@@ -1,0 +1,20 @@
+-- howdah.pause_schedule(schedule, by, reason) -> boolean
+-- Fires no slot until resume_schedule, over restarts and whatever programs declare. Slots that pass meanwhile are not
+-- missed, they are left out. Returns whether it was running before.
+-- Writes: schedule. Errors: HD002 unknown schedule.
+CREATE OR REPLACE FUNCTION howdah.pause_schedule(schedule text, by text DEFAULT NULL, reason text DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_was timestamptz;
+BEGIN
+  SELECT s.paused_at INTO v_was FROM howdah.schedule s WHERE s.name = pause_schedule.schedule FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    PERFORM howdah.unknown_schedule(pause_schedule.schedule);
+  END IF;
+  UPDATE howdah.schedule s
+     SET paused_at = coalesce(s.paused_at, howdah.now()), paused_by = coalesce(pause_schedule.by, session_user),
+         pause_reason = pause_schedule.reason, turn = s.turn + 1, next_at = NULL, look_at = 'infinity'
+   WHERE s.name = pause_schedule.schedule;
+  RETURN v_was IS NULL;
+END $$;
