@@ -17,6 +17,10 @@ BEGIN
     RETURN QUERY SELECT * FROM howdah.why_gate(d.gate);
   ELSIF d.gate IS NOT NULL THEN
     RETURN QUERY SELECT 'blocked', 'it waits for ' || d.gate, jsonb_build_object('gate', d.gate);
+  ELSIF howdah.waits_because(why_deferred.job_id) IS NOT NULL THEN
+    RETURN QUERY SELECT CASE s.kind WHEN 'sleep' THEN 'sleep' ELSE 'signal' END, 'it ' || howdah.waits_because(why_deferred.job_id),
+        jsonb_build_object('step', s.name, 'wakes_at', nullif(s.wakes_at, 'infinity'))
+      FROM howdah.step s WHERE s.job_id = why_deferred.job_id AND s.state = 'waiting' ORDER BY s.n LIMIT 1;
   ELSIF d.due_at = 'infinity' THEN
     RETURN QUERY SELECT 'parked', 'it is parked: it runs when it is retried', '{}'::jsonb;
   ELSE
