@@ -133,15 +133,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Cron) -> Result<A
     }
     let howdah = connect::to_queue(global).await?;
     match command {
-        Cron::Ls => {
-            let statement = "SELECT to_json(x)::text FROM (SELECT * FROM howdah.schedules ORDER BY name) x";
-            let rows: Vec<String> = sqlx::query_scalar(sql::of(&howdah, statement)).fetch_all(howdah.pool()).await?;
-            if rows.is_empty() {
-                out.nothing("there are no schedules");
-            }
-            out.rows(&LIST, &rows)?;
-            Ok(Answer::Yes)
-        }
+        Cron::Ls => list(&howdah, out).await,
         Cron::Show { name } => Box::pin(one(&howdah, out, &name)).await,
         Cron::Next { what, count, .. } => {
             let runs = howdah.next_runs(&what, usize::from(count)).await?;
@@ -178,6 +170,16 @@ pub(crate) async fn run(global: &Global, out: Output, command: Cron) -> Result<A
             tell(out, &json!({ "name": name, "result": result, "done": deleted }))
         }
     }
+}
+
+async fn list(howdah: &Howdah, out: Output) -> Result<Answer> {
+    let statement = "SELECT to_json(x)::text FROM (SELECT * FROM howdah.schedules ORDER BY name) x";
+    let rows: Vec<String> = sqlx::query_scalar(sql::of(howdah, statement)).fetch_all(howdah.pool()).await?;
+    if rows.is_empty() {
+        out.nothing("there are no schedules");
+    }
+    out.rows(&LIST, &rows)?;
+    Ok(Answer::Yes)
 }
 
 /// One schedule, when it is due, and what it has fired.
