@@ -618,6 +618,143 @@ DROP FUNCTION IF EXISTS howdah.take_range(integer[], text, text[], jsonpath, big
 DROP FUNCTION IF EXISTS howdah.lease_jobs(bigint, integer, bigint[], smallint[], bigint[]);
 DROP FUNCTION IF EXISTS howdah.defer(timestamptz, bigint, integer, integer, text, integer, integer);
 INSERT INTO howdah.migration (version, name) VALUES (8, 'flow');
+-- 0009 cron: schedules, and what they have fired.
+--
+-- Locks: creates new objects only. Safe while an application runs.
+
+-- A schedule enqueues a job at each of its slots: the points in time that its expression has in its zone. Its settings
+-- are changed with howdah.set_schedule. The keeper reads what is due, works out the next slot (PostgreSQL cannot read
+-- cron expressions), and calls howdah.fire_schedule.
+CREATE TABLE howdah.schedule (
+  name         text COLLATE "C" PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 128 AND name !~ '[[:cntrl:]]'),
+  expression   text     NOT NULL,
+  timezone     text     NOT NULL DEFAULT 'UTC',
+  queue        text     NOT NULL DEFAULT 'default',
+  kind         text     NOT NULL,
+  payload      jsonb    NOT NULL DEFAULT '{}',
+  priority     smallint NOT NULL DEFAULT 5 CHECK (priority BETWEEN 0 AND 9),
+  -- NULL: as the queue says.
+  max_attempts smallint CHECK (max_attempts BETWEEN 1 AND 1000),
+  options      jsonb,
+  -- Not NULL: while a job with this key has not ended, a firing enqueues none.
+  unique_key   text     CHECK (octet_length(unique_key) BETWEEN 1 AND 512),
+  -- What becomes of slots that are more than grace_ms over: none is fired, the last one, or the last max_missed.
+  missed       text     NOT NULL DEFAULT 'skip' CHECK (missed IN ('skip', 'one', 'all')),
+  max_missed   integer  NOT NULL DEFAULT 100 CHECK (max_missed BETWEEN 1 AND 1000),
+  grace_ms     integer  NOT NULL DEFAULT 60000 CHECK (grace_ms BETWEEN 1000 AND 86400000),
+  paused_at    timestamptz,
+  paused_by    text,
+  pause_reason text,
+  -- From here on nothing is a setting.
+  created_at   timestamptz NOT NULL,
+  -- Goes up with whatever is changed, so that what was worked out before is not done after.
+  turn         bigint      NOT NULL DEFAULT 1,
+  -- What @every counts from: when the expression or the zone was set.
+  every_from   timestamptz NOT NULL,
+  -- Slots until here, included, are dealt with.
+  after_at     timestamptz NOT NULL,
+  -- The first slot after that. NULL: paused, or not worked out yet.
+  next_at      timestamptz,
+  -- When the keeper is to look at it.
+  look_at      timestamptz NOT NULL DEFAULT '-infinity',
+  failures     integer     NOT NULL DEFAULT 0,
+  error        text,
+  error_at     timestamptz,
+  -- What a program has declared at last, and the highest number that one gave its declaration.
+  declared     jsonb,
+  revision     integer     NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+-- due_schedules: what is due, and when the next one is.
+CREATE INDEX schedule_look ON howdah.schedule (look_at);
+
+-- The newest thousand or so firings of each schedule. how: due; missed, when it was too late; by hand. hit: the unique
+-- key was held, and job_id is the job that has it.
+CREATE TABLE howdah.firing (
+  schedule text COLLATE "C" NOT NULL,
+  due_at   timestamptz NOT NULL,
+  fired_at timestamptz NOT NULL,
+  how      text        NOT NULL CHECK (how IN ('due', 'missed', 'by hand')),
+  job_id   bigint      NOT NULL,
+  hit      boolean     NOT NULL
+);
+-- No slot is ever fired twice.
+CREATE UNIQUE INDEX firing_slot ON howdah.firing (schedule, due_at) WHERE how <> 'by hand';
+-- schedules, prune_firings: the newest of a schedule.
+CREATE INDEX firing_newest ON howdah.firing (schedule, fired_at);
+
+ANALYZE howdah.schedule, howdah.firing;
+INSERT INTO howdah.migration (version, name) VALUES (9, 'cron');
+-- 0011 steps: what the steps of a job have given, and signals that jobs wait for.
+--
+-- A job without steps has no row in any of these, and costs one probe of an empty index when it ends.
+--
+-- Locks: access exclusive on config, for a moment. Else creates new objects only.
+
+-- The steps of jobs that have not ended well: kept by the attempt that has done them, and read by the next one. `n`
+-- counts them in the order in which they were kept, `bytes` sums what they hold up to this one.
+--   kind      step: something was done; sleep: until wakes_at; signal: waits for the one of that name until wakes_at
+--   state     done, waiting (a sleep or signal that is not over), timed out (a signal that did not come)
+CREATE TABLE howdah.step (
+  job_id   bigint      NOT NULL,
+  n        integer     NOT NULL,
+  attempt  smallint    NOT NULL,
+  kind     text        NOT NULL CHECK (kind IN ('step', 'sleep', 'signal')),
+  state    text        NOT NULL CHECK (state IN ('done', 'waiting', 'timed out')),
+  at       timestamptz NOT NULL,
+  wakes_at timestamptz,
+  bytes    bigint      NOT NULL,
+  name     text COLLATE "C" NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 128),
+  result   jsonb,
+  PRIMARY KEY (job_id, name)
+);
+-- add_step: how many there are, and how large they are. forget_steps: those after one.
+CREATE INDEX step_order ON howdah.step (job_id, n);
+-- deliver: who waits for a signal.
+CREATE INDEX step_awaits ON howdah.step (name, job_id) WHERE kind = 'signal' AND state = 'waiting';
+
+-- The steps of jobs that have ended well. A ring with the history.
+CREATE TABLE howdah.past_step (
+  slot     smallint    NOT NULL,
+  job_id   bigint      NOT NULL,
+  n        integer     NOT NULL,
+  attempt  smallint    NOT NULL,
+  kind     text        NOT NULL,
+  state    text        NOT NULL,
+  at       timestamptz NOT NULL,
+  wakes_at timestamptz,
+  name     text COLLATE "C" NOT NULL,
+  result   jsonb
+) PARTITION BY LIST (slot);
+CREATE TABLE howdah.past_step_0 PARTITION OF howdah.past_step FOR VALUES IN (0);
+CREATE TABLE howdah.past_step_1 PARTITION OF howdah.past_step FOR VALUES IN (1);
+CREATE TABLE howdah.past_step_2 PARTITION OF howdah.past_step FOR VALUES IN (2);
+CREATE TABLE howdah.past_step_3 PARTITION OF howdah.past_step FOR VALUES IN (3);
+-- jobs show: the steps of a job.
+CREATE INDEX past_step_job ON howdah.past_step (job_id, n);
+
+-- Signals that were sent, until they expire. job_id: the one job that hears it; 0: all that wait for the name.
+-- `delivered`: the keeper has seen that nobody waits for it who has not got it. Whoever comes later looks here.
+CREATE TABLE howdah.signal (
+  name       text COLLATE "C" NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 128),
+  job_id     bigint      NOT NULL,
+  sent_at    timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  delivered  boolean     NOT NULL DEFAULT false,
+  payload    jsonb       NOT NULL,
+  PRIMARY KEY (name, job_id)
+);
+-- deliver_signals: what the keeper has not looked at.
+CREATE INDEX signal_new ON howdah.signal (sent_at) WHERE NOT delivered;
+-- prune: what has expired.
+CREATE INDEX signal_expires ON howdah.signal (expires_at);
+
+-- How long a signal is kept if its sender does not say.
+ALTER TABLE howdah.config
+  ADD COLUMN signal_retention interval NOT NULL DEFAULT '7 days' CHECK (signal_retention BETWEEN '0' AND '1000 years');
+
+-- The planner takes an empty table that it knows nothing of for ten pages.
+ANALYZE howdah.step, howdah.past_step, howdah.signal;
+INSERT INTO howdah.migration (version, name) VALUES (11, 'steps');
 -- 0012 why: what a worker takes, for who asks why a job is not running.
 --
 -- Locks: takes howdah.worker for a moment. Safe while an application runs.
@@ -1517,6 +1654,389 @@ BEGIN
     USING ERRCODE = 'HD004', COLUMN = 'worker_id',
       HINT = 'Its heartbeat was overdue and its jobs were given to others. Register again: SELECT howdah.start_worker(''name'')';
 END $$;
+-- howdah.check_expression(expression) -> void
+-- Refuses what cannot be a cron expression at a glance: its length, its characters, the number of its fields. The rest
+-- is for the keeper, which can read them. Cheap for whatever it is given. Internal to check_schedule.
+-- Errors: HD002 with COLUMN expression.
+CREATE OR REPLACE FUNCTION howdah.check_expression(expression text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF octet_length(check_expression.expression) NOT BETWEEN 1 AND 256 THEN
+    PERFORM howdah.option_refused('expression', format('must be 1 to 256 bytes, not %s', octet_length(check_expression.expression)));
+  END IF;
+  IF check_expression.expression !~* '^ *(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|@every +([0-9]{1,9}[wdhms])+|([0-9a-z*,/?#+-]+ +){4,5}[0-9a-z*,/?#+-]+) *$' THEN
+    PERFORM howdah.option_refused('expression', format(
+      'must be five fields (minute, hour, day, month, weekday), six with seconds first, @hourly, @daily and the like, or @every 90s; not %L',
+      left(check_expression.expression, 100)));
+  END IF;
+END $$;
+-- howdah.check_schedule(schedule) -> void
+-- Refuses a schedule that could not be fired, as far as can be told here. Internal to set_schedule.
+-- Reads: queue. Errors: HD001 unknown queue, HD002 (COLUMN names the setting).
+CREATE OR REPLACE FUNCTION howdah.check_schedule(schedule howdah.schedule) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_most integer;
+  -- As a value of its own: what comes from a table may be compressed.
+  v_size integer := pg_column_size((check_schedule.schedule).payload #> '{}');
+BEGIN
+  PERFORM howdah.check_expression((check_schedule.schedule).expression);
+  PERFORM howdah.check_timezone((check_schedule.schedule).timezone);
+  PERFORM howdah.check_job((check_schedule.schedule).kind, (check_schedule.schedule).priority, NULL, NULL,
+    (check_schedule.schedule).max_attempts, (check_schedule.schedule).options);
+  IF (check_schedule.schedule).options ?| '{id,expires_at,unique,schedule}' THEN
+    PERFORM howdah.option_refused('options', 'of a schedule are for each of its jobs: id, expires_at, unique and schedule make no sense');
+  END IF;
+  SELECT q.max_payload_bytes INTO v_most FROM howdah.queue q WHERE q.name = (check_schedule.schedule).queue;
+  IF NOT FOUND THEN
+    PERFORM howdah.unknown_queue((check_schedule.schedule).queue);
+  ELSIF v_size > v_most THEN
+    PERFORM howdah.payload_refused((check_schedule.schedule).queue, v_size, v_most);
+  END IF;
+END $$;
+-- howdah.check_timezone(timezone) -> void
+-- Refuses what is no name of a time zone. Internal to check_schedule. Errors: HD002 with COLUMN timezone.
+CREATE OR REPLACE FUNCTION howdah.check_timezone(timezone text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  -- PostgreSQL also takes rules such as FOO+3, which are the wrong way round for most people.
+  IF check_timezone.timezone ~ '^[A-Za-z][A-Za-z0-9_+/-]{0,99}$' AND (check_timezone.timezone !~ '[0-9+-]' OR check_timezone.timezone ~ '/') THEN
+    PERFORM howdah.now() AT TIME ZONE check_timezone.timezone;
+    RETURN;
+  END IF;
+  RAISE invalid_parameter_value;
+EXCEPTION WHEN invalid_parameter_value THEN
+  RAISE EXCEPTION 'timezone must be an IANA name, not %', quote_literal(left(check_timezone.timezone, 100))
+    USING ERRCODE = 'HD002', COLUMN = 'timezone', HINT = 'Such as Europe/Berlin or UTC; see pg_timezone_names.';
+END $$;
+-- howdah.declare_schedule(name, settings, revision) -> boolean
+-- What a program does with its schedules when it starts: makes the schedule, or changes what it declares now and did not
+-- declare before. So one that declares what was declared last changes nothing, and what others have set by
+-- howdah.set_schedule stays over its restarts; a pause stays in any case.
+--   settings  as for howdah.set_schedule; null is the default
+--   revision  of the declaration, 0 or more; what has a lower one than the last that was put in force is not heard
+-- Of two releases with the same revision, the one that started last is heard: each start writes once, and nothing goes
+-- back and forth by itself. Returns whether it was something new.
+-- Writes: schedule. Locks: its row. Errors: as howdah.set_schedule.
+CREATE OR REPLACE FUNCTION howdah.declare_schedule(name text, settings jsonb, revision integer DEFAULT 0) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_declared jsonb;
+  v_revision integer;
+BEGIN
+  PERFORM howdah.check_number('revision', to_jsonb(declare_schedule.revision), 0, 2147483647);
+  PERFORM howdah.check_settings('schedule', declare_schedule.settings);
+  SELECT s.declared, s.revision INTO v_declared, v_revision FROM howdah.schedule s WHERE s.name = declare_schedule.name FOR NO KEY UPDATE;
+  IF FOUND AND (v_revision > declare_schedule.revision OR (v_declared = declare_schedule.settings AND v_revision = declare_schedule.revision)) THEN
+    RETURN false;
+  END IF;
+  PERFORM howdah.set_schedule(declare_schedule.name, coalesce((
+    SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(declare_schedule.settings) e WHERE e.value IS DISTINCT FROM v_declared -> e.key), '{}'));
+  UPDATE howdah.schedule s SET declared = declare_schedule.settings, revision = declare_schedule.revision WHERE s.name = declare_schedule.name;
+  RETURN true;
+END $$;
+-- howdah.delete_schedule(schedule) -> boolean
+-- Deletes a schedule and the history of its firings; the jobs that it has enqueued stay. Returns false if there is none.
+-- A program that declares it makes it again when it starts: to stop one for good, pause it.
+-- Writes: schedule, firing. Locks: its row. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.delete_schedule(schedule text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  DELETE FROM howdah.schedule s WHERE s.name = delete_schedule.schedule;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  DELETE FROM howdah.firing f WHERE f.schedule = delete_schedule.schedule;
+  RETURN true;
+END $$;
+-- howdah.due_schedules(worker_id, term, most) -> jsonb
+-- What the keeper has to look at: {now, next_ms, due: [...]}, times in microseconds since 1970.
+--   now      the queue's clock, by which the keeper plans
+--   next_ms  milliseconds until the next schedule is due; null if there is none
+--   due      at most `most` schedules that are due, or whose next slot is not known; those that somebody is changing
+--            are left for the next look
+-- Writes: nothing. Locks: those rows, for a moment, skipping what others have locked.
+-- Errors: HD011 another keeper was elected. Cost: two index probes if nothing is due.
+CREATE OR REPLACE FUNCTION howdah.due_schedules(worker_id bigint, term bigint, most integer DEFAULT 100) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now timestamptz := howdah.now();
+  v_due jsonb;
+BEGIN
+  PERFORM howdah.must_be_keeper(due_schedules.worker_id, due_schedules.term);
+  WITH due AS MATERIALIZED (
+    SELECT * FROM howdah.schedule s WHERE s.look_at <= v_now ORDER BY s.look_at LIMIT due_schedules.most FOR NO KEY UPDATE SKIP LOCKED)
+  SELECT jsonb_agg(jsonb_build_object('name', d.name, 'turn', d.turn, 'expression', d.expression, 'timezone', d.timezone,
+           'every_from', howdah.micros(d.every_from), 'after_at', howdah.micros(d.after_at), 'missed', d.missed,
+           'max_missed', d.max_missed, 'grace_ms', d.grace_ms)) INTO v_due FROM due d;
+  RETURN jsonb_build_object('now', howdah.micros(v_now), 'due', coalesce(v_due, '[]'), 'next_ms', (
+    SELECT greatest(1, ceil(extract(epoch FROM s.look_at - v_now) * 1000))::bigint
+      FROM howdah.schedule s WHERE s.look_at > v_now AND s.look_at < 'infinity' ORDER BY s.look_at LIMIT 1));
+END $$;
+-- howdah.fire_schedule(worker_id, term, schedule, turn, due, missed, through, next_at) -> bigint[]
+-- Enqueues the jobs of slots of a schedule and moves it on to its next slot, in one transaction: a keeper that is killed
+-- has done all of it or nothing. Called by the keeper, with what it has worked out from howdah.due_schedules.
+--   turn     of the schedule when it was read. If it is another one by now, another keeper was faster or somebody has
+--            changed the schedule, and nothing is done
+--   due      the slots to fire, in order; at most 1000
+--   missed   how many of the first of them are fired too late
+--   through  slots until here, included, are dealt with, whether they are in `due` or not
+--   next_at  the first slot after that
+-- Returns the jobs; NULL if nothing was done.
+-- Writes: schedule, firing, and see fire_slot. Locks: the schedule's row; if somebody else has it, nothing is done.
+-- Errors: HD002 what was worked out makes no sense, HD011 another keeper was elected, and those of enqueueing.
+CREATE OR REPLACE FUNCTION howdah.fire_schedule(
+  worker_id bigint, term bigint, schedule text, turn bigint, due timestamptz[], missed integer, through timestamptz, next_at timestamptz)
+RETURNS bigint[] LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_schedule howdah.schedule;
+  v_jobs     bigint[] := '{}';
+  v_last     timestamptz;
+  v_at       timestamptz;
+BEGIN
+  PERFORM howdah.must_be_keeper(fire_schedule.worker_id, fire_schedule.term);
+  SELECT * INTO v_schedule FROM howdah.schedule s
+   WHERE s.name = fire_schedule.schedule AND s.turn = fire_schedule.turn AND s.paused_at IS NULL FOR NO KEY UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  v_last := v_schedule.after_at;
+  IF fire_schedule.due IS NULL OR cardinality(fire_schedule.due) > 1000 OR fire_schedule.through IS NULL OR fire_schedule.through < v_last
+     OR fire_schedule.next_at IS NULL OR fire_schedule.next_at <= fire_schedule.through OR fire_schedule.through > greatest(v_last, howdah.now()) THEN
+    PERFORM howdah.option_refused('next_at', 'must be after the slots that are dealt with, and those after the ones before and not later than now');
+  END IF;
+  FOREACH v_at IN ARRAY fire_schedule.due LOOP
+    IF v_at IS NULL OR v_at <= v_last OR v_at > fire_schedule.through THEN
+      PERFORM howdah.option_refused('due', 'must be slots in order, after those that are dealt with');
+    END IF;
+    v_jobs := v_jobs || (SELECT f.job_id FROM howdah.fire_slot(v_schedule, v_at,
+      CASE WHEN cardinality(v_jobs) < fire_schedule.missed THEN 'missed' ELSE 'due' END) f);
+    v_last := v_at;
+  END LOOP;
+  UPDATE howdah.schedule s
+     SET turn = s.turn + 1, after_at = fire_schedule.through, next_at = fire_schedule.next_at, look_at = fire_schedule.next_at,
+         failures = 0, error = NULL, error_at = NULL
+   WHERE s.name = fire_schedule.schedule;
+  IF cardinality(v_jobs) > 1 OR v_schedule.turn % 32 = 0 THEN
+    PERFORM howdah.prune_firings(fire_schedule.schedule);
+  END IF;
+  RETURN v_jobs;
+END $$;
+-- howdah.fire_slot(schedule, due_at, how) -> (job_id, hit)
+-- Enqueues the job of one slot, and notes that it is fired: both or neither. The job knows the slot by its option
+-- `schedule`. Internal to fire_schedule and run_schedule.
+-- Writes: firing, and see enqueue_many and enqueue_unique. Errors: theirs; 23505 the slot was fired before.
+CREATE OR REPLACE FUNCTION howdah.fire_slot(schedule howdah.schedule, due_at timestamptz, how text, OUT job_id bigint, OUT hit boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  s         howdah.schedule := fire_slot.schedule;
+  v_options jsonb := coalesce(s.options, '{}') || jsonb_build_object('schedule', jsonb_build_object('name', s.name, 'due_at', fire_slot.due_at));
+BEGIN
+  IF s.unique_key IS NULL THEN
+    SELECT m.first_id, false INTO fire_slot.job_id, fire_slot.hit
+      FROM howdah.enqueue_many(s.kind, ARRAY[s.payload], s.queue, s.priority, NULL, NULL, s.max_attempts, v_options) m;
+  ELSE
+    SELECT u.id, u.hit INTO fire_slot.job_id, fire_slot.hit
+      FROM howdah.enqueue_unique(s.kind, s.payload, s.unique_key, 'live', NULL, 'keep', s.queue, s.priority, NULL, NULL, s.max_attempts, v_options) u;
+  END IF;
+  INSERT INTO howdah.firing (schedule, due_at, fired_at, how, job_id, hit)
+    VALUES (s.name, fire_slot.due_at, howdah.now(), fire_slot.how, fire_slot.job_id, fire_slot.hit);
+END $$;
+-- howdah.micros(at) -> bigint
+-- A point in time as microseconds since 1970: the reverse of howdah.at_micros. NULL for NULL.
+CREATE OR REPLACE FUNCTION howdah.micros(at timestamptz) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (extract(epoch FROM micros.at) * 1000000)::bigint;
+END $$;
+-- howdah.must_be_keeper(worker_id, term) -> void
+-- Refuses what only the keeper in office may do. Reads: keeper. Errors: HD011 another keeper was elected. Internal.
+CREATE OR REPLACE FUNCTION howdah.must_be_keeper(worker_id bigint, term bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  IF NOT EXISTS (SELECT FROM howdah.keeper k
+                  WHERE k.term = must_be_keeper.term AND k.worker_id = must_be_keeper.worker_id AND k.expires_at >= howdah.now()) THEN
+    RAISE EXCEPTION 'the keeper''s term % is over', must_be_keeper.term USING ERRCODE = 'HD011';
+  END IF;
+END $$;
+-- howdah.pause_schedule(schedule, by, reason) -> boolean
+-- Fires no slot until resume_schedule, over restarts and whatever programs declare. Slots that pass meanwhile are not
+-- missed, they are left out. Returns whether it was running before.
+-- Writes: schedule. Errors: HD002 unknown schedule.
+CREATE OR REPLACE FUNCTION howdah.pause_schedule(schedule text, by text DEFAULT NULL, reason text DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_was timestamptz;
+BEGIN
+  SELECT s.paused_at INTO v_was FROM howdah.schedule s WHERE s.name = pause_schedule.schedule FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    PERFORM howdah.unknown_schedule(pause_schedule.schedule);
+  END IF;
+  UPDATE howdah.schedule s
+     SET paused_at = coalesce(s.paused_at, howdah.now()), paused_by = coalesce(pause_schedule.by, session_user),
+         pause_reason = pause_schedule.reason, turn = s.turn + 1, next_at = NULL, look_at = 'infinity'
+   WHERE s.name = pause_schedule.schedule;
+  RETURN v_was IS NULL;
+END $$;
+-- howdah.prune_firings(schedule) -> void
+-- Forgets all firings of a schedule but the newest 1000. Called now and then while it fires. Internal.
+-- Writes: firing. Cost: reads up to 1000 entries of an index.
+CREATE OR REPLACE FUNCTION howdah.prune_firings(schedule text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  DELETE FROM howdah.firing f WHERE f.schedule = prune_firings.schedule AND f.fired_at < (
+    SELECT n.fired_at FROM howdah.firing n WHERE n.schedule = prune_firings.schedule ORDER BY n.fired_at DESC OFFSET 999 LIMIT 1);
+END $$;
+-- howdah.restart_schedule(name, every_from, after_at) -> void
+-- Lets the keeper work out anew when a schedule is due, and tells it so. Does nothing to one that is paused, but that
+-- what was worked out before holds no more. Internal.
+-- Writes: schedule. Notifies the keeper at commit.
+CREATE OR REPLACE FUNCTION howdah.restart_schedule(name text, every_from timestamptz, after_at timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  UPDATE howdah.schedule s
+     SET turn = s.turn + 1, every_from = restart_schedule.every_from, after_at = restart_schedule.after_at, next_at = NULL,
+         look_at = CASE WHEN s.paused_at IS NULL THEN '-infinity'::timestamptz ELSE 'infinity' END, failures = 0, error = NULL, error_at = NULL
+   WHERE s.name = restart_schedule.name;
+  PERFORM pg_notify('howdah.due', 'cron');
+END $$;
+-- howdah.resume_schedule(schedule) -> boolean
+-- Lets a paused schedule go on with the first slot after now. Returns whether it was paused.
+-- Writes: schedule. Errors: HD002 unknown schedule.
+CREATE OR REPLACE FUNCTION howdah.resume_schedule(schedule text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_was  timestamptz;
+  v_from timestamptz;
+BEGIN
+  SELECT s.paused_at, s.every_from INTO v_was, v_from FROM howdah.schedule s WHERE s.name = resume_schedule.schedule FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    PERFORM howdah.unknown_schedule(resume_schedule.schedule);
+  END IF;
+  IF v_was IS NOT NULL THEN
+    UPDATE howdah.schedule s SET paused_at = NULL, paused_by = NULL, pause_reason = NULL WHERE s.name = resume_schedule.schedule;
+    PERFORM howdah.restart_schedule(resume_schedule.schedule, v_from, howdah.now());
+  END IF;
+  RETURN v_was IS NOT NULL;
+END $$;
+-- howdah.run_schedule(schedule) -> (job_id, hit)
+-- Enqueues the job of a schedule now, also if it is paused, and changes nothing about when it is due.
+--   job_id  the job
+--   hit     the schedule has a unique key, which that job has had before: none was enqueued
+-- Writes: firing, and see enqueue_many and enqueue_unique. Locks: the schedule cannot be deleted until the caller's
+-- transaction ends; it is fired meanwhile.
+-- Errors: HD001 unknown queue, HD002 unknown schedule, HD005 the queue is full.
+CREATE OR REPLACE FUNCTION howdah.run_schedule(schedule text, OUT job_id bigint, OUT hit boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_schedule howdah.schedule;
+BEGIN
+  SELECT * INTO v_schedule FROM howdah.schedule s WHERE s.name = run_schedule.schedule FOR KEY SHARE;
+  IF NOT FOUND THEN
+    PERFORM howdah.unknown_schedule(run_schedule.schedule);
+  END IF;
+  SELECT f.job_id, f.hit INTO run_schedule.job_id, run_schedule.hit FROM howdah.fire_slot(v_schedule, howdah.now(), 'by hand') f;
+  PERFORM howdah.prune_firings(run_schedule.schedule);
+END $$;
+-- howdah.schedule_failed(worker_id, term, schedule, turn, message) -> boolean
+-- Notes that a schedule could not be worked out or fired, where people see it, and lets the keeper try again: after a
+-- second, two, four ... half a minute. Its slot is not lost. Returns whether it was noted: not if the schedule was changed
+-- meanwhile, or somebody is changing it.
+-- Writes: schedule. Locks: its row, if nobody else has it. Errors: HD011 another keeper was elected.
+CREATE OR REPLACE FUNCTION howdah.schedule_failed(worker_id bigint, term bigint, schedule text, turn bigint, message text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM howdah.must_be_keeper(schedule_failed.worker_id, schedule_failed.term);
+  PERFORM FROM howdah.schedule s WHERE s.name = schedule_failed.schedule AND s.turn = schedule_failed.turn FOR NO KEY UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  UPDATE howdah.schedule s
+     SET failures = s.failures + 1, error = left(schedule_failed.message, 1000), error_at = howdah.now(),
+         look_at = howdah.now() + make_interval(secs => least(30, 2 ^ least(s.failures, 5)))
+   WHERE s.name = schedule_failed.schedule;
+  RETURN true;
+END $$;
+-- howdah.set_schedule(name, settings) -> jsonb
+-- Makes a schedule, or changes settings of one:
+--   SELECT howdah.set_schedule('nightly', '{"expression": "0 3 * * *", "timezone": "Europe/Berlin", "kind": "report"}')
+--   settings  an object with the settings to change; the others stay. null: back to the default.
+--     expression    five fields, or six with seconds first; @hourly and the like; @every 90s. A new one needs it
+--     timezone      an IANA name; UTC
+--     kind          of the jobs. A new one needs it
+--     payload, queue, priority, max_attempts, options   of the jobs, as for howdah.enqueue
+--     unique_key    null; else, while the job of a firing has not ended, the next firing enqueues none
+--     missed        what becomes of slots that nobody fired in time: skip (none is fired), one (the last one is), all
+--                   (the last max_missed are); skip
+--     max_missed    1 to 1000; 100
+--     grace_ms      how late a slot may be fired without being missed, a second to a day; a minute
+-- A change of the expression or the zone holds from now on: no slot before it is fired any more. What a program declares
+-- (howdah.declare_schedule) goes before only if it declares something else than before. A pause stays.
+-- Returns all settings. Whether an expression makes sense is for the keeper to say, within a second: the column error of
+-- howdah.schedules.
+-- Writes: schedule, if something differs. Locks: its row; the keeper passes it over meanwhile.
+-- Errors: HD001 unknown queue, HD002 (COLUMN names the setting).
+CREATE OR REPLACE FUNCTION howdah.set_schedule(name text, settings jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_now     timestamptz := howdah.now();
+  v_old     howdah.schedule;
+  v_new     howdah.schedule;
+  v_changes jsonb;
+  v_field   text;
+BEGIN
+  IF set_schedule.name IS NULL OR octet_length(set_schedule.name) NOT BETWEEN 1 AND 128 OR set_schedule.name ~ '[[:cntrl:]]' THEN
+    PERFORM howdah.option_refused('name', format('must be 1 to 128 bytes without control characters, not %s bytes',
+      coalesce(octet_length(set_schedule.name)::text, 'NULL')));
+  END IF;
+  PERFORM howdah.check_settings('schedule', set_schedule.settings);
+  SELECT * INTO v_old FROM howdah.schedule s WHERE s.name = set_schedule.name FOR NO KEY UPDATE;
+  FOREACH v_field IN ARRAY '{expression,kind}'::text[] LOOP
+    IF set_schedule.settings -> v_field = 'null' OR (v_old.name IS NULL AND NOT set_schedule.settings ? v_field) THEN
+      PERFORM howdah.option_refused(v_field, 'is what a schedule cannot be without');
+    END IF;
+  END LOOP;
+  IF v_old.name IS NULL THEN
+    INSERT INTO howdah.schedule (name, expression, kind, created_at, every_from, after_at)
+      VALUES (set_schedule.name, set_schedule.settings ->> 'expression', set_schedule.settings ->> 'kind', v_now, v_now, v_now)
+      ON CONFLICT DO NOTHING;
+    SELECT * INTO v_old FROM howdah.schedule s WHERE s.name = set_schedule.name FOR NO KEY UPDATE;
+  END IF;
+  SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') INTO v_changes FROM jsonb_each(set_schedule.settings) e
+   WHERE e.value IS DISTINCT FROM howdah.settings_of('schedule', set_schedule.name) -> e.key;
+  IF v_changes <> '{}' THEN
+    PERFORM howdah.change_settings('schedule', set_schedule.name, v_changes);
+  END IF;
+  SELECT * INTO v_new FROM howdah.schedule s WHERE s.name = set_schedule.name;
+  PERFORM howdah.check_schedule(v_new);
+  IF (v_new.expression, v_new.timezone) IS DISTINCT FROM (v_old.expression, v_old.timezone) THEN
+    PERFORM howdah.restart_schedule(set_schedule.name, v_now, v_now);
+  ELSIF v_changes <> '{}' OR v_new.created_at = v_now THEN
+    -- What stood in the way may be mended.
+    PERFORM howdah.restart_schedule(set_schedule.name, v_new.every_from, v_new.after_at);
+  END IF;
+  RETURN howdah.settings_of('schedule', set_schedule.name);
+END $$;
+-- howdah.unknown_schedule(name) -> never returns
+-- Says that a schedule does not exist. Errors: HD002 with COLUMN schedule.
+CREATE OR REPLACE FUNCTION howdah.unknown_schedule(name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION 'there is no schedule named %', coalesce(quote_literal(left(unknown_schedule.name, 100)), 'NULL')
+    USING ERRCODE = 'HD002', COLUMN = 'schedule', HINT = 'SELECT name FROM howdah.schedules';
+END $$;
 -- howdah.change(job_id, payload, priority, queue, max_attempts) -> text
 -- Changes a job that waits or is dead, in the caller's transaction; NULL leaves a value as it is. The one place where a
 -- job is written a second time.
@@ -2037,6 +2557,7 @@ END $$;
 --   weight      how many tokens of a rate it takes to start; 1 to 1000000, default 1
 --   id          an id from howdah.reserve_id, for one job
 --   unique      written by howdah.enqueue_unique
+--   schedule    written by howdah.fire_slot
 -- Errors: HD002 (invalid argument), naming the option in COLUMN. Shared by every way to enqueue.
 CREATE OR REPLACE FUNCTION howdah.check_options(options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2081,6 +2602,10 @@ BEGIN
            OR octet_length(v_value ->> 'key') NOT BETWEEN 1 AND 512
            OR coalesce(v_value ->> 'scope' NOT IN ('live', 'period', 'forever'), true) THEN
           PERFORM howdah.option_refused(v_key, 'is written by howdah.enqueue_unique');
+        END IF;
+      WHEN 'schedule' THEN
+        IF jsonb_typeof(v_value -> 'name') IS DISTINCT FROM 'string' OR jsonb_typeof(v_value -> 'due_at') IS DISTINCT FROM 'string' THEN
+          PERFORM howdah.option_refused(v_key, 'is written when a schedule fires');
         END IF;
       ELSE
         PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))
@@ -3698,7 +4223,7 @@ BEGIN
   RETURN false;
 END $$;
 -- howdah.keep(worker_id, term, sweep, awake, tick_ms) -> (promoted, next_ms, rescued)
--- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, opens gates.
+-- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, delivers signals, opens gates.
 --   term       the term that elect_keeper gave
 --   sweep      true: look at everything that is due, false: at what became due in the last five seconds, so
 --              that dead rows are not walked over again and again
@@ -3707,7 +4232,8 @@ END $$;
 --   promoted   how many runs of jobs became ready; 1000: there may be more
 --   next_ms    milliseconds until the next job is due, expires, or gets the token that it waits for; NULL if there is none
 --   rescued    a line for each worker that was given up
--- Writes: keeper, and see rescue, promote, expire and open_gates. Errors: HD011 another keeper was elected: nothing was done.
+-- Writes: keeper, and see rescue, promote, expire, deliver_signals and open_gates. Errors: HD011 another keeper was elected:
+-- nothing was done.
 CREATE OR REPLACE FUNCTION howdah.keep(worker_id bigint, term bigint, sweep boolean, awake boolean, tick_ms integer,
   OUT promoted integer, OUT next_ms bigint, OUT rescued text[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -3731,6 +4257,7 @@ BEGIN
   END IF;
   IF keep.sweep THEN
     SELECT array_agg(format('%s: %s jobs', r.worker, r.jobs)) INTO rescued FROM howdah.rescue() r;
+    PERFORM howdah.deliver_signals();
   END IF;
   SELECT p.promoted, p.next_ms INTO promoted, next_ms
     FROM howdah.promote(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END) p;
@@ -3803,10 +4330,10 @@ BEGIN
 END $$;
 -- howdah.prune(most) -> text
 -- Removes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of jobs that
--- are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone; and then what
--- goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
+-- are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone,
+-- signals that have expired; and then what goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
 -- Returns what it did, or NULL; what begins with `could not` is for a person to see.
--- Writes: dead, job_kept, cancel_request, unique_key, waiter, and see prune_history and prune_archive. Errors: none.
+-- Writes: dead, job_kept, cancel_request, unique_key, waiter, signal, and see prune_history and prune_archive. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.prune(most integer DEFAULT 1000) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -3836,6 +4363,8 @@ BEGIN
   -- A gate of which nothing is known but that all its tokens are there is as good as none.
   DELETE FROM howdah.gate g WHERE g.ctid = ANY (ARRAY(
     SELECT k.ctid FROM howdah.gate k WHERE k.look_at IS NULL AND k.full_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
+  DELETE FROM howdah.signal s WHERE s.ctid = ANY (ARRAY(
+    SELECT g.ctid FROM howdah.signal g WHERE g.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   IF v_failed IS NOT NULL THEN
     RETURN format('could not remove dead jobs of %s', v_failed);
   ELSIF v_dead + v_kept > 0 THEN
@@ -4692,6 +5221,7 @@ END $$;
 --   history_retention    how long what has ended is kept; 1 day
 --   completed_retention, cancelled_retention, expired_retention   by outcome; null: as history_retention
 --   dead_retention       how long dead jobs are kept; 30 days
+--   signal_retention     how long a signal is kept if its sender does not say; 7 days
 --   archive_retention    how long what was archived is kept; null: for ever
 -- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
 -- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.
@@ -4865,7 +5395,7 @@ CREATE OR REPLACE TRIGGER check_removal BEFORE INSERT OR UPDATE OF before_remova
   FOR EACH ROW WHEN (NEW.before_removal IS NOT NULL) EXECUTE FUNCTION howdah.check_removal();
 -- howdah.erase_jobs(job_ids) -> void
 -- Deletes the rows of jobs that are over, and all that is kept of their attempts, but for their receipts. Internal.
--- Writes: job, job_kept, progress, and the history tables. Cost: some index probes for each job and table.
+-- Writes: job, job_kept, progress, step, and the history tables. Cost: some index probes for each job and table.
 CREATE OR REPLACE FUNCTION howdah.erase_jobs(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -4882,6 +5412,7 @@ BEGIN
   END LOOP;
   DELETE FROM howdah.job_kept k WHERE k.id = ANY (erase_jobs.job_ids);
   DELETE FROM howdah.progress p WHERE p.job_id = ANY (erase_jobs.job_ids);
+  DELETE FROM howdah.step s WHERE s.job_id = ANY (erase_jobs.job_ids);
 END $$;
 -- howdah.failures_of(job_id) -> jsonb
 -- The failed attempts of a job that are still kept, as an array in their order; NULL if there are none. Internal.
@@ -4898,7 +5429,7 @@ END $$;
 -- Internal.
 CREATE OR REPLACE FUNCTION howdah.history_tables() RETURNS text[]
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT '{receipt,failure,result,log}'::text[]
+  SELECT '{receipt,failure,result,log,past_step}'::text[]
 $$;
 -- howdah.is_written(slot) -> boolean
 -- Whether a transaction that is open may have written to the receipts of a slot: what it has written would be seen by
@@ -5470,15 +6001,18 @@ BEGIN
   RETURN howdah.queue_settings(set_queue.queue);
 END $$;
 -- howdah.setting_names(relation) -> text[]
--- What can be set of a queue (relation 'queue') or a kind ('kind'): the columns of that table, but for those that are
--- its identity, its pause (howdah.pause_queue), and bookkeeping. A column that a later release adds is a setting.
+-- What can be set of a queue (relation 'queue'), a kind ('kind') or a schedule ('schedule'): the columns of that table,
+-- but for those that are its identity, its pause (howdah.pause_queue), and bookkeeping. A column that a later release adds
+-- is a setting.
 -- Reads: the catalog. Errors: none. Internal to set_queue and set_kind.
 CREATE OR REPLACE FUNCTION howdah.setting_names(relation text) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
     WHERE a.attrelid = format('howdah.%I', setting_names.relation)::regclass AND a.attnum > 0 AND NOT a.attisdropped
-      AND a.attname::text <> ALL ('{id,name,created_at,paused_at,paused_by,pause_reason,fresh_slot}'::text[]));
+      AND a.attname::text <> ALL ('{id,name,created_at,paused_at,paused_by,pause_reason,fresh_slot}'::text[])
+      AND (setting_names.relation <> 'schedule'
+           OR a.attname::text <> ALL ('{turn,every_from,after_at,next_at,look_at,failures,error,error_at,declared,revision}'::text[])));
 END $$;
 -- howdah.setting_refused(relation, constraint_name, settings) -> never returns
 -- Says which setting breaks a CHECK of the table of queues or kinds, and what the CHECK says.
@@ -5557,9 +6091,9 @@ RETURNS void LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS
 DECLARE
   v_bad text;
 BEGIN
-  SELECT v INTO v_bad FROM unnest(check_verdicts.verdicts) v WHERE v NOT IN ('retry', 'discard', 'cancel', 'snooze') LIMIT 1;
+  SELECT v INTO v_bad FROM unnest(check_verdicts.verdicts) v WHERE v NOT IN ('retry', 'discard', 'cancel', 'snooze', 'wait') LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION 'verdict must be retry, discard, cancel or snooze, not %', quote_literal(left(v_bad, 100))
+    RAISE EXCEPTION 'verdict must be retry, discard, cancel, snooze or wait, not %', quote_literal(left(v_bad, 100))
       USING ERRCODE = 'HD002', COLUMN = 'verdicts';
   END IF;
   SELECT d INTO v_bad FROM unnest(check_verdicts.delay_ms) d WHERE d NOT BETWEEN 0 AND 3155760000000 LIMIT 1;
@@ -5674,7 +6208,8 @@ BEGIN
 END $$;
 -- howdah.ended(first_ids, counts, died) -> void
 -- Called wherever jobs end, with the runs of their ids: frees their unique keys, wakes who waits for them, forgets their
--- progress, lets the next of their order through. Jobs that have none of this cost one probe of five indexes, however many they are.
+-- progress, puts their steps into the history, lets the next of their order through. Jobs that have none of this cost one
+-- probe of six indexes, however many they are.
 --   died  they are dead: what they had reached is kept with them
 -- Internal. Writes: see ended_slowly. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.ended(first_ids bigint[], counts smallint[], died boolean DEFAULT false) RETURNS void
@@ -5690,14 +6225,15 @@ BEGIN
      OR EXISTS (SELECT FROM howdah.waiter w WHERE w.job_id BETWEEN v_first AND v_last)
      OR EXISTS (SELECT FROM howdah.expiry e WHERE e.job_id BETWEEN v_first AND v_last)
      OR EXISTS (SELECT FROM howdah.progress p WHERE p.job_id BETWEEN v_first AND v_last)
-     OR EXISTS (SELECT FROM howdah.ordered o WHERE o.job_id BETWEEN v_first AND v_last) THEN
+     OR EXISTS (SELECT FROM howdah.ordered o WHERE o.job_id BETWEEN v_first AND v_last)
+     OR EXISTS (SELECT FROM howdah.step s WHERE s.job_id BETWEEN v_first AND v_last) THEN
     PERFORM howdah.ended_slowly(ended.first_ids, ended.counts, ended.died);
   END IF;
 END $$;
 -- howdah.ended_slowly(first_ids, counts, died) -> void
 -- What must be done for jobs that have ended and had more than a payload: frees the unique keys that last as long as
 -- their jobs, forgets when they would have expired and, unless they died, how far they had come, notifies who waits. Internal to howdah.ended.
--- Writes: unique_key, expiry, progress, waiter, ordered, and see release_gate. Locks: those rows, in order of the ids.
+-- Writes: unique_key, expiry, progress, waiter, and see end_steps and leave_orders. Locks: those rows, in order of the ids.
 -- Notifies: howdah.ended with up to 400 ids a message, because a message has less than 8000 bytes.
 CREATE OR REPLACE FUNCTION howdah.ended_slowly(first_ids bigint[], counts smallint[], died boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
@@ -5718,6 +6254,7 @@ BEGIN
      WHERE p.job_id >= r.first_id AND p.job_id < r.first_id + r.jobs;
   END IF;
   PERFORM howdah.leave_orders(ended_slowly.first_ids, ended_slowly.counts);
+  PERFORM howdah.end_steps(ended_slowly.first_ids, ended_slowly.counts, ended_slowly.died);
   WITH gone AS (
     DELETE FROM howdah.waiter w WHERE w.job_id = ANY (ARRAY(
       SELECT u.job_id FROM unnest(ended_slowly.first_ids, ended_slowly.counts) r(first_id, jobs), LATERAL (
@@ -5733,6 +6270,7 @@ END $$;
 --   verdicts  retry (default): again after a delay, or dead if that was the last attempt
 --             discard: dead at once        cancel: cancelled
 --             snooze: again after the delay, the attempt not counted
+--             wait: again when what a step of it waits for has come (howdah.begin_sleep, await_signal), not counted
 --   error_kinds, messages  kept in howdah.failure; messages are cut at 8192 characters
 --   causes    what was behind each error, outermost first: JSON arrays of strings
 --   retries   what the worker's program declares for the kind of each: JSON as in the option retry of a job
@@ -5763,7 +6301,7 @@ BEGIN
       JOIN LATERAL howdah.find_job(t.job_id) j ON true
   LOOP
     job_id := f.job_id;
-    IF f.verdict <> 'snooze' THEN
+    IF f.verdict NOT IN ('snooze', 'wait') THEN
       INSERT INTO howdah.failure (slot, job_id, attempt, at, worker_id, run_ms, error_kind, message, causes)
       SELECT r.slot, f.job_id, f.attempt, v_now, v_lease.worker_id, f.run_ms, f.error_kind, f.message, f.causes
         FROM howdah.ring r WHERE r.name = 'history';
@@ -5777,6 +6315,8 @@ BEGIN
     ELSIF f.verdict = 'discard' OR (f.verdict = 'retry' AND f.attempt >= f.max_attempts) THEN
       PERFORM howdah.bury(f.job_id, f.queue_id, f.kind, f.priority, f.attempt, f.error_kind || ': ' || f.message);
       state := 'dead';
+    ELSIF f.verdict = 'wait' THEN
+      state := howdah.set_aside(f.job_id, f.queue_id, f.kind, f.priority, f.attempt - 1);
     ELSE
       PERFORM howdah.defer(v_now + coalesce(make_interval(secs => f.delay_ms / 1000.0), howdah.retry_delay(f.queue_id, f.kind, f.attempt, f.options, f.declared)),
         f.job_id, 1, f.queue_id, f.kind, f.priority, f.attempt - (f.verdict = 'snooze')::integer, howdah.gates_of(f.options));
@@ -6045,6 +6585,443 @@ BEGIN
   RETURNING receipt.first_ids, receipt.counts INTO v_firsts, v_counts;
   PERFORM howdah.ended(v_firsts, v_counts);
 END $$;
+-- howdah.deliver(name, job_id, payload, also_ready) -> integer
+-- Gives a signal to the jobs that wait for it, and makes those ready that were set aside for it. Returns how many could
+-- not be given it now: somebody has them locked, or they are on their way from a worker to where they wait. Internal.
+--   job_id      only this job; 0: all
+--   also_ready  also to those that are ready (somebody has sent them on), which locks tickets: for short transactions
+-- Writes: step, deferred, ticket. Locks: rows of jobs that wait, passing by what others have locked; never waits.
+CREATE OR REPLACE FUNCTION howdah.deliver(name text, job_id bigint, payload jsonb, also_ready boolean DEFAULT false) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_left     integer := 0;
+  v_ids      bigint[] := '{}';
+  v_attempts smallint[] := '{}';
+  v_job      bigint;
+  d          howdah.deferred;
+BEGIN
+  FOR v_job IN SELECT s.job_id FROM howdah.step s WHERE s.name = deliver.name AND s.kind = 'signal' AND s.state = 'waiting'
+                  AND (deliver.job_id = 0 OR s.job_id = deliver.job_id) ORDER BY s.job_id LOOP
+    -- Whoever has the row in which a job waits may write to its steps.
+    d := howdah.lock_deferred(v_job, true);
+    IF d.jobs = 1 THEN
+      -- One that is scheduled for something else, such as a retry, is left so.
+      IF EXISTS (SELECT FROM howdah.step s WHERE s.job_id = v_job AND s.state = 'waiting' AND s.wakes_at = d.due_at) THEN
+        DELETE FROM howdah.deferred k WHERE k.first_id = v_job;
+        v_ids := v_ids || v_job;
+        v_attempts := v_attempts || d.attempt;
+      END IF;
+    ELSIF NOT deliver.also_ready OR (SELECT w.state IS NULL FROM howdah.single_out(v_job, true) w) THEN
+      v_left := v_left + 1;
+      CONTINUE;
+    END IF;
+    UPDATE howdah.step s SET state = 'done', result = deliver.payload, at = howdah.now()
+     WHERE s.job_id = v_job AND s.name = deliver.name AND s.kind = 'signal' AND s.state = 'waiting';
+  END LOOP;
+  IF v_ids <> '{}' THEN
+    PERFORM howdah.put_back(v_ids, v_attempts);
+  END IF;
+  RETURN v_left;
+END $$;
+-- howdah.deliver_signals(most) -> integer
+-- The keeper's part in signals: gives those to waiting jobs that met them in mid-air. A transaction that sends one may be
+-- open for long and see none of those who begin to wait meanwhile, nor they it. So each signal is looked at again after
+-- its commit, until all that waited then have it. Who begins to wait after that finds it by itself.
+-- Returns how many signals were looked at, at most `most`. Internal to keep.
+-- Writes: signal, and see deliver. Locks: rows of signal, skipping what others have. Errors: none.
+-- Cost: one probe of an empty index while there is nothing new.
+CREATE OR REPLACE FUNCTION howdah.deliver_signals(most integer DEFAULT 1000) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_looked integer := 0;
+  g        record;
+BEGIN
+  FOR g IN SELECT i.name, i.job_id, i.payload FROM howdah.signal i WHERE NOT i.delivered AND i.expires_at > howdah.now()
+            ORDER BY i.sent_at LIMIT deliver_signals.most FOR UPDATE SKIP LOCKED LOOP
+    v_looked := v_looked + 1;
+    IF howdah.deliver(g.name, g.job_id, g.payload, true) = 0 THEN
+      UPDATE howdah.signal i SET delivered = true WHERE i.name = g.name AND i.job_id = g.job_id;
+    END IF;
+  END LOOP;
+  RETURN v_looked;
+END $$;
+-- howdah.find_signal(name, job_id) -> jsonb
+-- The payload of the signal that a job hears under a name: one that was sent to it alone, or else to everybody; NULL: there
+-- is none (a payload is never NULL, it may be JSON null). Internal. Reads: signal. Cost: one index probe.
+CREATE OR REPLACE FUNCTION howdah.find_signal(name text, job_id bigint) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (SELECT g.payload FROM howdah.signal g
+           WHERE g.name = find_signal.name AND g.job_id IN (0, find_signal.job_id) AND g.expires_at > howdah.now()
+           ORDER BY g.job_id DESC LIMIT 1);
+END $$;
+-- howdah.send_signal(name, payload, job_id, keep_for) -> text
+-- Sends a signal, in the caller's transaction: jobs that wait for it (howdah.await_signal) get the payload, and are ready
+-- when that commits. Whoever begins to wait later finds it, for as long as it is kept.
+--   name      what it is about, such as 'order 42 paid': 1 to 128 bytes
+--   payload   JSON of at most 256 KiB as text
+--   job_id    only this job hears it; NULL: every job that waits for the name
+--   keep_for  how long it is kept, 0 to 1000 years; NULL: as the setting signal_retention says (7 days)
+-- The first one counts: while a signal of the name (and job) is kept, another changes nothing; see howdah.withdraw_signal.
+-- Returns 'sent', or 'already sent'; NULL: there is no such job.
+-- Writes: signal; and step, deferred, ticket for each job that waits. Locks: their rows, skipping what others have locked;
+-- another transaction that sends the same signal waits for the end of this one.
+-- Errors: HD002 invalid argument.
+-- Cost: a few writes for each job that waits.
+CREATE OR REPLACE FUNCTION howdah.send_signal(name text, payload jsonb DEFAULT 'null', job_id bigint DEFAULT NULL, keep_for interval DEFAULT NULL)
+RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now timestamptz := howdah.now();
+BEGIN
+  PERFORM howdah.check_step(send_signal.name, send_signal.payload, 'payload');
+  IF send_signal.payload IS NULL THEN
+    PERFORM howdah.option_refused('payload', 'must be JSON, not NULL: leave it out for a signal that says nothing more');
+  END IF;
+  IF send_signal.keep_for NOT BETWEEN '0' AND '1000 years' THEN
+    PERFORM howdah.option_refused('keep_for', 'must be 0 to 1000 years');
+  END IF;
+  IF send_signal.job_id IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.find_job(send_signal.job_id)) THEN
+    RETURN NULL;
+  END IF;
+  INSERT INTO howdah.signal AS g (name, job_id, sent_at, expires_at, payload)
+    VALUES (send_signal.name, coalesce(send_signal.job_id, 0), v_now,
+            v_now + coalesce(send_signal.keep_for, (SELECT c.signal_retention FROM howdah.config c)), send_signal.payload)
+  ON CONFLICT (name, job_id) DO UPDATE
+    SET sent_at = excluded.sent_at, expires_at = excluded.expires_at, payload = excluded.payload, delivered = false
+    WHERE g.expires_at <= excluded.sent_at;
+  IF NOT FOUND THEN
+    RETURN 'already sent';
+  END IF;
+  -- A snapshot that is older than the locks does not see who waits now. The keeper does, once this is committed.
+  IF current_setting('transaction_isolation') LIKE 'read %' THEN
+    PERFORM howdah.deliver(send_signal.name, coalesce(send_signal.job_id, 0), send_signal.payload);
+  END IF;
+  RETURN 'sent';
+END $$;
+-- howdah.withdraw_signal(name, job_id) -> boolean
+-- Takes a signal back, so that nobody finds it any more and another one of the name can be sent. Jobs that have it keep it.
+--   job_id  as it was sent to; NULL: to everybody
+-- Returns whether there was one. Writes: signal. Locks: its row. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.withdraw_signal(name text, job_id bigint DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_expires timestamptz;
+BEGIN
+  DELETE FROM howdah.signal g WHERE g.name = withdraw_signal.name AND g.job_id = coalesce(withdraw_signal.job_id, 0)
+    RETURNING g.expires_at INTO v_expires;
+  RETURN coalesce(v_expires > howdah.now(), false);
+END $$;
+-- howdah.add_step(job_id, attempt, name, kind, state, wakes_at, result) -> void
+-- Writes a step of a job that the caller has found to be held. Internal. Writes: step.
+-- Locks: waits for a transaction that is writing a step of this name for this job.
+-- Errors: HD002 with COLUMN name: the job has a step of this name, or too many, or too large ones.
+-- Cost: one probe for the last step, however many there are.
+CREATE OR REPLACE FUNCTION howdah.add_step(job_id bigint, attempt smallint, name text, kind text, state text, wakes_at timestamptz, result jsonb)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_n     integer;
+  v_bytes bigint;
+  v_new   bigint := coalesce(octet_length(add_step.result::text), 0);
+BEGIN
+  SELECT s.n, s.bytes INTO v_n, v_bytes FROM howdah.step s WHERE s.job_id = add_step.job_id ORDER BY s.job_id DESC, s.n DESC LIMIT 1;
+  IF v_n >= 10000 THEN
+    RAISE EXCEPTION 'job % has % steps, and may have at most 10000', add_step.job_id, v_n
+      USING ERRCODE = 'HD002', COLUMN = 'name', HINT = 'Do more in a step, or give the rest to another job.';
+  END IF;
+  IF v_bytes + v_new > 67108864 THEN
+    RAISE EXCEPTION 'the steps of job % are % bytes with this one, and may be at most 67108864', add_step.job_id, v_bytes + v_new
+      USING ERRCODE = 'HD002', COLUMN = 'result', HINT = 'Store large data elsewhere and keep its key.';
+  END IF;
+  INSERT INTO howdah.step (job_id, n, attempt, kind, state, at, wakes_at, bytes, name, result)
+    VALUES (add_step.job_id, coalesce(v_n, 0) + 1, add_step.attempt, add_step.kind, add_step.state, howdah.now(), add_step.wakes_at,
+            coalesce(v_bytes, 0) + v_new, add_step.name, add_step.result)
+  ON CONFLICT DO NOTHING;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'job % has a step % already', add_step.job_id, quote_literal(add_step.name)
+      USING ERRCODE = 'HD002', COLUMN = 'name', HINT = 'Read the steps that are kept (howdah.get_steps) before one is done, and give each a name of its own.';
+  END IF;
+END $$;
+-- howdah.await_signal(lease_id, job_id, name, timeout_ms) -> (state, result)
+-- A running job waits for a signal (howdah.send_signal) of this name: one that is sent to it or to everybody, before or
+-- after. What it has got is kept as a step, and told to every later attempt. Which time out it has is fixed by the first call.
+--   name        of the signal, and of the step: 1 to 128 bytes, once for each job
+--   timeout_ms  0 to 100 years; NULL: for ever
+--   state       done: `result` is the signal's payload; timed out; or waiting: end the attempt with the verdict `wait`
+--               (howdah.fail): the job runs again when the signal has come or its time is over, the attempt is not counted,
+--               and nothing is held meanwhile
+-- Writes: step. Locks: the lease row, shared, until the transaction ends: call it in one of its own.
+-- Errors: HD002 invalid argument; HD010 the job is not this lease's any more; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.await_signal(lease_id bigint, job_id bigint, name text, timeout_ms bigint DEFAULT NULL,
+  OUT state text, OUT result jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now     timestamptz := howdah.now();
+  v_attempt smallint;
+  v_known   boolean;
+  s         howdah.step;
+BEGIN
+  PERFORM howdah.check_step(await_signal.name);
+  IF await_signal.timeout_ms NOT BETWEEN 0 AND 3155760000000 THEN
+    PERFORM howdah.option_refused('timeout_ms', 'must be 0 to 100 years, or NULL for ever');
+  END IF;
+  v_attempt := howdah.step_attempt(await_signal.lease_id, await_signal.job_id);
+  SELECT * INTO s FROM howdah.step k WHERE k.job_id = await_signal.job_id AND k.name = await_signal.name FOR NO KEY UPDATE;
+  v_known := FOUND;
+  IF v_known AND s.kind <> 'signal' THEN
+    PERFORM howdah.option_refused('name', format('%L is a %s of this job, and no signal', s.name, s.kind));
+  ELSIF NOT v_known THEN
+    s.wakes_at := coalesce(v_now + make_interval(secs => await_signal.timeout_ms / 1000.0), 'infinity');
+  END IF;
+  state := coalesce(s.state, 'waiting');
+  result := s.result;
+  IF state = 'waiting' THEN
+    result := howdah.find_signal(await_signal.name, await_signal.job_id);
+    state := CASE WHEN result IS NOT NULL THEN 'done' WHEN s.wakes_at <= v_now THEN 'timed out' ELSE 'waiting' END;
+    IF NOT v_known THEN
+      PERFORM howdah.add_step(await_signal.job_id, v_attempt, await_signal.name, 'signal', state, s.wakes_at, result);
+    ELSIF state <> 'waiting' THEN
+      UPDATE howdah.step k SET state = await_signal.state, result = await_signal.result, at = v_now, attempt = v_attempt
+       WHERE k.job_id = s.job_id AND k.name = s.name;
+    END IF;
+  END IF;
+END $$;
+-- howdah.begin_sleep(lease_id, job_id, name, delay_ms) -> bigint
+-- A durable sleep of a running job. The first call fixes when it is over; the later ones, of whichever attempt, leave that.
+-- Returns the milliseconds that are left; 0: it is over, go on. Otherwise end the attempt with the verdict `wait`
+-- (howdah.fail): the job runs again when the time has come, the attempt is not counted, and nothing is held meanwhile.
+--   name      as of any step: 1 to 128 bytes, once for each job
+--   delay_ms  0 to 100 years
+-- Writes: step. Locks: the lease row, shared, until the transaction ends: call it in one of its own.
+-- Errors: HD002 invalid argument; HD010 the job is not this lease's any more; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.begin_sleep(lease_id bigint, job_id bigint, name text, delay_ms bigint) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now     timestamptz := howdah.now();
+  v_attempt smallint;
+  s         howdah.step;
+BEGIN
+  PERFORM howdah.check_step(begin_sleep.name);
+  IF begin_sleep.delay_ms IS NULL OR begin_sleep.delay_ms NOT BETWEEN 0 AND 3155760000000 THEN
+    PERFORM howdah.option_refused('delay_ms', 'must be 0 to 100 years');
+  END IF;
+  v_attempt := howdah.step_attempt(begin_sleep.lease_id, begin_sleep.job_id);
+  SELECT * INTO s FROM howdah.step k WHERE k.job_id = begin_sleep.job_id AND k.name = begin_sleep.name FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    s.state := CASE begin_sleep.delay_ms WHEN 0 THEN 'done' ELSE 'waiting' END;
+    s.wakes_at := v_now + make_interval(secs => begin_sleep.delay_ms / 1000.0);
+    PERFORM howdah.add_step(begin_sleep.job_id, v_attempt, begin_sleep.name, 'sleep', s.state, s.wakes_at, NULL);
+  ELSIF s.kind <> 'sleep' THEN
+    PERFORM howdah.option_refused('name', format('%L is a %s of this job, and no sleep', s.name, s.kind));
+  ELSIF s.state = 'waiting' AND s.wakes_at <= v_now THEN
+    UPDATE howdah.step k SET state = 'done' WHERE k.job_id = s.job_id AND k.name = s.name;
+    s.state := 'done';
+  END IF;
+  RETURN CASE s.state WHEN 'done' THEN 0 ELSE greatest(1, ceil(extract(epoch FROM s.wakes_at - v_now) * 1000)) END;
+END $$;
+-- howdah.check_step(name, result, field) -> void
+-- Refuses what no step or signal may be called, and what is larger than may be kept of one. Internal.
+--   field  what `result` is called by the caller
+-- Errors: HD002, naming the field.
+CREATE OR REPLACE FUNCTION howdah.check_step(name text, result jsonb DEFAULT NULL, field text DEFAULT 'result') RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_bytes integer := octet_length(check_step.result::text);
+BEGIN
+  IF check_step.name IS NULL OR octet_length(check_step.name) NOT BETWEEN 1 AND 128 OR check_step.name ~ '[[:cntrl:]]' THEN
+    PERFORM howdah.option_refused('name', 'must be 1 to 128 bytes without control characters');
+  END IF;
+  IF v_bytes > 262144 THEN
+    RAISE EXCEPTION '% of % is % bytes as text, and may be at most 262144', check_step.field, quote_literal(check_step.name), v_bytes
+      USING ERRCODE = 'HD002', COLUMN = check_step.field, HINT = 'Store large data elsewhere and keep its key.';
+  END IF;
+END $$;
+-- howdah.end_steps(first_ids, counts, died) -> void
+-- What becomes of the steps of jobs that have ended. Of those that ended well they go to the history. Dead jobs keep them
+-- for when they are sent again, but for waits that are not over, which begin anew then. Internal to howdah.ended.
+-- Writes: step, past_step. Cost: one probe of an index if none of them has any.
+CREATE OR REPLACE FUNCTION howdah.end_steps(first_ids bigint[], counts smallint[], died boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+  SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+DECLARE
+  v_first bigint := (SELECT min(f) FROM unnest(end_steps.first_ids) f);
+  v_last  bigint := (SELECT max(f) + 127 FROM unnest(end_steps.first_ids) f);
+BEGIN
+  IF NOT EXISTS (SELECT FROM howdah.step s WHERE s.job_id BETWEEN v_first AND v_last) THEN
+    RETURN;
+  END IF;
+  IF end_steps.died THEN
+    DELETE FROM howdah.step s USING unnest(end_steps.first_ids, end_steps.counts) r(first_id, jobs)
+     WHERE s.job_id >= r.first_id AND s.job_id < r.first_id + r.jobs AND s.state = 'waiting';
+    RETURN;
+  END IF;
+  WITH gone AS (
+    DELETE FROM howdah.step s USING unnest(end_steps.first_ids, end_steps.counts) r(first_id, jobs)
+     WHERE s.job_id >= r.first_id AND s.job_id < r.first_id + r.jobs
+    RETURNING s.*)
+  INSERT INTO howdah.past_step (slot, job_id, n, attempt, kind, state, at, wakes_at, name, result)
+  SELECT r.slot, g.job_id, g.n, g.attempt, g.kind, g.state, g.at, g.wakes_at, g.name, g.result
+    FROM gone g, howdah.ring r WHERE r.name = 'history';
+END $$;
+-- howdah.forget_steps(job_id, from_step) -> integer
+-- Forgets steps of a job that waits or is dead, so that its next attempt does them again: this one and all that were
+-- kept after it; NULL: all. A job that waits for one of them (a sleep, a signal) is ready at once.
+-- Returns how many there were; NULL: there is no such job.
+-- Writes: step, and deferred or ticket. Locks: the job's row, and waits for whoever has it.
+-- Errors: HD002 the job has no such step; HD007 the job runs or has ended; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.forget_steps(job_id bigint, from_step text DEFAULT NULL) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  w           record;
+  v_state     text;
+  v_from      integer := 0;
+  v_forgotten integer;
+  v_awaited   boolean;
+BEGIN
+  PERFORM howdah.must_read_committed();
+  w := howdah.single_out(forget_steps.job_id);
+  IF w.state IS NULL THEN
+    PERFORM FROM howdah.dead d WHERE d.job_id = forget_steps.job_id FOR UPDATE;
+    IF NOT FOUND THEN
+      v_state := howdah.state(forget_steps.job_id);
+      IF v_state IS NOT NULL THEN
+        PERFORM howdah.not_waiting(forget_steps.job_id, v_state, 'made to forget its steps');
+      END IF;
+      RETURN NULL;
+    END IF;
+  END IF;
+  IF forget_steps.from_step IS NOT NULL THEN
+    SELECT s.n INTO v_from FROM howdah.step s WHERE s.job_id = forget_steps.job_id AND s.name = forget_steps.from_step;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'job % has no step %', forget_steps.job_id, quote_literal(left(forget_steps.from_step, 128))
+        USING ERRCODE = 'HD002', COLUMN = 'from_step', HINT = coalesce((
+          SELECT format('It has, in this order: %s.', left(string_agg(s.name, ', ' ORDER BY s.n), 2000))
+            FROM howdah.step s WHERE s.job_id = forget_steps.job_id), 'It has none.');
+    END IF;
+  END IF;
+  WITH gone AS (
+    DELETE FROM howdah.step s WHERE s.job_id = forget_steps.job_id AND s.n >= v_from RETURNING s.*)
+  SELECT count(*), coalesce(bool_or(g.state = 'waiting' AND g.wakes_at = w.due_at), false) INTO v_forgotten, v_awaited FROM gone g;
+  IF v_awaited AND w.state = 'scheduled' THEN
+    PERFORM howdah.drop_waiting(forget_steps.job_id, w.state, w.queue_id, w.priority);
+    PERFORM howdah.put_back(ARRAY[forget_steps.job_id], ARRAY[w.attempt]);
+  END IF;
+  RETURN v_forgotten;
+END $$;
+-- howdah.get_steps(job_id) -> (n, name, kind, state, attempt, at, wakes_at, result)
+-- The steps of a job that has not ended well, in their order: what an attempt reads once, before its first step. No row
+-- if there are none. The view howdah.steps has those of jobs that have ended too. Reads: step. Locks: none. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.get_steps(job_id bigint)
+RETURNS TABLE (n integer, name text, kind text, state text, attempt smallint, at timestamptz, wakes_at timestamptz, result jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY SELECT s.n, s.name::text, s.kind, s.state, s.attempt, s.at, s.wakes_at, s.result
+    FROM howdah.step s WHERE s.job_id = get_steps.job_id ORDER BY s.n;
+END $$;
+-- howdah.keep_step(lease_id, job_id, name, result) -> void
+-- Keeps what a step of a running job has given, so that it is not done again: later attempts read it (howdah.get_steps).
+-- Inside of the caller's transaction: with its writes, or not at all, which makes the step's effects exactly once.
+--   name    1 to 128 bytes; once for each job
+--   result  JSON of at most 256 KiB as text. A job has at most 10,000 steps and 64 MiB of results.
+-- Writes: step. Locks: the lease row, shared: other jobs of the lease do not wait, a rescue passes it by.
+-- Errors: HD002 invalid argument, or the step is kept already; HD010 the job is not this lease's any more: roll back, and
+-- stop working on it; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.keep_step(lease_id bigint, job_id bigint, name text, result jsonb DEFAULT 'null') RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM howdah.check_step(keep_step.name, keep_step.result);
+  PERFORM howdah.add_step(keep_step.job_id, howdah.step_attempt(keep_step.lease_id, keep_step.job_id), keep_step.name, 'step', 'done', NULL,
+    coalesce(keep_step.result, 'null'));
+END $$;
+-- howdah.retry_from(job_id, from_step) -> text
+-- Runs a job again, as howdah.retry does, but has it forget this step and all that were kept after it; NULL: all, so that
+-- it begins from the start. Returns 'ready'; NULL: there is no such job.
+-- Writes: see forget_steps and retry. Errors: those of both.
+CREATE OR REPLACE FUNCTION howdah.retry_from(job_id bigint, from_step text DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF howdah.forget_steps(retry_from.job_id, retry_from.from_step) IS NULL THEN
+    RETURN NULL;
+  END IF;
+  RETURN howdah.retry(retry_from.job_id);
+END $$;
+-- howdah.set_aside(job_id, queue_id, kind, priority, attempt) -> text
+-- Puts a job that was taken from its lease aside until the first of what its steps wait for: the verdict `wait` of
+-- howdah.fail. If that has come meanwhile, it is ready at once. Returns which: scheduled or ready. Internal.
+--   attempt  how many attempts were made
+-- This looks for signals in a statement that begins after the waiting step was committed. So of a signal and a wait that
+-- happen at once, one sees the other, unless the signal is committed later than this looks: see howdah.deliver_signals.
+-- Writes: step, and deferred or ticket.
+CREATE OR REPLACE FUNCTION howdah.set_aside(job_id bigint, queue_id integer, kind text, priority integer, attempt integer) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now    timestamptz := howdah.now();
+  v_due    timestamptz;
+  v_result jsonb;
+  s        record;
+BEGIN
+  FOR s IN SELECT k.name, k.kind, k.wakes_at FROM howdah.step k WHERE k.job_id = set_aside.job_id AND k.state = 'waiting' LOOP
+    v_result := CASE WHEN s.kind = 'signal' THEN howdah.find_signal(s.name, set_aside.job_id) END;
+    IF v_result IS NOT NULL THEN
+      UPDATE howdah.step k SET state = 'done', result = v_result, at = v_now WHERE k.job_id = set_aside.job_id AND k.name = s.name;
+      v_due := v_now;
+    -- What is over is not waited for: the handler may not even have that step any more.
+    ELSIF s.wakes_at > v_now THEN
+      v_due := least(v_due, s.wakes_at);
+    END IF;
+  END LOOP;
+  IF v_due > v_now THEN
+    PERFORM howdah.defer(v_due, set_aside.job_id, 1, set_aside.queue_id, set_aside.kind, set_aside.priority, set_aside.attempt,
+      (SELECT howdah.gates_of(j.options) FROM howdah.find_job(set_aside.job_id) j));
+    RETURN 'scheduled';
+  END IF;
+  PERFORM howdah.put_back(ARRAY[set_aside.job_id], ARRAY[set_aside.attempt::smallint]);
+  RETURN 'ready';
+END $$;
+-- howdah.step_attempt(lease_id, job_id) -> smallint
+-- Which attempt at a job a lease holds, which it goes on to hold until the caller's transaction ends: the fence of all
+-- that is written of a job's steps. Internal.
+-- Locks: the lease row, shared: other jobs of the lease do not wait, a rescue passes it by.
+-- Errors: HD010 the job is not this lease's any more; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.step_attempt(lease_id bigint, job_id bigint) RETURNS smallint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_lease   howdah.lease;
+  v_attempt smallint;
+BEGIN
+  PERFORM howdah.must_read_committed();
+  SELECT * INTO v_lease FROM howdah.lease l WHERE (l.id & 3) = (step_attempt.lease_id & 3) AND l.id = step_attempt.lease_id FOR KEY SHARE;
+  v_attempt := howdah.attempt_in(v_lease, step_attempt.job_id);
+  IF v_attempt IS NULL THEN
+    RAISE EXCEPTION 'job % is not held by lease % any more', step_attempt.job_id, step_attempt.lease_id
+      USING ERRCODE = 'HD010', HINT = 'Stop working on it: another worker has the job, or it has ended.';
+  END IF;
+  RETURN v_attempt;
+END $$;
+-- howdah.waits_because(job_id) -> text
+-- What the steps of a job that was set aside wait for, in words: `waits for signal 'paid' until 2026-01-01 09:00:00Z`;
+-- NULL: nothing. Internal to howdah.jobs. Reads: step. Cost: one probe of an index.
+CREATE OR REPLACE FUNCTION howdah.waits_because(job_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN (
+    SELECT string_agg(CASE s.kind WHEN 'sleep' THEN format('sleeps (%s)', s.name) ELSE format('waits for signal %L', s.name) END
+             || CASE WHEN s.wakes_at < 'infinity' THEN to_char(s.wakes_at AT TIME ZONE 'UTC', '" until "YYYY-MM-DD HH24:MI:SS"Z"') ELSE '' END,
+             ', ' ORDER BY s.n)
+      FROM howdah.step s WHERE s.job_id = waits_because.job_id AND s.state = 'waiting');
+END $$;
 -- howdah.at_text(at) -> text
 -- A time as people read it, in UTC: 2026-01-31T08:00:00Z. Internal to why.
 CREATE OR REPLACE FUNCTION howdah.at_text(at timestamptz) RETURNS text
@@ -6053,7 +7030,7 @@ RETURN pg_catalog.to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
 -- howdah.why(job_id) -> setof (code, reason, evidence)
 -- Why a job is not running: a chain of plain reasons, the nearest first. Of a job that runs or has ended: what it does
 -- or how that was. No row: there is no such job, or it ended longer ago than history is kept.
---   code      for programs: ended, dead, running, cancelling, due, parked, limit, rate, order, paused, no_worker, kind,
+--   code      for programs: ended, dead, running, cancelling, due, parked, sleep, signal, limit, held_by, rate, order, paused, no_worker, kind,
 --             filter, queue_limit, queue_rate, turn, behind, busy, soon, keeper, ...
 --   reason    for people: one sentence
 --   evidence  what it was seen by: ids, times, numbers
@@ -6109,6 +7086,10 @@ BEGIN
     RETURN QUERY SELECT * FROM howdah.why_gate(d.gate);
   ELSIF d.gate IS NOT NULL THEN
     RETURN QUERY SELECT 'blocked', 'it waits for ' || d.gate, jsonb_build_object('gate', d.gate);
+  ELSIF howdah.waits_because(why_deferred.job_id) IS NOT NULL THEN
+    RETURN QUERY SELECT CASE s.kind WHEN 'sleep' THEN 'sleep' ELSE 'signal' END, 'it ' || howdah.waits_because(why_deferred.job_id),
+        jsonb_build_object('step', s.name, 'wakes_at', nullif(s.wakes_at, 'infinity'))
+      FROM howdah.step s WHERE s.job_id = why_deferred.job_id AND s.state = 'waiting' ORDER BY s.n LIMIT 1;
   ELSIF d.due_at = 'infinity' THEN
     RETURN QUERY SELECT 'parked', 'it is parked: it runs when it is retried', '{}'::jsonb;
   ELSE
@@ -6379,6 +7360,11 @@ SELECT d.id, d.name FROM howdah.deleted_queue d;
 -- howdah.failures: every failed attempt that is still kept, newest last within a job.
 CREATE OR REPLACE VIEW howdah.failures AS
 SELECT f.job_id, f.attempt, f.at, f.error_kind, f.message, f.run_ms, f.worker_id, f.causes FROM howdah.failure f;
+-- howdah.firings: what schedules have fired, the newest thousand or so of each, and what has become of the jobs. state
+-- is NULL when a job ended longer ago than history is kept. hit: the job had the schedule's unique key, and none was
+-- enqueued.
+CREATE OR REPLACE VIEW howdah.firings AS
+SELECT f.schedule, f.due_at, f.fired_at, f.how, f.job_id, f.hit, howdah.state(f.job_id) AS state FROM howdah.firing f;
 -- howdah.jobs: every job with its state, for people and for SQL.
 --
 -- A branch for each room, each joined with the jobs by itself and by two conditions that say the same: by the id,
@@ -6398,7 +7384,8 @@ SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.prio
        AND t.queue_id = ANY (ARRAY[j.queue_id]) AND t.priority = ANY (ARRAY[j.priority]) AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL
     SELECT j.*, howdah.waits_as(d.gate) COLLATE "default", d.attempt, nullif(d.due_at, CASE WHEN d.gate IS NOT NULL THEN 'infinity'::timestamptz END),
-           NULL, NULL, NULL, NULL, CASE WHEN d.gate NOT LIKE 'fair:%' THEN 'waits for ' || d.gate END COLLATE "default"
+           NULL, NULL, NULL, NULL,
+           CASE WHEN d.gate IS NULL THEN howdah.waits_because(j.id) WHEN d.gate NOT LIKE 'fair:%' THEN ('waits for ' || d.gate) COLLATE "default" END
       FROM howdah.deferred d CROSS JOIN LATERAL generate_series(0, d.jobs - 1) g
       JOIN howdah.all_jobs j ON j.id = d.first_id + g AND d.first_id BETWEEN (j.id >> 7 << 7) AND j.id
     UNION ALL
@@ -6469,6 +7456,24 @@ SELECT q.name AS queue,
   FROM howdah.retentions() r JOIN howdah.queue q ON q.id = r.queue_id
   LEFT JOIN howdah.removal_failure f ON f.queue_id = q.id
  GROUP BY q.id, f.queue_id;
+-- howdah.schedules: every schedule with its next slot, its last firing, and what is wrong with it. next_at is NULL while
+-- it is paused, and for the moment until the keeper has worked it out.
+CREATE OR REPLACE VIEW howdah.schedules AS
+SELECT s.name, s.expression, s.timezone, s.next_at, f.due_at AS last_at, f.how AS last_how, f.job_id AS last_job, howdah.state(f.job_id) AS last_state,
+       s.paused_at IS NOT NULL AS paused, s.paused_at, s.paused_by, s.pause_reason, s.error, s.error_at,
+       s.queue, s.kind, s.payload, s.priority, s.max_attempts, s.options, s.unique_key, s.missed, s.max_missed, s.grace_ms,
+       s.created_at, s.every_from, s.declared IS NOT NULL AS declared, s.revision
+  FROM howdah.schedule s
+  LEFT JOIN LATERAL (SELECT * FROM howdah.firing n WHERE n.schedule = s.name ORDER BY n.fired_at DESC LIMIT 1) f ON true;
+-- howdah.signals: the signals that are kept. job_id NULL: sent to every job that waits for the name.
+CREATE OR REPLACE VIEW howdah.signals AS
+SELECT g.name::text AS name, nullif(g.job_id, 0) AS job_id, g.sent_at, g.expires_at, g.payload
+  FROM howdah.signal g WHERE g.expires_at > howdah.now();
+-- howdah.steps: the steps of every job, as far as they are still kept. In order: by job_id, n.
+CREATE OR REPLACE VIEW howdah.steps AS
+SELECT s.job_id, s.n, s.name::text AS name, s.kind, s.state, s.attempt, s.at, s.wakes_at, s.result FROM howdah.step s
+UNION ALL
+SELECT p.job_id, p.n, p.name::text, p.kind, p.state, p.attempt, p.at, p.wakes_at, p.result FROM howdah.past_step p;
 -- howdah.workers: every worker process with what it holds and when it was last heard of.
 CREATE OR REPLACE VIEW howdah.workers AS
 SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS running, w.started_at, w.heartbeat_at,
@@ -6479,5 +7484,5 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('a0f03325c1036417', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('74efe45a10e51ad4', '0.1.0');
 COMMIT;
