@@ -20,12 +20,13 @@ mod worker;
 
 pub use bytes::Bytes;
 pub use client::{
-    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, FoundJob, Howdah,
-    JobIds, JobState, Jobs, KindSettings, Many, On, Progress, QueueSettings, RemovedJob, Retention, Unique, Wait,
+    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, EnqueueWorkflow, Enqueued, Find,
+    FoundJob, Graph, Howdah, JobIds, JobState, Jobs, KindSettings, Many, On, OnParentFailure, Parent, Progress,
+    QueueSettings, RemovedJob, Retention, Unique, Wait, WorkflowId, WorkflowJob,
 };
 pub use error::{Error, Result};
 pub use filter::{Attribute, Filter, Value};
-pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx};
+pub use handler::{Ctx, EndedParent, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx};
 pub use howdah_derive::Job;
 pub use job::{Job, JobId};
 #[cfg(feature = "logs")]

@@ -5,27 +5,31 @@ CREATE OR REPLACE FUNCTION howdah.check_nodes(jobs jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-  v_nodes bigint;
-  b       record;
+  v_paths  text[];
+  v_specs  jsonb[];
+  v_leaves boolean[];
+  v_nodes  bigint;
+  b        record;
 BEGIN
   IF jsonb_typeof(check_nodes.jobs) IS DISTINCT FROM 'array' THEN
     PERFORM howdah.option_refused('jobs', 'must be a JSON array of nodes');
   END IF;
-  SELECT count(*) INTO v_nodes FROM howdah.flatten_nodes(check_nodes.jobs);
+  SELECT array_agg(f.path ORDER BY f.n), array_agg(f.spec ORDER BY f.n), array_agg(f.leaf ORDER BY f.n), count(*) INTO v_paths, v_specs, v_leaves, v_nodes
+    FROM howdah.flatten_nodes(check_nodes.jobs) f;
   IF v_nodes NOT BETWEEN 1 AND 10000 THEN
     PERFORM howdah.option_refused('jobs', format('must be 1 to 10000 nodes, not %s: add the rest with howdah.add_to_workflow', v_nodes));
   END IF;
-  SELECT f.path, f.spec INTO b FROM howdah.flatten_nodes(check_nodes.jobs) f
+  SELECT f.path, f.spec INTO b FROM unnest(v_paths, v_specs) WITH ORDINALITY f(path, spec, n)
    WHERE jsonb_typeof(f.spec) <> 'object' OR jsonb_typeof(f.spec -> 'name') IS DISTINCT FROM 'string' OR f.path IS NULL
       OR octet_length(f.spec ->> 'name') NOT BETWEEN 1 AND 200 OR f.spec ->> 'name' ~ '[[:cntrl:]/]' ORDER BY f.n LIMIT 1;
   IF FOUND THEN
     PERFORM howdah.node_refused(b.path, 'must be an object with a name of 1 to 200 bytes without / and control characters');
   END IF;
-  SELECT f.path INTO b FROM howdah.flatten_nodes(check_nodes.jobs) f GROUP BY f.path HAVING count(*) > 1 ORDER BY min(f.n) LIMIT 1;
+  SELECT f.path INTO b FROM unnest(v_paths) WITH ORDINALITY f(path, n) GROUP BY f.path HAVING count(*) > 1 ORDER BY min(f.n) LIMIT 1;
   IF FOUND THEN
     PERFORM howdah.node_refused(b.path, 'there are two of this name');
   END IF;
-  SELECT f.path, k.key INTO b FROM howdah.flatten_nodes(check_nodes.jobs) f, jsonb_each(f.spec) k
+  SELECT f.path, k.key INTO b FROM unnest(v_paths, v_specs, v_leaves) WITH ORDINALITY f(path, spec, leaf, n), jsonb_each(f.spec) k
    WHERE k.key <> ALL (CASE WHEN f.leaf THEN '{name,kind,payload,queue,priority,run_at,delay_ms,max_attempts,options,depends_on,on_parent_failure}'::text[]
                             ELSE '{name,jobs,depends_on,on_parent_failure}' END)
       OR (k.key IN ('jobs', 'depends_on') AND jsonb_typeof(k.value) <> 'array') OR (k.key IN ('kind', 'queue') AND jsonb_typeof(k.value) <> 'string')
@@ -44,5 +48,5 @@ BEGIN
             make_interval(secs => (d.delay #>> '{}')::float8 / 1000), d.attempts, d.options)
      FROM (SELECT DISTINCT f.spec ->> 'kind' AS kind, (f.spec ->> 'priority')::integer AS priority, f.spec -> 'run_at' AS run_at, f.spec -> 'delay_ms' AS delay,
                   (f.spec ->> 'max_attempts')::integer AS attempts, f.spec -> 'options' AS options
-             FROM howdah.flatten_nodes(check_nodes.jobs) f WHERE f.leaf) d;
+             FROM unnest(v_specs, v_leaves) f(spec, leaf) WHERE f.leaf) d;
 END $$;

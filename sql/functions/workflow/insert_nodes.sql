@@ -17,14 +17,8 @@ DECLARE
   v_wrong     text;
 BEGIN
   PERFORM howdah.check_nodes(insert_nodes.jobs);
-  -- on_parent_failure of a group is that of its jobs which say nothing.
-  SELECT array_agg(f.path ORDER BY f.n), array_agg(f.spec || jsonb_build_object('on_parent_failure', coalesce(f.spec ->> 'on_parent_failure', g.said, 'cancel')) ORDER BY f.n)
-    INTO v_names, v_specs
-    FROM howdah.flatten_nodes(insert_nodes.jobs) f LEFT JOIN LATERAL (
-      SELECT o.spec ->> 'on_parent_failure' AS said FROM howdah.flatten_nodes(insert_nodes.jobs) o
-       WHERE cardinality(f.chain) > 1 AND NOT o.leaf AND o.path = ANY (f.chain) AND o.spec ? 'on_parent_failure'
-       ORDER BY cardinality(o.chain) DESC LIMIT 1) g ON true
-   WHERE f.leaf;
+  SELECT array_agg(f.path ORDER BY f.n), array_agg(f.spec || jsonb_build_object('on_parent_failure', f.on_failure) ORDER BY f.n)
+    INTO v_names, v_specs FROM howdah.flatten_nodes(insert_nodes.jobs) f WHERE f.leaf;
   SELECT array_agg(e.child ORDER BY e.child, e.parent, e.parent_id), array_agg(e.parent ORDER BY e.child, e.parent, e.parent_id),
          array_agg(e.parent_id ORDER BY e.child, e.parent, e.parent_id), min(e.wrong)
     INTO v_children, v_parents, v_outside, v_wrong FROM howdah.node_edges(insert_nodes.workflow_id, insert_nodes.jobs) e;

@@ -21,8 +21,9 @@ BEGIN
     SELECT count(howdah.defer(o.due_at, o.id, 1, o.queue_id, o.kind, o.priority, 0, o.gates)) AS jobs FROM node o WHERE NOT o.waits AND o.due_at > place_nodes.now)
   SELECT array_agg(o.id) FILTER (WHERE NOT o.waits AND (o.due_at IS NULL OR o.due_at <= place_nodes.now)) INTO v_free FROM node o, later;
   INSERT INTO howdah.dependency (parent_id, job_id, on_failure)
-  SELECT coalesce(place_nodes.ids[e.parent], e.parent_id), place_nodes.ids[e.child], place_nodes.specs[e.child] ->> 'on_parent_failure'
-    FROM unnest(place_nodes.children, place_nodes.parents, place_nodes.outside) e(child, parent, parent_id) ON CONFLICT DO NOTHING;
+  SELECT coalesce(place_nodes.ids[e.parent], e.parent_id), place_nodes.ids[e.child], s.spec ->> 'on_parent_failure'
+    FROM unnest(place_nodes.children, place_nodes.parents, place_nodes.outside) e(child, parent, parent_id)
+    JOIN unnest(place_nodes.specs) WITH ORDINALITY s(spec, n) ON s.n = e.child ON CONFLICT DO NOTHING;
   -- As tickets of consecutive ids that are alike.
   PERFORM howdah.put_back(v_free, array_fill(0::smallint, ARRAY[coalesce(cardinality(v_free), 0)]));
   SELECT array_agg(DISTINCT place_nodes.ids[e.child]) INTO v_blocked

@@ -1,6 +1,6 @@
 -- howdah.take_ended(job_ids) -> void
 -- Takes jobs that were cancelled or have expired out of the history of what ended, so that they can run again. Internal.
--- Writes: receipt. Locks: its rows, and waits for whoever has them. Errors: none. Cost: an index probe for each job.
+-- Writes: receipt. Locks: its rows, and waits for whoever has them. Errors: none. Cost: an index probe for each block of ids.
 CREATE OR REPLACE FUNCTION howdah.take_ended(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -8,8 +8,9 @@ DECLARE
   k record;
   r record;
 BEGIN
-  FOR k IN SELECT DISTINCT e.slot, e.ctid AS tid FROM unnest(take_ended.job_ids) i(id) JOIN howdah.receipt e ON e.span @> i.id
-            WHERE e.outcome IN (2, 3) LOOP
+  FOR k IN SELECT DISTINCT e.slot, e.ctid AS tid
+             FROM (SELECT DISTINCT i >> 7 << 7 AS block FROM unnest(take_ended.job_ids) i) b
+             JOIN howdah.receipt e ON e.span && int8range(b.block, b.block + 128) WHERE e.outcome IN (2, 3) LOOP
     SELECT e.first_ids, e.counts, e.attempts INTO r FROM howdah.receipt e WHERE e.slot = k.slot AND e.ctid = k.tid FOR UPDATE;
     CONTINUE WHEN NOT FOUND;
     SELECT array_agg(p.first_id ORDER BY p.first_id) AS first_ids, array_agg(p.jobs ORDER BY p.first_id) AS counts, array_agg(u.attempt ORDER BY p.first_id) AS attempts
