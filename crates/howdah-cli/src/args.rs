@@ -5,7 +5,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, dead, demo, enqueue, jobs, kinds, migrate, purge, queues, work};
+use crate::commands::{config, dead, demo, enqueue, jobs, kinds, migrate, purge, queues, work, workflows};
 
 const EXIT_CODES: &str = "\
 Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 PostgreSQL cannot be reached;
@@ -67,6 +67,9 @@ pub(crate) enum Command {
     /// Look at what is set of kinds of jobs, and change it
     #[command(subcommand)]
     Kinds(kinds::Kinds),
+    /// Look at workflows and their jobs, cancel them, run them again
+    #[command(subcommand)]
+    Workflows(workflows::Workflows),
     /// Show what waits, what runs, and who works
     Stats,
     /// Run jobs: a program for each

@@ -17,6 +17,7 @@ mod settings;
 pub(crate) mod stats;
 mod wait;
 pub(crate) mod work;
+pub(crate) mod workflows;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
         Command::Config(command) => config::run(global, out, command).await,
         Command::Purge(what) => purge::run(global, out, what).await,
         Command::Kinds(command) => kinds::run(global, out, command).await,
+        Command::Workflows(command) => workflows::run(global, out, command).await,
         Command::Stats => stats::run(global, out).await,
         Command::Work(command) => Box::pin(work::run(global, out, command)).await,
         Command::Demo(command) => Box::pin(demo::run(global, out, command)).await,

@@ -14,3 +14,4 @@ mod output;
 mod queues;
 mod support;
 mod work;
+mod workflows;

@@ -71,10 +71,14 @@ struct Node {
 }
 
 impl Node {
-    fn join_trace(&mut self) {
+    /// Takes along the trace of whoever enqueues, and refuses what cannot be sent.
+    fn prepare(&mut self) -> Result<()> {
         match &mut self.jobs {
-            Some(jobs) => jobs.iter_mut().for_each(Self::join_trace),
-            None => self.options.join_trace(),
+            Some(jobs) => jobs.iter_mut().try_for_each(Self::prepare),
+            None => {
+                self.options.join_trace();
+                self.options.check()
+            }
         }
     }
 }
@@ -232,10 +236,7 @@ impl Graph {
         if let Some(error) = self.wrong.take() {
             return Err(error);
         }
-        for node in &mut self.nodes {
-            node.join_trace();
-            node.options.check()?;
-        }
+        self.nodes.iter_mut().try_for_each(Node::prepare)?;
         payload::encode(&self.nodes)
     }
 }
