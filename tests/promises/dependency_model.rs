@@ -97,7 +97,7 @@ async fn step(step: Step, cx: Ctx<Observer>) -> Result<(), JobError> {
     cx.saw(&step, false);
     tokio::task::yield_now().await;
     if step.fate == Fate::FailOnce && cx.attempt() == 1 {
-        return Err(JobError::retry_in("not this time", Duration::from_millis(1)));
+        return Err(JobError::retry_in(Duration::from_millis(1), "not this time"));
     }
     cx.saw(&step, true);
     match step.fate {

@@ -20,8 +20,8 @@ struct Number {
 #[job(output = i64)]
 struct Sum {}
 
-async fn number(job: Number) -> i64 {
-    job.n
+async fn number(job: Number) -> Result<i64, JobError> {
+    Ok(job.n)
 }
 
 async fn sum(_: Sum, cx: Ctx<()>) -> Result<i64, JobError> {
@@ -69,7 +69,7 @@ async fn results_of_parents_are_given_to_children_over_queues() -> Result<()> {
         graph = graph.job(format!("n{n}"), Number { n });
     }
     let id = db.howdah.workflow("sum", graph.job("twice", Sum {}).after(["all", "n19"])).await?;
-    let worker = start(Worker::new(&db.howdah).state(()).handle(number).handle(sum));
+    let worker = start(Worker::new(&db.howdah).handle(number).handle(sum));
     db.wait_for("SELECT state FROM howdah.workflows", "completed").await?;
     worker.stop().await?;
     let result = "SELECT result FROM howdah.jobs JOIN howdah.workflow_job w ON w.job_id = id WHERE w.name = 'twice'";

@@ -37,5 +37,5 @@ BEGIN
     FROM howdah.promote(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END) p;
   SELECT * INTO v_expire FROM howdah.expire(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END);
   next_ms := CASE WHEN v_expire.expired >= 1000 THEN 1 ELSE least(next_ms, v_expire.next_ms) END;
-  next_ms := least(next_ms, howdah.look_again());
+  next_ms := least(next_ms, howdah.look_again(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END));
 END $$;
