@@ -56,13 +56,13 @@ async fn a_job_starts_after_those_that_it_names_and_never_before() -> Result<()>
     let child =
         session.number(&format!("SELECT howdah.enqueue('child', priority => 0, options => '{options}')")).await?;
     assert_eq!(states(&mut session).await?, "ready ready blocked");
-    let claimed = session.list(&format!("SELECT id FROM howdah.claim({worker})")).await?;
+    let claimed = session.list(&format!("SELECT id FROM howdah.claim({worker}, jobs => 10)")).await?;
     assert_eq!(claimed, [second.to_string()], "the one that is named is not held back, and the one that names it is");
     session.run("SELECT howdah.complete(id) FROM howdah.lease").await?;
     assert_eq!(states(&mut session).await?, "ready completed blocked");
     session.run(&format!("SELECT howdah.complete(lease_id) FROM howdah.claim({worker}, 'other')")).await?;
     assert_eq!(states(&mut session).await?, "completed completed ready");
-    let claimed = session.list(&format!("SELECT id FROM howdah.claim({worker})")).await?;
+    let claimed = session.list(&format!("SELECT id FROM howdah.claim({worker}, jobs => 10)")).await?;
     assert_eq!(claimed, [child.to_string()]);
     assert_eq!(session.number("SELECT count(*) FROM howdah.dependency").await?, 0);
     Ok(())
@@ -221,7 +221,7 @@ async fn a_child_that_is_enqueued_while_its_parents_end_is_open_is_let_go_soon()
     let db = Db::new().await?;
     let (mut open, mut other, worker) = (impatient(&db).await?, impatient(&db).await?, db.worker().await?);
     let one = parent(&mut other).await?;
-    let lease = other.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
+    let lease = other.number(&format!("SELECT lease_id FROM howdah.claim({worker}, jobs => 10)")).await?;
     open.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {one})")).await?;
     let below = child(&mut other, "k", &[one], "cancel").await?;
     for _ in 0..5 {
@@ -239,7 +239,7 @@ async fn a_child_that_is_enqueued_while_its_parents_end_is_open_is_let_go_soon()
     // And at once by the worker, which lets go of the parent when its handler has returned.
     let one = parent(&mut other).await?;
     let two = parent(&mut other).await?;
-    let lease = other.number(&format!("SELECT max(lease_id) FROM howdah.claim({worker})")).await?;
+    let lease = other.number(&format!("SELECT max(lease_id) FROM howdah.claim({worker}, jobs => 10)")).await?;
     open.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {one}), howdah.cancel_in({lease}, {two})")).await?;
     let (left, right) =
         (child(&mut other, "k", &[one], "cancel").await?, child(&mut other, "k", &[two], "cancel").await?);
@@ -260,7 +260,7 @@ async fn two_parents_that_end_at_the_same_moment_let_their_child_go_once() -> Re
         for _ in 0..3 {
             keeper_looks(&mut one).await?;
         }
-        let lease = one.number(&format!("SELECT max(lease_id) FROM howdah.claim({worker})")).await?;
+        let lease = one.number(&format!("SELECT max(lease_id) FROM howdah.claim({worker}, jobs => 10)")).await?;
         one.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {a})")).await?;
         // Nobody waits, although the child of both is the same.
         two.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {b}); {second}")).await?;
@@ -326,7 +326,11 @@ async fn fan_in(db: &Db, parents: i64) -> Result<i64> {
     let ids = "jsonb_build_object('depends_on', (SELECT jsonb_agg(id) FROM howdah.job WHERE kind = 'k'))";
     session.run(&format!("SELECT howdah.enqueue('child', options => {ids})")).await?;
     old.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM howdah.dependency").await?;
-    session.run(&format!("SELECT count(howdah.claim({worker}, jobs => 1)) FROM generate_series(1, {parents})")).await?;
+    session
+        .run(&format!(
+            "SELECT count(*) FROM (SELECT howdah.claim({worker}, jobs => 1) FROM generate_series(1, {parents})) c"
+        ))
+        .await?;
     let mut pages = 0;
     for part in 0..10 {
         let leases =

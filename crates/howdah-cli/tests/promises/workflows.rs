@@ -6,7 +6,8 @@ use crate::support::Desk;
 
 /// Ends the first job that is ready.
 async fn end(howdah: &Howdah, how: &str) {
-    let statement = format!("SELECT count(*) FROM (SELECT howdah.{how} FROM howdah.claim(howdah.start_worker('w'), jobs => 1)) x");
+    let statement =
+        format!("SELECT count(*) FROM (SELECT howdah.{how} FROM howdah.claim(howdah.start_worker('w'), jobs => 1)) x");
     sqlx::query(sqlx::AssertSqlSafe(statement)).execute(howdah.pool()).await.unwrap();
 }
 
@@ -20,7 +21,9 @@ async fn a_job_is_enqueued_after_others() {
     assert_eq!((&job["state"], &job["options"]["on_parent_failure"]), (&"blocked".into(), &"run".into()), "{job}");
     let unknown = desk.run(&["enqueue", "k", "--after", "999999"]).await;
     assert!(unknown.code == 2 && unknown.err.contains("--after") && unknown.err.contains("999999"), "{unknown:?}");
-    for wrong in [&["--after", "x"][..], &["--after", "128", "--on-parent-failure", "explode"], &["--on-parent-failure", "run"]] {
+    for wrong in
+        [&["--after", "x"][..], &["--after", "128", "--on-parent-failure", "explode"], &["--on-parent-failure", "run"]]
+    {
         let said = desk.run(&[&["enqueue", "k"], wrong].concat()).await;
         assert_eq!(said.code, 2, "{said:?}");
     }
