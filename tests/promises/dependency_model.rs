@@ -127,7 +127,8 @@ async fn as_workflow(howdah: &Howdah, graph: usize, nodes: &[Node]) -> Result<Ve
 
 /// One job after the other, while workers run: in one transaction, or each by itself.
 async fn one_by_one(howdah: &Howdah, graph: usize, nodes: &[Node], together: bool) -> Result<Vec<JobId>> {
-    let mut tx = howdah.pool().begin().await?;
+    // Without one, no connection of the pool is held: all graphs are enqueued at the same time.
+    let mut tx = if together { Some(howdah.pool().begin().await?) } else { None };
     let mut ids: Vec<JobId> = Vec::new();
     for (node, n) in nodes.iter().enumerate() {
         let mut job = howdah.enqueue(Step { graph, node, fate: n.fate }).on_parent_failure(n.policy);
@@ -137,9 +138,14 @@ async fn one_by_one(howdah: &Howdah, graph: usize, nodes: &[Node], together: boo
         if n.fate == Fate::BeCancelled {
             job = job.delay(Duration::from_secs(3600));
         }
-        ids.push(if together { job.on(&mut tx).await? } else { job.await? });
+        ids.push(match &mut tx {
+            Some(tx) => job.on(tx).await?,
+            None => job.await?,
+        });
     }
-    tx.commit().await?;
+    if let Some(tx) = tx {
+        tx.commit().await?;
+    }
     Ok(ids)
 }
 

@@ -49,7 +49,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Migrate(migrate::Migrate),
     /// Enqueue one job, or a job for each line of standard input
-    Enqueue(enqueue::Enqueue),
+    Enqueue(Box<enqueue::Enqueue>),
     /// Look at jobs, cancel them, retry them
     #[command(subcommand)]
     Jobs(jobs::Jobs),

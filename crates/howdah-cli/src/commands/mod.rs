@@ -63,7 +63,7 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
     let (global, out) = (&cli.global, Output::new(cli.global.json));
     match cli.command {
         Command::Migrate(command) => migrate::run(global, out, command).await,
-        Command::Enqueue(command) => Box::pin(enqueue::run(global, out, command)).await,
+        Command::Enqueue(command) => Box::pin(enqueue::run(global, out, *command)).await,
         Command::Jobs(command) => Box::pin(jobs::run(global, out, command)).await,
         Command::Dead(command) => Box::pin(dead::run(global, out, command)).await,
         Command::Queues(command) => queues::run(global, out, command).await,

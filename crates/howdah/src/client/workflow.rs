@@ -140,10 +140,10 @@ impl Howdah {
     /// # Errors
     /// [`Error::Database`](crate::Error::Database).
     pub async fn workflow_jobs(&self, workflow: WorkflowId) -> Result<Vec<WorkflowJob>> {
+        type Row = (String, i64, Option<String>, Vec<String>, Vec<String>);
         let sql = "SELECT name, job_id, state, depends_on, waits_for FROM howdah.workflow_nodes($1)";
         let query = sqlx::query_as(self.names().sql(sql)).bind(workflow.0);
-        let rows: Vec<(String, i64, Option<String>, Vec<String>, Vec<String>)> =
-            self.observe_rows("workflow_jobs", Vec::len, query.fetch_all(self.pool())).await?;
+        let rows: Vec<Row> = self.observe_rows("workflow_jobs", Vec::len, query.fetch_all(self.pool())).await?;
         rows.into_iter()
             .map(|(name, job, state, depends_on, waits_for)| {
                 let state = state.map(|state| state.parse()).transpose()?;
