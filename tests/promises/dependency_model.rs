@@ -195,7 +195,7 @@ async fn random_graphs_run_in_order_and_end_as_a_simple_model_says() -> Result<(
     let observer = Observer::default();
     let worker = || start(Worker::new(&db.howdah).state(observer.clone()).handle(step).queue("default", 8));
     let workers = [worker(), worker()];
-    let graphs: Vec<Vec<Node>> = (0..24).map(|_| random.graph()).collect();
+    let graphs: Vec<Vec<Node>> = (0..12).map(|_| random.graph()).collect();
     let ways: Vec<usize> = graphs.iter().map(|_| random.below(3)).collect();
     let enqueued = futures_util::future::try_join_all(graphs.iter().zip(&ways).enumerate().map(|(n, (nodes, way))| {
         let howdah = db.howdah.clone();
