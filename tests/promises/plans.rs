@@ -10,12 +10,12 @@ use sqlx::AssertSqlSafe;
 
 /// What one statement cost, with all that the functions in it did.
 #[derive(Debug, Clone, Copy)]
-struct Cost {
-    pages: i64,
-    wal: i64,
+pub(crate) struct Cost {
+    pub(crate) pages: i64,
+    pub(crate) wal: i64,
 }
 
-async fn cost(session: &mut Session, sql: &str) -> Result<Cost> {
+pub(crate) async fn cost(session: &mut Session, sql: &str) -> Result<Cost> {
     let explain = AssertSqlSafe(format!("EXPLAIN (ANALYZE, BUFFERS, WAL, TIMING off, FORMAT json) {sql}"));
     let plan: Value =
         sqlx::query_scalar(explain).persistent(false).fetch_one(&mut session.0).await.context(sql.to_owned())?;

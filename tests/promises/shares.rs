@@ -116,3 +116,21 @@ async fn a_share_keeps_its_limits_and_its_jobs_can_be_cancelled_and_changed() ->
     assert_eq!(session.text("SELECT sum(ready + blocked) FROM howdah.queues").await?, "0");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_comes_back_or_becomes_due_waits_for_its_turn_again() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    let enqueue =
+        |key: &str, more: &str| format!("SELECT howdah.enqueue('k', options => '{{\"fair_key\": \"{key}\"}}'{more})");
+    session.run(&format!("{} FROM generate_series(1, 20)", enqueue("whale", ", delay => '1 minute'"))).await?;
+    db.travel("2 minutes").await?;
+    session.run("SELECT howdah.promote()").await?;
+    let claim = format!("SELECT lease_id || ' ' || (options ->> 'fair_key') FROM howdah.claim({worker}, jobs => 4)");
+    assert_eq!(session.list(&claim).await?.len(), 4);
+    session.run("SELECT howdah.release(id) FROM howdah.lease").await?;
+    session.run(&enqueue("minnow", "")).await?;
+    let claimed = session.list(&claim).await?;
+    assert!(claimed.iter().any(|c| c.ends_with("minnow")), "{claimed:?}");
+    Ok(())
+}

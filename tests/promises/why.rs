@@ -99,3 +99,27 @@ async fn a_job_that_is_blocked_names_its_gate_and_who_holds_it() -> Result<()> {
     assert_eq!(codes(&mut session, &limited.0).await?, "ended");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_job_that_waits_for_another_or_for_a_signal_names_it() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    let parent = session.text("SELECT howdah.enqueue('p', run_at => 'infinity')").await?;
+    let child =
+        session.text(&format!("SELECT howdah.enqueue('c', options => '{{\"depends_on\": [{parent}]}}')")).await?;
+    assert_eq!(codes(&mut session, &child).await?, "dependency");
+    assert_eq!(
+        reason(&mut session, &child, "dependency").await?,
+        format!("it waits for job {parent}, which is scheduled")
+    );
+    let waits = session.text("SELECT howdah.enqueue('w')").await?;
+    session
+        .run(&format!(
+            "SELECT howdah.await_signal(lease_id, id, 'paid', NULL) FROM howdah.claim({worker});
+             SELECT howdah.fail(id, ARRAY[{waits}], '{{wait}}') FROM howdah.lease"
+        ))
+        .await?;
+    assert_eq!(codes(&mut session, &waits).await?, "signal");
+    assert_eq!(reason(&mut session, &waits, "signal").await?, "it waits for signal 'paid'");
+    Ok(())
+}

@@ -5,7 +5,9 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, cron, dead, demo, enqueue, jobs, kinds, limits, migrate, purge, queues, signals, work};
+use crate::commands::{
+    config, cron, dead, demo, enqueue, jobs, kinds, limits, migrate, purge, queues, signals, work, workflows,
+};
 
 const EXIT_CODES: &str = "\
 Exit status: 0 done; 1 the answer is no; 2 wrong usage; 3 PostgreSQL cannot be reached;
@@ -49,7 +51,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Migrate(migrate::Migrate),
     /// Enqueue one job, or a job for each line of standard input
-    Enqueue(enqueue::Enqueue),
+    Enqueue(Box<enqueue::Enqueue>),
     /// Look at jobs, cancel them, retry them
     #[command(subcommand)]
     Jobs(jobs::Jobs),
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     Signal(signals::Signal),
     /// List the signals that are kept
     Signals,
+    /// Look at workflows and their jobs, cancel them, run them again
+    #[command(subcommand)]
+    Workflows(workflows::Workflows),
     /// Show what waits, what runs, and who works
     Stats,
     /// Run jobs: a program for each

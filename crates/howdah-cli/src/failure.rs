@@ -137,6 +137,7 @@ impl From<howdah::Error> for Failure {
 fn option_of(field: &str) -> String {
     match field {
         "delay" | "priority" | "queue" | "schema" | "retry" | "filter" => format!("--{field}"),
+        "depends_on" => "--after".to_owned(),
         "ttl_ms" => "--ttl".to_owned(),
         "expires_at" => "--expires-at".to_owned(),
         "timeout_ms" => "--timeout".to_owned(),

@@ -21,14 +21,15 @@ mod worker;
 
 pub use bytes::Bytes;
 pub use client::{
-    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, Enqueued, Find, Firing, FoundJob,
-    Howdah, JobIds, JobState, JobStep, Jobs, KindSettings, Limit, Many, On, Progress, QueueSettings, Reason,
-    RemovedJob, Retention, ScheduleInfo, Signal, Unique, Wait,
+    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, EnqueueWorkflow, Enqueued, Find,
+    Firing, FoundJob, Graph, Howdah, JobIds, JobState, JobStep, Jobs, KindSettings, Limit, Many, On, OnParentFailure,
+    Parent, Progress, QueueSettings, Reason, RemovedJob, Retention, ScheduleInfo, Signal, Unique, Wait, WorkflowId,
+    WorkflowJob,
 };
 pub use cron::{Missed, Schedule};
 pub use error::{Error, Result};
 pub use filter::{Attribute, Filter, Value};
-pub use handler::{Ctx, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx};
+pub use handler::{Ctx, EndedParent, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx};
 pub use howdah_derive::Job;
 pub use job::{Job, JobId};
 #[cfg(feature = "logs")]

@@ -12,6 +12,6 @@ BEGIN
             FROM unnest(end_runs.queue_ids, end_runs.first_ids, end_runs.counts, end_runs.attempts)
                  u(queue_id, first_id, jobs, attempt)) k, howdah.ring g
    WHERE g.name = 'history' GROUP BY g.slot, k.queue_id, k.part;
-  PERFORM howdah.ended(end_runs.first_ids, end_runs.counts);
+  PERFORM howdah.ended(end_runs.first_ids, end_runs.counts, failed => true);
   RETURN (SELECT coalesce(sum(c), 0) FROM unnest(end_runs.counts) c);
 END $$;

@@ -106,7 +106,15 @@ BEGIN
     END IF;
     v_take := least(t.jobs, v_left);
     v_gone := v_take;
-    IF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
+    IF t.gates[1] ^@ 'fair:' THEN
+      -- It came back, or became due: to its lane.
+      v_looked := v_looked + 1;
+      v_shared := true;
+      v_take := 0;
+      v_gone := t.jobs;
+      INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+        VALUES ('infinity', t.first_id, v_queue, t.priority, t.jobs, t.attempt, t.kind, t.gates, howdah.lane_of(v_queue, substr(t.gates[1], 6)));
+    ELSIF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
       v_lease := coalesce(v_lease, howdah.next_lease());
       v_looked := v_looked + 1;
       SELECT p.taken, p.taken + p.aside INTO v_take, v_gone

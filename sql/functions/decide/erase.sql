@@ -4,6 +4,6 @@
 CREATE OR REPLACE FUNCTION howdah.erase(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
-  PERFORM howdah.ended(erase.job_ids, array_fill(1::smallint, ARRAY[cardinality(erase.job_ids)])), howdah.erase_jobs(erase.job_ids);
+  PERFORM howdah.ended(erase.job_ids, array_fill(1::smallint, ARRAY[cardinality(erase.job_ids)]), failed => true), howdah.erase_jobs(erase.job_ids);
   DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (erase.job_ids);
 END $$;

@@ -1,7 +1,7 @@
 -- howdah.reschedule(job_id, run_at, delay) -> text
 -- Sets when a job that waits is due, in the caller's transaction; exactly one of run_at and delay. Attempts that were
--- made stay counted. Returns the state that it is in then, 'scheduled', or 'ready' if that time is past; NULL: there is
--- no such job.
+-- made stay counted. Returns the state that it is in then, 'scheduled', or 'ready' if that time is past, or 'blocked' if
+-- it waits for other jobs first; NULL: there is no such job.
 -- Writes: ticket, deferred. Locks: its row, and waits for whoever has it; if it stands for other jobs too, they wait for
 -- this commit: see howdah.isolate.
 -- Errors: HD002 invalid argument; HD007 the job does not wait; HD012 the transaction is not READ COMMITTED.
@@ -23,6 +23,10 @@ BEGIN
       PERFORM howdah.not_waiting(reschedule.job_id, howdah.state(reschedule.job_id), 'rescheduled');
     END IF;
     RETURN NULL;
+  END IF;
+  IF w.gate = 'dependencies' THEN
+    PERFORM howdah.set_due(reschedule.job_id, v_due);
+    RETURN 'blocked';
   END IF;
   PERFORM howdah.drop_waiting(reschedule.job_id, w.state, w.queue_id, w.priority);
   IF v_due > v_now THEN

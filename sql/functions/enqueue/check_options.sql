@@ -12,6 +12,10 @@
 --   order_on_failure  hold (default): a job that failed keeps the others of its order_key waiting until it has succeeded
 --               or is dead; pass: they go first until it is due again
 --   fair_key    a text: the queue is shared in turns among the values of this
+--   depends_on  an array of 1 to 10000 ids of jobs, in any queue: the job is blocked until all of them have ended. Those that
+--               have ended count as what they ended as
+--   on_parent_failure  what becomes of it when one of them is dead, cancelled or expired: cancel (default): it is cancelled;
+--               run: as if it had completed; hold: it stays blocked until that one is sent again and completes
 --   weight      how many tokens of a rate it takes to start; 1 to 1000000, default 1
 --   id          an id from howdah.reserve_id, for one job
 --   unique      written by howdah.enqueue_unique
@@ -50,6 +54,8 @@ BEGIN
         PERFORM howdah.check_traceparent(v_value #>> '{}');
       WHEN 'limit_key', 'order_key', 'fair_key', 'order_on_failure' THEN
         PERFORM howdah.check_gate(v_key, v_value, check_options.options);
+      WHEN 'depends_on', 'on_parent_failure' THEN
+        PERFORM howdah.check_dependencies(v_key, v_value);
       WHEN 'weight' THEN
         PERFORM howdah.check_number(v_key, v_value, 1, 1000000);
       WHEN 'id' THEN
@@ -68,7 +74,7 @@ BEGIN
       ELSE
         PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))
           || ': they are attributes, expires_at, ttl_ms, timeout_ms, retry, version, traceparent, limit_key, order_key, '
-          || 'order_on_failure, fair_key, weight and id');
+          || 'order_on_failure, fair_key, weight, depends_on, on_parent_failure and id');
     END CASE;
   END LOOP;
 END $$;

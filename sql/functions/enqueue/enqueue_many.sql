@@ -44,6 +44,9 @@ BEGIN
   IF v_options IS NOT NULL THEN
     v_options := howdah.stored_options(v_options, v_now);
     v_gates := howdah.gates_of(v_options);
+    IF v_options ? 'depends_on' AND v_due > v_now THEN
+      v_options := v_options || jsonb_build_object('due_at', v_due);
+    END IF;
   END IF;
   IF enqueue_many.options ? 'id' THEN
     v_blocks := ARRAY[howdah.reserved_id((enqueue_many.options ->> 'id')::bigint, v_count)];
@@ -60,7 +63,10 @@ BEGIN
   IF v_size > v_queue.max_payload_bytes THEN
     PERFORM howdah.payload_refused(enqueue_many.queue, v_size, v_queue.max_payload_bytes);
   END IF;
-  IF v_due > v_now THEN
+  IF v_options ? 'depends_on' THEN
+    PERFORM howdah.enqueue_blocked(ARRAY(SELECT v_blocks[(n >> 7) + 1] + (n & 127) FROM generate_series(0, v_count - 1) n),
+      v_queue.id, enqueue_many.kind, enqueue_many.priority, v_gates, v_options);
+  ELSIF v_due > v_now THEN
     PERFORM howdah.defer(v_due, b.first_id, least(128, v_count - (b.n - 1)::integer * 128), v_queue.id, enqueue_many.kind, enqueue_many.priority, 0, v_gates)
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
   ELSIF v_options ? 'fair_key' THEN
@@ -76,8 +82,8 @@ BEGIN
     PERFORM howdah.wake(v_queue.id);
   END IF;
   IF v_options ? 'order_key' THEN
-    INSERT INTO howdah.ordered (key, job_id)
-    SELECT v_options ->> 'order_key', v_blocks[(n >> 7) + 1] + (n & 127) FROM generate_series(0, v_count - 1) n;
+    INSERT INTO howdah.ordered (key, job_id, passed_by)
+    SELECT v_options ->> 'order_key', v_blocks[(n >> 7) + 1] + (n & 127), v_options ? 'depends_on' FROM generate_series(0, v_count - 1) n;
   END IF;
   IF v_options ? 'expires_at' THEN
     PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, v_blocks, v_count);

@@ -47,13 +47,17 @@ BEGIN
     j.queue_id := v_queue.id;
     j.priority := replace_job.priority;
     j.max_attempts := coalesce(replace_job.max_attempts, v_queue.max_attempts);
-    j.options := v_options;
+    -- What it waits for stays as it was.
+    j.options := howdah.with_dependencies(v_options, CASE WHEN v_gate = 'dependencies' THEN j.options END);
     v_attempt := 0;
     DELETE FROM howdah.expiry e WHERE e.job_id = j.id;
     DELETE FROM howdah.ordered o WHERE o.job_id = j.id AND o.key IS DISTINCT FROM v_options ->> 'order_key';
     IF v_options ? 'expires_at' THEN
       PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, ARRAY[j.id], 1);
     END IF;
+  END IF;
+  IF v_gate = 'dependencies' AND replace_job.what <> 'replace_payload' THEN
+    j.options := (j.options - 'due_at') || CASE WHEN v_due > v_now THEN jsonb_build_object('due_at', v_due) ELSE '{}' END;
   END IF;
   PERFORM howdah.rewrite_job(j), howdah.join_orders(ARRAY[j.id]);
   IF v_due > v_now OR v_gate IS NOT NULL THEN

@@ -54,7 +54,7 @@ BEGIN
       v_rule := howdah.rule_of(v_gate);
       PERFORM howdah.spend(v_gate, v_rule, taken::bigint * v_weight);
       IF EXISTS (SELECT FROM howdah.deferred d WHERE d.gate = v_gate) THEN
-        PERFORM howdah.look_later(v_gate, v_rule, v_weight);
+        PERFORM howdah.watch_gate(v_gate, v_rule, v_weight);
       END IF;
     END LOOP;
   END IF;
@@ -64,7 +64,7 @@ BEGIN
       VALUES ('infinity', admit.first_id + taken, admit.queue_id, admit.priority, aside, admit.attempt, admit.kind, admit.gates, v_stop);
     v_rule := howdah.rule_of(v_stop);
     IF v_rule.rate IS NOT NULL AND howdah.tokens(v_stop, v_rule) < least(v_weight, v_rule.rate_burst) THEN
-      PERFORM howdah.look_later(v_stop, v_rule, v_weight);
+      PERFORM howdah.watch_gate(v_stop, v_rule, v_weight);
     END IF;
   END IF;
 END $$;

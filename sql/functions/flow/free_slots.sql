@@ -19,7 +19,7 @@ BEGIN
   LOOP
     -- Who is at the gate at this moment may not have seen that it is freed, and block a job that nobody would let through.
     IF NOT howdah.lock_gate(v_freed.gate) THEN
-      PERFORM howdah.look_later(v_freed.gate);
+      PERFORM howdah.watch_gate(v_freed.gate);
     END IF;
     PERFORM howdah.release_gate(v_freed.gate, v_freed.slots);
   END LOOP;

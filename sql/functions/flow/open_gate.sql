@@ -28,6 +28,6 @@ BEGIN
   END IF;
   -- Those that were let through see to the next ones when they take their tokens.
   IF v_rule.rate IS NOT NULL AND v_room = 0 AND howdah.tokens(open_gate.gate, v_rule) < least(v_weight, v_rule.rate_burst) THEN
-    PERFORM howdah.look_later(open_gate.gate, v_rule, v_weight);
+    PERFORM howdah.watch_gate(open_gate.gate, v_rule, v_weight);
   END IF;
 END $$;

@@ -17,7 +17,7 @@ BEGIN
   IF v_rule.rate IS NOT NULL THEN
     tokens := floor(howdah.tokens(v_gate, v_rule));
     IF tokens < 1 THEN
-      PERFORM howdah.look_later(v_gate, v_rule);
+      PERFORM howdah.watch_gate(v_gate, v_rule);
     END IF;
   END IF;
   room := least(room, howdah.room(v_gate, v_rule));

@@ -41,6 +41,6 @@ BEGIN
   IF coalesce(r.max_running, r.rate, r.weight) IS NOT NULL THEN
     INSERT INTO howdah.flow_rule SELECT r.*;
   END IF;
-  PERFORM howdah.look_later(g.gate) FROM howdah.gates_of_rule(r.scope, r.name) g(gate);
+  PERFORM howdah.watch_gate(g.gate) FROM howdah.gates_of_rule(r.scope, r.name) g(gate);
   RETURN (SELECT jsonb_strip_nulls(to_jsonb(f)) FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name);
 END $$;

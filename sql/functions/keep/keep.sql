@@ -1,5 +1,6 @@
 -- howdah.keep(worker_id, term, sweep, awake, tick_ms) -> (promoted, next_ms, rescued)
--- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, delivers signals, opens gates.
+-- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, delivers signals, opens gates, lets
+-- go of jobs whose parents have ended.
 --   term       the term that elect_keeper gave
 --   sweep      true: look at everything that is due, false: at what became due in the last five seconds, so
 --              that dead rows are not walked over again and again
@@ -40,4 +41,5 @@ BEGIN
   SELECT * INTO v_expire FROM howdah.expire(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END);
   v_open := howdah.open_gates(keep.sweep);
   next_ms := CASE WHEN v_expire.expired >= 1000 THEN 1 ELSE least(next_ms, v_expire.next_ms, v_open) END;
+  next_ms := least(next_ms, howdah.look_again(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END));
 END $$;

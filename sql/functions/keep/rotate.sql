@@ -12,5 +12,6 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     howdah.rotate_history(),
     howdah.rotate_jobs(),
     howdah.sweep_deleted(),
+    howdah.prune_workflows(),
     howdah.prune())
 $$;

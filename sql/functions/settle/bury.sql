@@ -5,5 +5,5 @@ RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO howdah.dead (job_id, queue_id, priority, attempt, kind, died_at, reason)
     VALUES (bury.job_id, bury.queue_id, bury.priority, bury.attempt, bury.kind, howdah.now(), left(bury.reason, 1000));
-  PERFORM howdah.ended(ARRAY[bury.job_id], '{1}', true);
+  PERFORM howdah.ended(ARRAY[bury.job_id], '{1}', true, true);
 END $$;

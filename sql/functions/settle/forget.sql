@@ -26,6 +26,6 @@ BEGIN
        WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id
          AND j >= u.first_id AND j < u.first_id + u.jobs));
   -- Who began to wait after complete_in had looked, and before it was committed.
-  PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]));
+  PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]), failed => NULL);
   RETURN QUERY SELECT unnest(v_settled);
 END $$;

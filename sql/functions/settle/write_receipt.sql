@@ -15,7 +15,7 @@ BEGIN
            int8range(write_receipt.job_ids[1], write_receipt.job_ids[1] + 1), write_receipt.job_ids, '{1}',
            write_receipt.attempts, write_receipt.run_ms
       FROM howdah.ring g WHERE g.name = 'history';
-    PERFORM howdah.ended(write_receipt.job_ids, '{1}');
+    PERFORM howdah.ended(write_receipt.job_ids, '{1}', failed => write_receipt.outcome <> 1);
     RETURN;
   END IF;
   INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
@@ -29,5 +29,5 @@ BEGIN
            GROUP BY i.island, i.id >> 7, i.attempt) k, howdah.ring g
    WHERE g.name = 'history' GROUP BY g.slot
   RETURNING receipt.first_ids, receipt.counts INTO v_firsts, v_counts;
-  PERFORM howdah.ended(v_firsts, v_counts);
+  PERFORM howdah.ended(v_firsts, v_counts, failed => write_receipt.outcome <> 1);
 END $$;

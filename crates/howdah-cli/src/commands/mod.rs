@@ -20,6 +20,7 @@ pub(crate) mod signals;
 pub(crate) mod stats;
 mod wait;
 pub(crate) mod work;
+pub(crate) mod workflows;
 
 use std::process::ExitCode;
 
@@ -65,7 +66,7 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
     let (global, out) = (&cli.global, Output::new(cli.global.json));
     match cli.command {
         Command::Migrate(command) => migrate::run(global, out, command).await,
-        Command::Enqueue(command) => Box::pin(enqueue::run(global, out, command)).await,
+        Command::Enqueue(command) => Box::pin(enqueue::run(global, out, *command)).await,
         Command::Jobs(command) => Box::pin(jobs::run(global, out, command)).await,
         Command::Dead(command) => Box::pin(dead::run(global, out, command)).await,
         Command::Queues(command) => queues::run(global, out, command).await,
@@ -76,6 +77,7 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
         Command::Limits(command) => limits::run(global, out, command).await,
         Command::Signal(signal) => signals::send(global, out, signal).await,
         Command::Signals => signals::list(global, out).await,
+        Command::Workflows(command) => workflows::run(global, out, command).await,
         Command::Stats => stats::run(global, out).await,
         Command::Work(command) => Box::pin(work::run(global, out, command)).await,
         Command::Demo(command) => Box::pin(demo::run(global, out, command)).await,

@@ -16,3 +16,4 @@ mod queues;
 mod signals;
 mod support;
 mod work;
+mod workflows;

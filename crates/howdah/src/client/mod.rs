@@ -3,12 +3,14 @@
 //! Invariant: every question is one documented SQL function or view. Limit: it holds a pool and a name, and no
 //! state of the queue, so that any number of handles agree.
 
+mod after;
 mod decide;
 mod enqueue;
 mod enqueue_many;
 mod find;
 mod flow;
 mod full;
+mod graph;
 mod jobs;
 mod many;
 mod operate;
@@ -24,6 +26,7 @@ mod target;
 mod unique;
 mod wait;
 mod why;
+mod workflow;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -39,11 +42,13 @@ use crate::schema::{MigrationStatus, Schema, migrate};
 use crate::statement::Observer;
 use queues::Queues;
 
+pub use after::OnParentFailure;
 pub use decide::{Change, Decide};
 pub use enqueue::Enqueue;
 pub use enqueue_many::{EnqueueMany, JobIds};
 pub use find::{Find, FoundJob};
 pub use flow::Limit;
+pub use graph::{Graph, Parent};
 pub use jobs::Jobs;
 pub use many::{Many, Progress};
 pub use operate::{Cancelled, JobState};
@@ -60,6 +65,7 @@ pub use unique::{EnqueueUnique, Enqueued, Unique};
 use wait::Watch;
 pub use wait::{Ended, Wait};
 pub use why::Reason;
+pub use workflow::{EnqueueWorkflow, WorkflowId, WorkflowJob};
 
 /// A connection that slept longer than this is asked whether it still lives before it is used.
 const PING_AFTER: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
+use super::after::OnParentFailure;
 use super::enqueue::{Enqueue, micros};
 use super::enqueue_many::EnqueueMany;
 use super::flow::Flow;
@@ -37,6 +38,10 @@ pub(crate) struct Options {
     id: Option<i64>,
     #[serde(flatten)]
     pub(super) flow: Flow,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) depends_on: Option<Vec<i64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) on_parent_failure: Option<OnParentFailure>,
     /// A value that is no JSON, told when the enqueue is awaited.
     #[serde(skip)]
     wrong: Option<&'static str>,
@@ -69,7 +74,11 @@ impl Options {
         (!self.is_empty()).then_some(Json(self))
     }
 
-    fn set_attribute(&mut self, name: String, value: impl Serialize) {
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout_ms = Some(ms(timeout));
+    }
+
+    pub(super) fn set_attribute(&mut self, name: String, value: impl Serialize) {
         match serde_json::to_value(value) {
             Ok(value) if !has_nul(&name, &value) => {
                 self.attributes.get_or_insert_default().insert(name, value);

@@ -6,6 +6,7 @@
 mod ctx;
 mod limit;
 mod options;
+mod parents;
 mod progress;
 mod routes;
 mod scheduled;
@@ -28,6 +29,7 @@ pub(crate) use ctx::{Answer, Call};
 pub use ctx::{Ctx, FromRef};
 pub(crate) use limit::Limit;
 pub(crate) use options::{FIRST_VERSION, Options};
+pub use parents::EndedParent;
 pub(crate) use progress::Said;
 pub(crate) use routes::{Entry, Handlers, Run};
 pub(crate) use steps::Steps;

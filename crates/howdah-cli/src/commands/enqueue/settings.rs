@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use howdah::Retry;
+use howdah::{JobId, OnParentFailure, Retry};
 use serde_json::Value;
 
 use super::payload;
@@ -47,6 +47,12 @@ pub(super) struct Settings {
     /// How many tokens of a rate it takes to start
     #[arg(long, value_name = "TOKENS")]
     weight: Option<u32>,
+    /// Wait until these jobs have ended
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    after: Vec<i64>,
+    /// When one of them does not complete: cancel this one, run it all the same, or hold it until that one is sent again
+    #[arg(long, value_name = "cancel|run|hold", value_parser = then, requires = "after")]
+    on_parent_failure: Option<OnParentFailure>,
     /// Do not run it by itself: it waits until it is retried
     #[arg(long, conflicts_with_all = ["delay", "run_at"])]
     parked: bool,
@@ -60,6 +66,15 @@ pub(in crate::commands) fn retry(text: &str) -> Result<Retry, String> {
         "linear" => Ok(Retry::linear(base)),
         "exponential" => Ok(Retry::exponential(base)),
         _ => Err("the policy is constant, linear or exponential".to_owned()),
+    }
+}
+
+fn then(text: &str) -> Result<OnParentFailure, String> {
+    match text {
+        "cancel" => Ok(OnParentFailure::Cancel),
+        "run" => Ok(OnParentFailure::Run),
+        "hold" => Ok(OnParentFailure::Hold),
+        _ => Err("it is cancel, run or hold".to_owned()),
     }
 }
 
@@ -96,6 +111,12 @@ macro_rules! apply {
         }
         if let Some(tokens) = $settings.weight {
             job = job.weight(tokens);
+        }
+        if !$settings.after.is_empty() {
+            job = job.after($settings.after.iter().copied().map(JobId));
+        }
+        if let Some(then) = $settings.on_parent_failure {
+            job = job.on_parent_failure(then);
         }
         if $settings.parked {
             job = job.parked();

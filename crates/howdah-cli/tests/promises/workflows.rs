@@ -1,0 +1,53 @@
+//! Jobs that wait for others, and workflows, as a person sees them.
+
+use howdah::{Graph, Howdah};
+
+use crate::support::Desk;
+
+/// Ends the first job that is ready.
+async fn end(howdah: &Howdah, how: &str) {
+    let statement =
+        format!("SELECT count(*) FROM (SELECT howdah.{how} FROM howdah.claim(howdah.start_worker('w'), jobs => 1)) x");
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(howdah.pool()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_job_is_enqueued_after_others() {
+    let desk = Desk::with_queue().await;
+    let (a, b) = (desk.ok(&["enqueue", "k"]).await, desk.ok(&["enqueue", "k"]).await);
+    let both = format!("{},{}", a.trim(), b.trim());
+    let id = desk.ok(&["enqueue", "k", "--after", &both, "--on-parent-failure", "run"]).await;
+    let job = desk.job(&id).await;
+    assert_eq!((&job["state"], &job["options"]["on_parent_failure"]), (&"blocked".into(), &"run".into()), "{job}");
+    let unknown = desk.run(&["enqueue", "k", "--after", "999999"]).await;
+    assert!(unknown.code == 2 && unknown.err.contains("--after") && unknown.err.contains("999999"), "{unknown:?}");
+    for wrong in
+        [&["--after", "x"][..], &["--after", "128", "--on-parent-failure", "explode"], &["--on-parent-failure", "run"]]
+    {
+        let said = desk.run(&[&["enqueue", "k"], wrong].concat()).await;
+        assert_eq!(said.code, 2, "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn workflows_are_listed_shown_cancelled_and_run_again() {
+    let desk = Desk::with_queue().await;
+    assert_eq!(desk.ok(&["workflows", "ls"]).await, "");
+    let howdah = desk.howdah().await;
+    let graph = Graph::new().job_raw("fetch", "k", &1).job_raw("parse", "k", &2).after(["fetch"]);
+    let id = howdah.workflow("import", graph).await.unwrap().to_string();
+    let listed = desk.run(&["workflows", "ls", "--json"]).await.json();
+    assert_eq!((&listed[0]["name"], &listed[0]["blocked"]), (&"import".into(), &1.into()), "{listed}");
+    let shown = desk.ok(&["workflows", "show", &id]).await;
+    assert!(shown.contains("\tparse\tk\tdefault\tblocked\tfetch\n") && shown.contains("state\trunning\n"), "{shown}");
+    end(&howdah, "fail(lease_id, ARRAY[id], '{discard}')").await;
+    let shown = desk.run(&["workflows", "show", &id, "--json"]).await.json();
+    assert_eq!((&shown["state"], &shown["nodes"][1]["state"]), (&"failed".into(), &"cancelled".into()), "{shown}");
+    assert_eq!(desk.ok(&["workflows", "retry", &id]).await, "2 retried\n");
+    end(&howdah, "complete(lease_id)").await;
+    assert_eq!(desk.ok(&["workflows", "cancel", &id]).await, "1 cancelled, 0 asked to end\n");
+    for verb in ["show", "cancel", "retry"] {
+        let said = desk.run(&["workflows", verb, "77"]).await;
+        assert!(said.code == 1 && said.err.contains("no workflow 77"), "{said:?}");
+    }
+}

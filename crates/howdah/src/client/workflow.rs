@@ -1,0 +1,204 @@
+//! Workflows: named graphs of jobs, enqueued, added to, looked at, cancelled and run again.
+//!
+//! Invariant: each is one SQL function. Limit: a workflow is known for as long as something is left of its jobs.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::str::FromStr;
+
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::graph::Graph;
+use super::many::Progress;
+use super::operate::JobState;
+use super::target::{On, Target};
+use super::{Howdah, check_text};
+use crate::error::Result;
+use crate::job::JobId;
+
+/// The number of a workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct WorkflowId(pub i64);
+
+impl fmt::Display for WorkflowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for WorkflowId {
+    type Err = std::num::ParseIntError;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        s.parse().map(Self)
+    }
+}
+
+/// A graph on its way into the queue. Made by [`Howdah::workflow`] and [`Howdah::add_to_workflow`]; `.await` it.
+#[must_use = "nothing is enqueued until this is awaited"]
+#[derive(Debug)]
+pub struct EnqueueWorkflow<'e> {
+    howdah: &'e Howdah,
+    into: Destination,
+    graph: Graph,
+    target: Target<'e>,
+}
+
+#[derive(Debug)]
+enum Destination {
+    New(String),
+    Old(WorkflowId),
+}
+
+/// One job of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkflowJob {
+    /// What it is called there; `group/name` in a group.
+    pub name: String,
+    /// The job.
+    pub job: JobId,
+    /// `None`: it ended longer ago than history is kept.
+    pub state: Option<JobState>,
+    /// What it was asked to wait for: names, or ids of jobs outside.
+    pub depends_on: Vec<String>,
+    /// What of that it still waits for.
+    pub waits_for: Vec<String>,
+}
+
+impl Howdah {
+    /// Enqueues a named graph of jobs, all or none: each job waits for those that it is [`after`](Graph::after). The name is for
+    /// people, 1 to 256 bytes, and need not be unique. The SQL function behind it is `howdah.enqueue_workflow`.
+    ///
+    /// ```no_run
+    /// # use howdah::{Ctx, Graph, Howdah, Job, JobError};
+    /// # #[derive(Job, serde::Serialize, serde::Deserialize)] #[job(output = u64)] struct Fetch {}
+    /// # #[derive(Job, serde::Serialize, serde::Deserialize)] struct Sum {}
+    /// # async fn example(howdah: Howdah) -> Result<(), howdah::Error> {
+    /// let graph = Graph::new().job("fetch", Fetch {}).job("sum", Sum {}).after(["fetch"]);
+    /// let id = howdah.workflow("import", graph).await?;
+    /// # let _ = id;
+    /// # Ok(())
+    /// # }
+    ///
+    /// async fn sum(_: Sum, cx: Ctx) -> Result<(), JobError> {
+    ///     let fetched: u64 = cx.parent("fetch").await?; // what its handler returned
+    ///     # let _ = fetched;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) with the field `jobs` and the name of the node: it waits for one that is not there,
+    /// or for itself over others, and then all of these are named; [`Error::UnknownQueue`](crate::Error::UnknownQueue);
+    /// [`Error::QueueFull`](crate::Error::QueueFull); [`Error::Database`](crate::Error::Database). Nothing is enqueued then.
+    pub fn workflow(&self, name: impl Into<String>, graph: Graph) -> EnqueueWorkflow<'_> {
+        EnqueueWorkflow { howdah: self, into: Destination::New(name.into()), graph, target: Target::Pool(self.pool()) }
+    }
+
+    /// Adds nodes to a workflow that is there; they may wait for those that it has. Its callbacks wait for the new ones too,
+    /// and those of this graph are left out. The SQL function behind it is `howdah.add_to_workflow`.
+    ///
+    /// # Errors
+    /// As [`workflow`](Self::workflow); [`Error::WrongState`](crate::Error::WrongState) if the workflow was cancelled, or one of
+    /// its callbacks does not wait any more.
+    pub fn add_to_workflow(&self, workflow: WorkflowId, graph: Graph) -> EnqueueWorkflow<'_> {
+        EnqueueWorkflow { howdah: self, into: Destination::Old(workflow), graph, target: Target::Pool(self.pool()) }
+    }
+
+    /// Cancels every job of a workflow that has not ended, as [`cancel_all`](Self::cancel_all) does. The SQL function behind it is
+    /// `howdah.cancel_workflow`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) if there is none; [`Error::Database`](crate::Error::Database).
+    pub async fn cancel_workflow(&self, workflow: WorkflowId) -> Result<Progress> {
+        let sql = self.names().sql("SELECT cancelled, cancelling FROM howdah.cancel_workflow($1)");
+        let query = sqlx::query_as(sql).bind(workflow.0);
+        let (done, asked): (i64, i64) = self.observe("cancel_workflow", query.fetch_one(self.pool())).await?;
+        Ok(Progress { done: u64::try_from(done).unwrap_or(0), asked: u64::try_from(asked).unwrap_or(0) })
+    }
+
+    /// Runs the jobs of a workflow again that are dead, cancelled or expired, in their order; what has completed is kept.
+    /// Returns how many these are. The SQL function behind it is `howdah.retry_workflow`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) if there is none; [`Error::KeyHeld`](crate::Error::KeyHeld) if another job has
+    /// the unique key of one of them; [`Error::UnknownQueue`](crate::Error::UnknownQueue) if a queue was deleted;
+    /// [`Error::Database`](crate::Error::Database).
+    pub async fn retry_workflow(&self, workflow: WorkflowId) -> Result<u64> {
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.retry_workflow($1)")).bind(workflow.0);
+        let jobs: i32 = self.observe("retry_workflow", query.fetch_one(self.pool())).await?;
+        Ok(u64::try_from(jobs).unwrap_or(0))
+    }
+
+    /// The jobs of a workflow, in the order of their ids; none if there is no such workflow. The view behind it is
+    /// `howdah.workflow_jobs`.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database).
+    pub async fn workflow_jobs(&self, workflow: WorkflowId) -> Result<Vec<WorkflowJob>> {
+        type Row = (String, i64, Option<String>, Vec<String>, Vec<String>);
+        let sql = "SELECT name, job_id, state, depends_on, waits_for FROM howdah.workflow_nodes($1)";
+        let query = sqlx::query_as(self.names().sql(sql)).bind(workflow.0);
+        let rows: Vec<Row> = self.observe_rows("workflow_jobs", Vec::len, query.fetch_all(self.pool())).await?;
+        rows.into_iter()
+            .map(|(name, job, state, depends_on, waits_for)| {
+                let state = state.map(|state| state.parse()).transpose()?;
+                Ok(WorkflowJob { name, job: JobId(job), state, depends_on, waits_for })
+            })
+            .collect()
+    }
+}
+
+impl<'e> EnqueueWorkflow<'e> {
+    /// Runs on the caller's transaction (or connection): the jobs exist if and only if that commits.
+    pub fn on(mut self, target: impl On<'e>) -> Self {
+        self.target = target.target();
+        self
+    }
+
+    async fn run(mut self) -> Result<WorkflowId> {
+        if let Destination::New(name) = &self.into {
+            check_text("name", name)?;
+        }
+        let jobs = self.graph.encoded()?;
+        match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
+            Target::Pool(pool) => self.send(&mut *pool.acquire().await?, &jobs).await,
+            Target::Connection(connection) => self.send(connection, &jobs).await,
+        }
+    }
+
+    async fn send(&self, connection: &mut PgConnection, jobs: &RawValue) -> Result<WorkflowId> {
+        for queue in &self.graph.queues {
+            self.howdah.ensure_queue(connection, queue).await?;
+        }
+        let names = self.howdah.names();
+        match &self.into {
+            Destination::New(name) => {
+                let query = sqlx::query_scalar(names.sql("SELECT howdah.enqueue_workflow($1, $2, $3, $4)"))
+                    .bind(name)
+                    .bind(Json(jobs))
+                    .bind(self.graph.on_complete.as_deref().map(Json))
+                    .bind(self.graph.on_end.as_deref().map(Json));
+                Ok(WorkflowId(self.howdah.observe("enqueue_workflow", query.fetch_one(connection)).await?))
+            }
+            Destination::Old(workflow) => {
+                let query = sqlx::query(names.sql("SELECT howdah.add_to_workflow($1, $2)")).bind(workflow.0);
+                self.howdah.observe("add_to_workflow", query.bind(Json(jobs)).execute(connection)).await?;
+                Ok(*workflow)
+            }
+        }
+    }
+}
+
+impl<'e> IntoFuture for EnqueueWorkflow<'e> {
+    type Output = Result<WorkflowId>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'e>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
