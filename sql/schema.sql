@@ -684,6 +684,66 @@ CREATE INDEX firing_newest ON howdah.firing (schedule, fired_at);
 
 ANALYZE howdah.schedule, howdah.firing;
 INSERT INTO howdah.migration (version, name) VALUES (9, 'cron');
+-- 0010 workflows: jobs that wait for other jobs, and named graphs of them.
+--
+-- What a job waits for was asked for with it, and stays in job.options (depends_on) for as long as the job. What it still
+-- waits for are the rows of howdah.dependency. While there are any it is blocked: a row of howdah.deferred of its own, due
+-- at infinity, with the gate 'dependencies'. Who ends a parent deletes its rows, and lets go of the children that have none.
+--
+-- Locks: creates new objects only. Safe while an application runs.
+
+-- What blocked jobs still wait for. No row is ever updated, so xmax tells who is being deleted: see howdah.let_go.
+CREATE TABLE howdah.dependency (
+  parent_id  bigint NOT NULL,
+  job_id     bigint NOT NULL,
+  -- What becomes of the job when the parent dies, is cancelled or expires.
+  on_failure text   NOT NULL CHECK (on_failure IN ('cancel', 'run', 'hold')),
+  PRIMARY KEY (parent_id, job_id)
+);
+-- let_go: what a job still waits for.
+CREATE INDEX dependency_job ON howdah.dependency (job_id, parent_id);
+
+-- Blocked jobs that the keeper has to look at: something happened to a parent in a transaction that did not see what another
+-- was doing. No key, since nobody may wait for anybody here. `until`: when every transaction before it is over, one more
+-- look sees all that was missed.
+CREATE TABLE howdah.second_look (
+  job_id  bigint      NOT NULL,
+  since   timestamptz NOT NULL,
+  look_at timestamptz NOT NULL,
+  looks   integer     NOT NULL DEFAULT 0,
+  until   xid8
+);
+-- look_again: whose time has come.
+CREATE INDEX second_look_at ON howdah.second_look (look_at);
+
+-- Named graphs of jobs. They go when nothing is left of their jobs.
+CREATE TABLE howdah.workflow (
+  id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name         text COLLATE "C" NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 256),
+  created_at   timestamptz NOT NULL,
+  cancelled_at timestamptz,
+  -- When prune looks whether anything is left of its jobs.
+  prune_at     timestamptz NOT NULL
+);
+CREATE INDEX workflow_prune ON howdah.workflow (prune_at);
+
+-- The jobs of workflows by their names. callback: on_complete or on_end, which wait for all the others.
+CREATE TABLE howdah.workflow_job (
+  workflow_id bigint NOT NULL,
+  name        text COLLATE "C" NOT NULL,
+  job_id      bigint NOT NULL,
+  callback    boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (workflow_id, name)
+);
+-- parent_results: the name of a job.
+CREATE UNIQUE INDEX workflow_job_id ON howdah.workflow_job (job_id);
+
+-- The planner takes an empty table that it knows nothing of for ten pages.
+ANALYZE howdah.dependency, howdah.second_look, howdah.workflow, howdah.workflow_job;
+
+-- This has another argument now.
+DROP FUNCTION IF EXISTS howdah.ended(bigint[], smallint[], boolean);
+INSERT INTO howdah.migration (version, name) VALUES (10, 'workflows');
 -- 0011 steps: what the steps of a job have given, and signals that jobs wait for.
 --
 -- A job without steps has no row in any of these, and costs one probe of an empty index when it ends.
@@ -909,7 +969,7 @@ BEGIN
             FROM unnest(end_runs.queue_ids, end_runs.first_ids, end_runs.counts, end_runs.attempts)
                  u(queue_id, first_id, jobs, attempt)) k, howdah.ring g
    WHERE g.name = 'history' GROUP BY g.slot, k.queue_id, k.part;
-  PERFORM howdah.ended(end_runs.first_ids, end_runs.counts);
+  PERFORM howdah.ended(end_runs.first_ids, end_runs.counts, failed => true);
   RETURN (SELECT coalesce(sum(c), 0) FROM unnest(end_runs.counts) c);
 END $$;
 -- howdah.last_id() -> bigint
@@ -1335,7 +1395,15 @@ BEGIN
     END IF;
     v_take := least(t.jobs, v_left);
     v_gone := v_take;
-    IF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
+    IF t.gates[1] ^@ 'fair:' THEN
+      -- It came back, or became due: to its lane.
+      v_looked := v_looked + 1;
+      v_shared := true;
+      v_take := 0;
+      v_gone := t.jobs;
+      INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+        VALUES ('infinity', t.first_id, v_queue, t.priority, t.jobs, t.attempt, t.kind, t.gates, howdah.lane_of(v_queue, substr(t.gates[1], 6)));
+    ELSIF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
       v_lease := coalesce(v_lease, howdah.next_lease());
       v_looked := v_looked + 1;
       SELECT p.taken, p.taken + p.aside INTO v_take, v_gone
@@ -2173,7 +2241,7 @@ END $$;
 CREATE OR REPLACE FUNCTION howdah.erase(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
-  PERFORM howdah.ended(erase.job_ids, array_fill(1::smallint, ARRAY[cardinality(erase.job_ids)])), howdah.erase_jobs(erase.job_ids);
+  PERFORM howdah.ended(erase.job_ids, array_fill(1::smallint, ARRAY[cardinality(erase.job_ids)]), failed => true), howdah.erase_jobs(erase.job_ids);
   DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (erase.job_ids);
 END $$;
 -- howdah.find_for_update(ids) -> rows as in howdah.jobs
@@ -2276,8 +2344,8 @@ BEGIN
 END $$;
 -- howdah.reschedule(job_id, run_at, delay) -> text
 -- Sets when a job that waits is due, in the caller's transaction; exactly one of run_at and delay. Attempts that were
--- made stay counted. Returns the state that it is in then, 'scheduled', or 'ready' if that time is past; NULL: there is
--- no such job.
+-- made stay counted. Returns the state that it is in then, 'scheduled', or 'ready' if that time is past, or 'blocked' if
+-- it waits for other jobs first; NULL: there is no such job.
 -- Writes: ticket, deferred. Locks: its row, and waits for whoever has it; if it stands for other jobs too, they wait for
 -- this commit: see howdah.isolate.
 -- Errors: HD002 invalid argument; HD007 the job does not wait; HD012 the transaction is not READ COMMITTED.
@@ -2299,6 +2367,10 @@ BEGIN
       PERFORM howdah.not_waiting(reschedule.job_id, howdah.state(reschedule.job_id), 'rescheduled');
     END IF;
     RETURN NULL;
+  END IF;
+  IF w.gate = 'dependencies' THEN
+    PERFORM howdah.set_due(reschedule.job_id, v_due);
+    RETURN 'blocked';
   END IF;
   PERFORM howdah.drop_waiting(reschedule.job_id, w.state, w.queue_id, w.priority);
   IF v_due > v_now THEN
@@ -2391,6 +2463,546 @@ BEGIN
     FROM (VALUES (t.first_id, split_ticket.job_id - t.first_id), (split_ticket.job_id, 1),
                  (split_ticket.job_id + 1, t.first_id + t.jobs - 1 - split_ticket.job_id)) p(first_id, jobs), howdah.ring r
    WHERE p.jobs > 0 AND r.name = 'returned';
+END $$;
+-- howdah.add_dependency(job_id, parent_id) -> text
+-- Makes a job that waits (ready, scheduled, blocked) wait for another one too, in the caller's transaction.
+-- What becomes of it if that one fails is as its option on_parent_failure says, see howdah.check_options.
+-- Returns the state that it is in then: blocked; or, if the parent has ended, what follows from that.
+-- Writes: ticket or deferred, job, dependency. Locks: the job's row, and waits for whoever has it; an advisory lock until
+-- the transaction ends, so that two of these do not make a circle together.
+-- Errors: HD002 invalid argument: an unknown job, or a circle, which is named; HD007 the job does not wait; HD012 the
+-- transaction is not READ COMMITTED.
+-- Cost: looks at all that the parent waits for, as far as that is 100,000 jobs.
+CREATE OR REPLACE FUNCTION howdah.add_dependency(job_id bigint, parent_id bigint) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  w record;
+  j howdah.job;
+BEGIN
+  PERFORM howdah.must_read_committed();
+  PERFORM pg_advisory_xact_lock('howdah.dependency'::regclass::oid::bigint << 32);
+  PERFORM howdah.refuse_circle(add_dependency.job_id, add_dependency.parent_id);
+  w := howdah.single_out(add_dependency.job_id);
+  IF w.state IS NULL THEN
+    IF howdah.state(add_dependency.job_id) IS NULL THEN
+      PERFORM howdah.option_refused('job_id', format('%s: there is no such job', add_dependency.job_id));
+    END IF;
+    PERFORM howdah.not_waiting(add_dependency.job_id, howdah.state(add_dependency.job_id), 'made to wait');
+  END IF;
+  SELECT * INTO j FROM howdah.find_job(add_dependency.job_id);
+  j.options := coalesce(j.options, '{}') || jsonb_build_object('depends_on', coalesce(j.options -> 'depends_on', '[]') || to_jsonb(add_dependency.parent_id));
+  IF w.state = 'scheduled' THEN
+    j.options := j.options || jsonb_build_object('due_at', w.due_at);
+  END IF;
+  PERFORM howdah.rewrite_job(j);
+  IF w.gate IS DISTINCT FROM 'dependencies' THEN
+    PERFORM howdah.drop_waiting(add_dependency.job_id, w.state, w.queue_id, w.priority);
+    PERFORM howdah.defer('infinity', add_dependency.job_id, 1, w.queue_id, w.kind, w.priority, w.attempt, w.gates, 'dependencies');
+  END IF;
+  PERFORM howdah.wait_for_parents(ARRAY[add_dependency.job_id], ARRAY[add_dependency.parent_id], coalesce(j.options ->> 'on_parent_failure', 'cancel'));
+  RETURN howdah.state(add_dependency.job_id);
+END $$;
+-- howdah.cancel_dependents(first_ids, counts) -> void
+-- Cancels the jobs that are to be cancelled when one of these runs of jobs fails, and what is to be cancelled because
+-- of them, and so on: all at once, however long the chain is. A job whose row somebody has locked is left to the keeper, with
+-- what is below it. Internal to parents_ended.
+-- Writes: deferred, dependency, receipt (one for up to 500 runs), and see howdah.ended. Locks: rows of deferred, skipping what
+-- others have. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.cancel_dependents(first_ids bigint[], counts smallint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_locked bigint[] := '{}';
+  v_below  bigint[];
+  v_held   bigint[];
+  g        record;
+BEGIN
+  -- What is locked cuts off what is below it. The second round finds less than the first, and has it locked.
+  FOR round IN 1..2 LOOP
+    WITH RECURSIVE below(id) AS (
+      SELECT d.job_id FROM unnest(cancel_dependents.first_ids, cancel_dependents.counts) r(first_id, jobs), LATERAL (
+        SELECT x.job_id FROM howdah.dependency x
+         WHERE x.parent_id >= r.first_id AND x.parent_id < r.first_id + r.jobs AND x.on_failure = 'cancel') d
+       WHERE d.job_id NOT IN (SELECT l FROM unnest(v_locked) l)
+      UNION
+      SELECT d.job_id FROM below b, LATERAL (
+        SELECT x.job_id FROM howdah.dependency x WHERE x.parent_id = b.id AND x.on_failure = 'cancel') d
+       WHERE d.job_id NOT IN (SELECT l FROM unnest(v_locked) l))
+    SELECT array_agg(b.id) INTO v_below FROM below b;
+    EXIT WHEN v_below IS NULL OR round = 2;
+    v_held := ARRAY(SELECT d.first_id FROM howdah.deferred d WHERE d.first_id = ANY (v_below) AND d.gate = 'dependencies'
+                       FOR UPDATE SKIP LOCKED);
+    v_locked := ARRAY(SELECT u FROM unnest(v_below) u WHERE u NOT IN (SELECT h FROM unnest(v_held) h));
+    EXIT WHEN v_locked = '{}';
+  END LOOP;
+  IF v_below IS NULL THEN
+    RETURN;
+  END IF;
+  DELETE FROM howdah.dependency d WHERE d.ctid = ANY (ARRAY(
+    SELECT x.ctid FROM howdah.dependency x WHERE x.job_id = ANY (v_below) FOR UPDATE SKIP LOCKED));
+  WITH gone AS (
+    DELETE FROM howdah.deferred d WHERE d.first_id = ANY (v_below) RETURNING d.queue_id, d.first_id, d.jobs, d.attempt)
+  SELECT array_agg(o.queue_id) AS queues, array_agg(o.first_id) AS firsts, array_agg(o.jobs) AS counts, array_agg(o.attempt) AS attempts
+    INTO g FROM gone o;
+  -- It calls howdah.ended, which comes back here once, and finds nothing more to cancel.
+  PERFORM howdah.end_runs(2, g.queues, g.firsts, g.counts, g.attempts);
+END $$;
+-- howdah.check_dependencies(field, value) -> void
+-- Refuses a depends_on or on_parent_failure that makes no sense. Internal to check_options.
+-- Errors: HD002 (invalid argument), naming the option in COLUMN.
+CREATE OR REPLACE FUNCTION howdah.check_dependencies(field text, value jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_bad jsonb;
+BEGIN
+  IF check_dependencies.field = 'on_parent_failure' THEN
+    IF check_dependencies.value NOT IN ('"cancel"', '"run"', '"hold"') THEN
+      PERFORM howdah.option_refused(check_dependencies.field, 'must be cancel, run or hold, not ' || left(check_dependencies.value::text, 100));
+    END IF;
+    RETURN;
+  END IF;
+  IF jsonb_typeof(check_dependencies.value) <> 'array' THEN
+    PERFORM howdah.option_refused(check_dependencies.field, 'must be an array of ids of jobs, not ' || jsonb_typeof(check_dependencies.value));
+  END IF;
+  IF jsonb_array_length(check_dependencies.value) NOT BETWEEN 1 AND 10000 THEN
+    PERFORM howdah.option_refused(check_dependencies.field, 'must name 1 to 10000 jobs, not ' || jsonb_array_length(check_dependencies.value));
+  END IF;
+  SELECT e INTO v_bad FROM jsonb_array_elements(check_dependencies.value) e WHERE jsonb_typeof(e) <> 'number' LIMIT 1;
+  IF NOT FOUND THEN
+    SELECT e INTO v_bad FROM jsonb_array_elements(check_dependencies.value) e
+     WHERE (e #>> '{}')::numeric NOT BETWEEN 128 AND 9007199254740991 OR (e #>> '{}')::numeric % 1 <> 0 LIMIT 1;
+  END IF;
+  IF v_bad IS NOT NULL THEN
+    PERFORM howdah.option_refused(check_dependencies.field, 'must hold ids of jobs, and not ' || left(v_bad::text, 100));
+  END IF;
+END $$;
+-- howdah.enqueue_blocked(job_ids, queue_id, kind, priority, gates, options) -> void
+-- Puts new jobs into the room of what is blocked, until the jobs that their options name have ended. Internal to enqueue_many.
+-- Writes: deferred, dependency, second_look. Locks: none that others need.
+-- Errors: HD002 (invalid argument) with COLUMN depends_on: a job is unknown; or these are more than a million dependencies.
+CREATE OR REPLACE FUNCTION howdah.enqueue_blocked(job_ids bigint[], queue_id integer, kind text, priority integer, gates text[], options jsonb)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_parents bigint[] := ARRAY(SELECT DISTINCT p::bigint FROM jsonb_array_elements_text(enqueue_blocked.options -> 'depends_on') p);
+BEGIN
+  IF cardinality(v_parents)::bigint * cardinality(enqueue_blocked.job_ids) > 1000000 THEN
+    PERFORM howdah.option_refused('depends_on', format('names %s jobs for each of %s, and one call takes a million dependencies',
+      cardinality(v_parents), cardinality(enqueue_blocked.job_ids)));
+  END IF;
+  -- A row for each: they may go on one by one.
+  INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+  SELECT 'infinity', u.id, enqueue_blocked.queue_id, enqueue_blocked.priority, 1, 0, enqueue_blocked.kind, enqueue_blocked.gates, 'dependencies'
+    FROM unnest(enqueue_blocked.job_ids) u(id);
+  PERFORM howdah.wait_for_parents(enqueue_blocked.job_ids, v_parents, coalesce(enqueue_blocked.options ->> 'on_parent_failure', 'cancel'));
+END $$;
+-- howdah.go_on_after(first_ids, counts, failed) -> void
+-- What must be done for the jobs that depend on jobs that have ended: see parents_ended. failed NULL: it is looked up, for
+-- each of them, what became of it. Internal to howdah.ended. Writes: see parents_ended and look_later. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.go_on_after(first_ids bigint[], counts smallint[], failed boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  IF go_on_after.failed IS NOT NULL THEN
+    PERFORM howdah.look_later(howdah.parents_ended(go_on_after.first_ids, go_on_after.counts, go_on_after.failed));
+    RETURN;
+  END IF;
+  PERFORM howdah.look_later(howdah.parents_ended(e.ids, array_fill(1::smallint, ARRAY[cardinality(e.ids)]), e.failed))
+     FROM (SELECT array_agg(s.job_id) AS ids, s.state <> 'completed' AS failed
+             FROM howdah.states_of(ARRAY(SELECT r.first_id + g FROM unnest(go_on_after.first_ids, go_on_after.counts) r(first_id, jobs),
+                                                generate_series(0, r.jobs - 1) g)) s
+            WHERE s.ended_at IS NOT NULL GROUP BY 2) e;
+END $$;
+-- howdah.let_go(job_ids, near) -> bigint[]
+-- Makes those of these blocked jobs ready that have nothing left to wait for; one that is due later is scheduled.
+--   near  a parent that has just ended: its neighbours are asked first, or a job with a thousand parents would have each of
+--         them walk over the dead rows of those before
+-- Returns those of which that cannot be known now: other parents of theirs are ending in transactions that are not over, or
+-- somebody has their row locked. Internal.
+-- Two who end the last two parents of a job at the same moment each see the other's row of howdah.dependency. But xmax says
+-- that it is being deleted, and one of them looks after the other has written it. No lock is taken to find that out, so an
+-- open transaction holds up nobody. After a rollback xmax stays, which costs looks of the keeper and nothing else.
+-- Writes: deferred, ticket. Locks: rows of deferred, skipping what others have. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.let_go(job_ids bigint[], near bigint DEFAULT 0) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now      timestamptz := howdah.now();
+  v_unsure   bigint[];
+  v_free     bigint[];
+  v_ids      bigint[];
+  v_attempts smallint[];
+BEGIN
+  SELECT array_agg(c.id) FILTER (WHERE c.waits), array_agg(c.id) FILTER (WHERE NOT c.waits) INTO v_unsure, v_free FROM (
+    SELECT u.id, EXISTS (SELECT FROM howdah.dependency d WHERE d.job_id = u.id) AS waits FROM unnest(let_go.job_ids) u(id)
+     WHERE NOT EXISTS (SELECT FROM howdah.dependency d WHERE d.job_id = u.id AND d.parent_id > let_go.near AND d.xmax = 0)
+       AND NOT EXISTS (SELECT FROM howdah.dependency d WHERE d.job_id = u.id AND d.parent_id < let_go.near AND d.xmax = 0)) c;
+  IF v_free IS NOT NULL THEN
+    WITH gone AS (
+      DELETE FROM howdah.deferred d WHERE d.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM howdah.deferred k WHERE k.first_id = ANY (v_free) AND k.gate = 'dependencies' FOR UPDATE SKIP LOCKED))
+      RETURNING d.*),
+    due AS (
+      SELECT g.*, (j.options ->> 'due_at')::timestamptz AS at FROM gone g, LATERAL howdah.find_job(g.first_id) j),
+    later AS (
+      SELECT count(howdah.defer(u.at, u.first_id, 1, u.queue_id, u.kind, u.priority, u.attempt, u.gates)) FROM due u WHERE u.at > v_now)
+    SELECT array_agg(u.first_id ORDER BY u.first_id), array_agg(u.attempt ORDER BY u.first_id) INTO v_ids, v_attempts
+      FROM due u, later l WHERE u.at IS NULL OR u.at <= v_now;
+    PERFORM howdah.put_back(v_ids, v_attempts);
+    v_unsure := v_unsure || ARRAY(SELECT k.first_id FROM howdah.deferred k WHERE k.first_id = ANY (v_free) AND k.gate = 'dependencies');
+  END IF;
+  RETURN coalesce(v_unsure, '{}');
+END $$;
+-- howdah.look_again(most, since) -> bigint
+-- The keeper's look at blocked jobs to whose parents something happened that not everybody could see: tells them of parents
+-- that have ended, and lets go of those that have nothing left to wait for. At most `most` notes at a time; since: as in
+-- howdah.promote, those that were due before are not looked at.
+-- A job that is not sure yet is looked at again after as long as it has waited for that so far, 25 ms to 10 s.
+-- Returns the milliseconds until the next look; NULL: there is nothing to look at, which costs one probe of an empty index.
+-- Writes: second_look, and see parents_ended and let_go. Locks: rows of second_look, skipping what others have. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.look_again(most integer DEFAULT 1000, since timestamptz DEFAULT '-infinity') RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now    timestamptz := howdah.now();
+  v_xmin   xid8;
+  v_jobs   bigint[];
+  v_since  timestamptz[];
+  v_looks  integer[];
+  v_until  xid8[];
+  v_unsure bigint[];
+BEGIN
+  IF EXISTS (SELECT FROM howdah.second_look s WHERE s.look_at >= look_again.since AND s.look_at <= v_now) THEN
+    WITH gone AS (
+      DELETE FROM howdah.second_look s WHERE s.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM howdah.second_look k WHERE k.look_at >= look_again.since AND k.look_at <= v_now
+         ORDER BY k.look_at LIMIT look_again.most FOR UPDATE SKIP LOCKED))
+      RETURNING s.*),
+    -- Of several notes about a job, that which has the most to wait for.
+    one AS (SELECT g.job_id, min(g.since) AS since, min(g.looks) AS looks,
+                   CASE WHEN bool_and(g.until IS NOT NULL) THEN max(g.until::text::numeric)::text::xid8 END AS until
+              FROM gone g GROUP BY g.job_id)
+    SELECT array_agg(o.job_id), array_agg(o.since), array_agg(o.looks),
+           -- Not at the first look: this transaction may be older than the one that left the note.
+           array_agg(coalesce(o.until, CASE WHEN o.looks > 0 THEN pg_current_xact_id() END))
+      INTO v_jobs, v_since, v_looks, v_until FROM one o;
+    -- Before the look: whoever was over by now is seen by it.
+    v_xmin := pg_snapshot_xmin(pg_current_snapshot());
+    v_unsure := howdah.look_at_parents(v_jobs);
+    INSERT INTO howdah.second_look (job_id, since, look_at, looks, until)
+    SELECT u.job_id, u.since, v_now + greatest(interval '25 ms', least(v_now - u.since, interval '10 seconds')), u.looks + 1, u.until
+      FROM unnest(v_jobs, v_since, v_looks, v_until) u(job_id, since, looks, until)
+     WHERE (u.until IS NULL OR u.until > v_xmin OR u.job_id = ANY (v_unsure))
+       AND EXISTS (SELECT FROM howdah.dependency d WHERE d.job_id = u.job_id
+                   UNION ALL SELECT FROM howdah.deferred k WHERE k.first_id = u.job_id AND k.gate = 'dependencies');
+  END IF;
+  RETURN (SELECT greatest(1, ceil(extract(epoch FROM s.look_at - v_now) * 1000))
+            FROM howdah.second_look s WHERE s.look_at >= look_again.since ORDER BY s.look_at LIMIT 1);
+END $$;
+-- howdah.look_at_parents(job_ids) -> bigint[]
+-- Tells blocked jobs of those parents that have ended, and lets go of the jobs that have nothing left to wait for; what is
+-- not blocked any more waits for nothing. A parent of which nothing is left, neither job nor history, counts as failed.
+-- Returns those of which not everything can be known now. Internal to look_again.
+-- Writes: dependency, and see parents_ended and let_go. Errors: none. Cost: see states_of, of all the parents.
+CREATE OR REPLACE FUNCTION howdah.look_at_parents(job_ids bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_parents bigint[];
+  v_done    bigint[];
+  v_failed  bigint[];
+  v_unsure  bigint[] := '{}';
+BEGIN
+  DELETE FROM howdah.dependency d WHERE d.ctid = ANY (ARRAY(
+    SELECT x.ctid FROM howdah.dependency x WHERE x.job_id = ANY (look_at_parents.job_ids)
+       AND NOT EXISTS (SELECT FROM howdah.deferred k WHERE k.first_id = x.job_id AND k.gate = 'dependencies') FOR UPDATE SKIP LOCKED));
+  v_parents := ARRAY(SELECT DISTINCT d.parent_id FROM howdah.dependency d WHERE d.job_id = ANY (look_at_parents.job_ids));
+  SELECT array_agg(p.id) FILTER (WHERE s.state = 'completed'),
+         array_agg(p.id) FILTER (WHERE s.state IN ('cancelled', 'expired', 'dead') OR (s.state IS NULL AND NOT EXISTS (SELECT FROM howdah.find_job(p.id))))
+    INTO v_done, v_failed FROM unnest(v_parents) p(id) LEFT JOIN howdah.states_of(v_parents) s ON s.job_id = p.id;
+  IF v_done IS NOT NULL THEN
+    v_unsure := v_unsure || howdah.parents_ended(v_done, array_fill(1::smallint, ARRAY[cardinality(v_done)]), false);
+  END IF;
+  IF v_failed IS NOT NULL THEN
+    v_unsure := v_unsure || howdah.parents_ended(v_failed, array_fill(1::smallint, ARRAY[cardinality(v_failed)]), true);
+  END IF;
+  RETURN v_unsure || howdah.let_go(look_at_parents.job_ids);
+END $$;
+-- howdah.look_later(job_ids) -> void
+-- Has the keeper look at blocked jobs soon after the commit: something happens to one of their parents in a transaction
+-- that cannot see what another does. Notifies it unless it is awake anyway. Internal.
+-- Writes: second_look. Locks: none that others need. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.look_later(job_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  INSERT INTO howdah.second_look (job_id, since, look_at)
+  SELECT DISTINCT u.id, n.now, n.now FROM unnest(look_later.job_ids) u(id), howdah.now() n(now) WHERE u.id IS NOT NULL;
+  IF FOUND THEN
+    PERFORM pg_notify('howdah.due', '') FROM howdah.keeper k WHERE k.wakes_at > howdah.now();
+  END IF;
+END $$;
+-- howdah.meet_parents(job_ids, parent_ids) -> void
+-- Deals with those of these parents that have ended before the jobs began to wait for them: what has nothing else to wait for
+-- is let go at once, or cancelled, as was asked for. Internal; the rows of howdah.dependency are written.
+-- Who ends a parent at this moment does not see those rows, and is not seen here: then it is the keeper who lets go.
+-- Writes: second_look, and see parents_ended. Locks: none that others need.
+-- Errors: HD002 (invalid argument) with COLUMN depends_on: a parent is unknown, or is one of the jobs.
+CREATE OR REPLACE FUNCTION howdah.meet_parents(job_ids bigint[], parent_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_unknown bigint;
+  v_done    bigint[];
+  v_failed  bigint[];
+  v_live    boolean;
+BEGIN
+  SELECT array_agg(s.job_id) FILTER (WHERE s.state = 'completed'),
+         array_agg(s.job_id) FILTER (WHERE s.state IN ('cancelled', 'expired', 'dead')),
+         bool_or(s.state IN ('scheduled', 'blocked', 'ready', 'running')), min(u.id) FILTER (WHERE s.state IS NULL)
+    INTO v_done, v_failed, v_live, v_unknown
+    FROM unnest(meet_parents.parent_ids) u(id) LEFT JOIN howdah.states_of(meet_parents.parent_ids) s ON s.job_id = u.id;
+  IF v_unknown IS NOT NULL THEN
+    RAISE EXCEPTION 'depends_on names the job %, and there is no such job, or it ended longer ago than history is kept', v_unknown
+      USING ERRCODE = 'HD002', COLUMN = 'depends_on', HINT = 'If what it stood for is done for good, leave that id out.';
+  END IF;
+  IF v_done IS NOT NULL THEN
+    PERFORM howdah.look_later(howdah.parents_ended(v_done, array_fill(1::smallint, ARRAY[cardinality(v_done)]), false));
+  END IF;
+  IF v_failed IS NOT NULL THEN
+    PERFORM howdah.look_later(howdah.parents_ended(v_failed, array_fill(1::smallint, ARRAY[cardinality(v_failed)]), true));
+  END IF;
+  IF v_live THEN
+    PERFORM howdah.look_later(meet_parents.job_ids);
+  END IF;
+END $$;
+-- howdah.parent_results(job_id) -> (name, parent_id, state, result)
+-- The jobs that a job waits for or has waited for, in the order of depends_on, each with what it is now and what its handler
+-- returned; name: in the workflow of the job, else NULL. Of a parent of which no history is left, state and result are NULL.
+-- Locks: none. Errors: none; no rows for a job that is not there. Cost: see states_of.
+CREATE OR REPLACE FUNCTION howdah.parent_results(job_id bigint)
+RETURNS TABLE (name text, parent_id bigint, state text, result jsonb) LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_parents bigint[] := ARRAY(SELECT p.id::bigint FROM howdah.find_job(parent_results.job_id) j,
+                                     jsonb_array_elements_text(j.options -> 'depends_on') WITH ORDINALITY p(id, n) ORDER BY p.n);
+BEGIN
+  RETURN QUERY
+    SELECT (SELECT w.name::text FROM howdah.workflow_job me JOIN howdah.workflow_job w ON w.workflow_id = me.workflow_id
+             WHERE me.job_id = parent_results.job_id AND w.job_id = p.id),
+           p.id, s.state, (SELECT r.result FROM howdah.result r WHERE r.job_id = p.id AND s.state = 'completed' LIMIT 1)
+      FROM unnest(v_parents) WITH ORDINALITY p(id, n) LEFT JOIN howdah.states_of(v_parents) s ON s.job_id = p.id
+     ORDER BY p.n;
+END $$;
+-- howdah.parents_ended(first_ids, counts, failed) -> bigint[]
+-- Tells the jobs that wait for these runs of jobs that they have ended: those that have nothing else to wait for are let go.
+--   failed  they are dead, cancelled or expired: what waits for them is cancelled, let go or held, as it was asked for
+-- Returns the jobs that the keeper has to look at again, see look_later: their rows are locked by somebody else, or other
+-- parents of theirs are ending in transactions that are not over. Internal.
+-- Writes: dependency, and see cancel_dependents and let_go. Locks: rows of dependency, skipping what others have.
+-- Waits for nobody. Errors: none.
+-- Cost: of what waits for these jobs, however deep the graph below them is.
+CREATE OR REPLACE FUNCTION howdah.parents_ended(first_ids bigint[], counts smallint[], failed boolean) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_children bigint[];
+  v_last     bigint;
+  v_skipped  bigint[];
+BEGIN
+  IF parents_ended.failed THEN
+    PERFORM howdah.cancel_dependents(parents_ended.first_ids, parents_ended.counts);
+  END IF;
+  WITH gone AS (
+    DELETE FROM howdah.dependency d WHERE d.ctid = ANY (ARRAY(
+      SELECT u.ctid FROM unnest(parents_ended.first_ids, parents_ended.counts) r(first_id, jobs), LATERAL (
+        SELECT x.ctid FROM howdah.dependency x
+         WHERE x.parent_id >= r.first_id AND x.parent_id < r.first_id + r.jobs AND (NOT parents_ended.failed OR x.on_failure = 'run')
+           FOR UPDATE SKIP LOCKED) u))
+    RETURNING d.job_id, d.parent_id)
+  SELECT array_agg(DISTINCT g.job_id), max(g.parent_id) INTO v_children, v_last FROM gone g;
+  IF v_children IS NOT NULL THEN
+    v_skipped := howdah.let_go(v_children, v_last);
+  END IF;
+  -- And those whose rows, here or in howdah.deferred, somebody else has locked.
+  RETURN coalesce(v_skipped, '{}') || ARRAY(
+    SELECT DISTINCT d.job_id FROM unnest(parents_ended.first_ids, parents_ended.counts) r(first_id, jobs) JOIN LATERAL (
+      SELECT x.job_id FROM howdah.dependency x
+       WHERE x.parent_id >= r.first_id AND x.parent_id < r.first_id + r.jobs AND (NOT parents_ended.failed OR x.on_failure <> 'hold')) d ON true);
+END $$;
+-- howdah.refuse_circle(job_id, parent_id) -> void
+-- Refuses a dependency by which a job would wait for itself, over however many others: goes up from the parent to all that
+-- it waits for. Internal to add_dependency. Errors: HD002 (invalid argument) with COLUMN depends_on.
+CREATE OR REPLACE FUNCTION howdah.refuse_circle(job_id bigint, parent_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_seen   bigint;
+  v_circle boolean;
+  v_below  bigint[];
+  v_at     bigint := refuse_circle.parent_id;
+  v_path   text := refuse_circle.job_id || ' -> ';
+BEGIN
+  WITH RECURSIVE up(id) AS (
+    SELECT refuse_circle.parent_id
+    UNION
+    SELECT d.parent_id FROM up u, LATERAL (SELECT x.parent_id FROM howdah.dependency x WHERE x.job_id = u.id) d)
+  SELECT count(*), bool_or(u.id = refuse_circle.job_id) INTO v_seen, v_circle FROM (SELECT id FROM up LIMIT 100001) u;
+  IF v_circle THEN
+    -- Every parent that is below the job is on a way up to it.
+    WITH RECURSIVE down(id) AS (
+      SELECT refuse_circle.job_id
+      UNION
+      SELECT d.job_id FROM down u, LATERAL (SELECT x.job_id FROM howdah.dependency x WHERE x.parent_id = u.id) d)
+    SELECT array_agg(u.id) INTO v_below FROM down u;
+    WHILE v_at <> refuse_circle.job_id LOOP
+      v_path := v_path || v_at || ' -> ';
+      v_at := (SELECT min(d.parent_id) FROM howdah.dependency d WHERE d.job_id = v_at AND d.parent_id = ANY (v_below));
+    END LOOP;
+    PERFORM howdah.option_refused('depends_on', format('would make a circle: %s', v_path || refuse_circle.job_id));
+  ELSIF v_seen > 100000 THEN
+    PERFORM howdah.option_refused('depends_on', format('job %s waits for more than 100000 others, and whether that makes a circle was not looked at to the end',
+      refuse_circle.parent_id));
+  END IF;
+END $$;
+-- howdah.remove_dependency(job_id, parent_id) -> boolean
+-- Makes a job wait for another one no more, in the caller's transaction: for what is held because a parent has failed, say.
+-- Returns whether it waited for it. It starts once it has nothing else to wait for.
+-- Writes: dependency, job, deferred, ticket. Locks: its rows, and waits for whoever has them.
+-- Errors: HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.remove_dependency(job_id bigint, parent_id bigint) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  w record;
+  j howdah.job;
+BEGIN
+  PERFORM howdah.must_read_committed();
+  w := howdah.single_out(remove_dependency.job_id);
+  DELETE FROM howdah.dependency d WHERE d.parent_id = remove_dependency.parent_id AND d.job_id = remove_dependency.job_id;
+  IF NOT FOUND OR w.gate IS DISTINCT FROM 'dependencies' THEN
+    RETURN false;
+  END IF;
+  SELECT * INTO j FROM howdah.find_job(remove_dependency.job_id);
+  j.options := j.options || jsonb_build_object('depends_on', (
+    SELECT coalesce(jsonb_agg(p), '[]') FROM jsonb_array_elements(j.options -> 'depends_on') p WHERE p <> to_jsonb(remove_dependency.parent_id)));
+  PERFORM howdah.rewrite_job(j);
+  PERFORM howdah.look_later(howdah.let_go(ARRAY[remove_dependency.job_id]));
+  RETURN true;
+END $$;
+-- howdah.set_due(job_id, due_at) -> void
+-- Sets when a job that waits for other jobs is due afterwards. Internal to reschedule, which has locked its row.
+-- Writes: job. Locks: see rewrite_job.
+CREATE OR REPLACE FUNCTION howdah.set_due(job_id bigint, due_at timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  j howdah.job;
+BEGIN
+  SELECT * INTO j FROM howdah.find_job(set_due.job_id);
+  j.options := j.options || jsonb_build_object('due_at', set_due.due_at);
+  PERFORM howdah.rewrite_job(j);
+END $$;
+-- howdah.states_of(job_ids) -> (job_id, state, ended_at)
+-- In which state each of these jobs is, of one moment: a job on its way from one room to another is seen in one of them.
+-- Of one that does not exist, or ended longer ago than history is kept, there is no row.
+-- Locks: none. Errors: none. Internal.
+-- Cost: a probe of each room for each block of 128 ids, and one pass over what runs.
+CREATE OR REPLACE FUNCTION howdah.states_of(job_ids bigint[]) RETURNS TABLE (job_id bigint, state text, ended_at timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_blocks     bigint[] := ARRAY(SELECT DISTINCT u >> 7 << 7 FROM unnest(states_of.job_ids) u ORDER BY 1);
+  v_ids        bigint[] := '{}';
+  v_at         bigint[] := '{}';
+  v_queues     integer[] := '{}';
+  v_priorities smallint[] := '{}';
+  v_part       bigint;
+  r            record;
+BEGIN
+  -- What was asked for does not move. A partition that is named by a variable is the only one that is opened.
+  FOR v_part IN SELECT DISTINCT (b >> 33) & 7 FROM unnest(v_blocks) b LOOP
+    v_ids := v_ids || ARRAY(SELECT j.id FROM howdah.job j WHERE ((j.id >> 33) & 7) = v_part AND j.id = ANY (states_of.job_ids));
+    SELECT array_agg(a.block) AS at, array_agg(a.queue_id) AS queues, array_agg(a.priority) AS priorities INTO r
+      FROM (SELECT DISTINCT j.id >> 7 << 7 AS block, j.queue_id, j.priority FROM howdah.job j
+             WHERE ((j.id >> 33) & 7) = v_part AND j.id = ANY (states_of.job_ids)) a;
+    v_at := v_at || r.at;
+    v_queues := v_queues || r.queues;
+    v_priorities := v_priorities || r.priorities;
+  END LOOP;
+  SELECT array_agg(k.id) AS ids, array_agg(k.id >> 7 << 7) AS at, array_agg(k.queue_id) AS queues, array_agg(k.priority) AS priorities INTO r
+    FROM howdah.job_kept k WHERE k.id = ANY (states_of.job_ids);
+  v_ids := v_ids || r.ids;
+  v_at := v_at || r.at;
+  v_queues := v_queues || r.queues;
+  v_priorities := v_priorities || r.priorities;
+  RETURN QUERY
+    SELECT s.id, s.state, s.at FROM (
+      SELECT d.first_id + g AS id, howdah.waits_as(d.gate) AS state, NULL::timestamptz AS at
+        FROM unnest(v_blocks) b(block), LATERAL (
+          SELECT k.first_id, k.jobs, k.gate FROM howdah.deferred k WHERE k.first_id BETWEEN b.block AND b.block | 127) d, generate_series(0, d.jobs - 1) g
+      UNION ALL
+      SELECT t.first_id + g, 'ready', NULL
+        FROM (SELECT DISTINCT * FROM unnest(v_at, v_queues, v_priorities) u(block, queue_id, priority)) b, LATERAL (
+          SELECT k.first_id, k.jobs FROM howdah.ticket k
+           WHERE k.queue_id = b.queue_id AND k.priority = b.priority AND k.first_id BETWEEN b.block AND b.block | 127) t, generate_series(0, t.jobs - 1) g
+      UNION ALL
+      SELECT u.first_id + g, 'running', NULL
+        FROM howdah.lease l, unnest(l.first_ids, l.counts) u(first_id, jobs), generate_series(0, u.jobs - 1) g
+       WHERE u.first_id >> 7 << 7 = ANY (v_blocks) AND NOT EXISTS (SELECT FROM howdah.settled x WHERE x.lease_id = l.id AND x.job_id = u.first_id + g)
+      UNION ALL
+      SELECT x.job_id, 'dead', x.died_at FROM howdah.dead x WHERE x.job_id = ANY (states_of.job_ids)
+      UNION ALL
+      SELECT u.first_id + g, CASE e.outcome WHEN 1 THEN 'completed' WHEN 2 THEN 'cancelled' ELSE 'expired' END, e.at
+        FROM (SELECT DISTINCT k.slot, k.ctid AS tid, k.outcome, k.at, k.first_ids, k.counts
+                FROM unnest(v_blocks) b(block) JOIN howdah.receipt k ON k.span && int8range(b.block, b.block + 128)) e,
+             unnest(e.first_ids, e.counts) u(first_id, jobs), generate_series(0, u.jobs - 1) g
+       WHERE u.first_id >> 7 << 7 = ANY (v_blocks)) s
+     -- What a receipt says of a job that was deleted is history of nothing.
+     -- As a table of hashes, whatever the planner thinks of how many there are.
+     WHERE (s.id IN (SELECT i FROM unnest(v_ids) i)) IS TRUE;
+END $$;
+-- howdah.stop_waiting(first_ids, counts) -> void
+-- Forgets what these runs of jobs waited for, which have ended. Internal to howdah.ended.
+-- Writes: dependency. Locks: its rows, skipping what others have: those the keeper removes. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.stop_waiting(first_ids bigint[], counts smallint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  DELETE FROM howdah.dependency d WHERE d.ctid = ANY (ARRAY(
+    SELECT u.ctid FROM unnest(stop_waiting.first_ids, stop_waiting.counts) r(first_id, jobs), LATERAL (
+      SELECT x.ctid FROM howdah.dependency x WHERE x.job_id >= r.first_id AND x.job_id < r.first_id + r.jobs FOR UPDATE SKIP LOCKED) u));
+  PERFORM howdah.look_later(array_agg(DISTINCT u.job_id))
+     FROM unnest(stop_waiting.first_ids, stop_waiting.counts) r(first_id, jobs), LATERAL (
+       SELECT x.job_id FROM howdah.dependency x WHERE x.job_id >= r.first_id AND x.job_id < r.first_id + r.jobs) u
+   HAVING count(*) > 0;
+END $$;
+-- howdah.wait_for_parents(job_ids, parent_ids, on_failure) -> void
+-- Says that blocked jobs wait for parents, all of them for each: see meet_parents. Internal: the caller has put the jobs into
+-- howdah.deferred, blocked, each with a row of its own.
+-- Writes: dependency, and see meet_parents. Errors: HD002, see meet_parents. Cost: two index entries for each pair.
+CREATE OR REPLACE FUNCTION howdah.wait_for_parents(job_ids bigint[], parent_ids bigint[], on_failure text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  INSERT INTO howdah.dependency (parent_id, job_id, on_failure)
+  SELECT p.id, j.id, wait_for_parents.on_failure FROM unnest(wait_for_parents.job_ids) j(id), unnest(wait_for_parents.parent_ids) p(id)
+  ON CONFLICT DO NOTHING;
+  PERFORM howdah.meet_parents(wait_for_parents.job_ids, wait_for_parents.parent_ids);
+END $$;
+-- howdah.with_dependencies(options, old) -> jsonb
+-- Options with what the old ones say of other jobs that are waited for, and of when the job is due after that, instead of what
+-- they say themselves. old NULL: as they are. Internal.
+CREATE OR REPLACE FUNCTION howdah.with_dependencies(options jsonb, old jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF with_dependencies.old IS NULL THEN
+    RETURN with_dependencies.options;
+  END IF;
+  RETURN (coalesce(with_dependencies.options, '{}') - '{depends_on,on_parent_failure,due_at}'::text[])
+    || (SELECT jsonb_object_agg(o.key, o.value) FROM jsonb_each(with_dependencies.old) o
+         WHERE o.key IN ('depends_on', 'on_parent_failure', 'due_at'));
 END $$;
 -- howdah.as_time(field, value) -> timestamptz
 -- A point in time that was given as a JSON string, or as a number of milliseconds since 1970. Errors: HD002 (invalid argument) with COLUMN field. Internal.
@@ -2554,6 +3166,10 @@ END $$;
 --   order_on_failure  hold (default): a job that failed keeps the others of its order_key waiting until it has succeeded
 --               or is dead; pass: they go first until it is due again
 --   fair_key    a text: the queue is shared in turns among the values of this
+--   depends_on  an array of 1 to 10000 ids of jobs, in any queue: the job is blocked until all of them have ended. Those that
+--               have ended count as what they ended as
+--   on_parent_failure  what becomes of it when one of them is dead, cancelled or expired: cancel (default): it is cancelled;
+--               run: as if it had completed; hold: it stays blocked until that one is sent again and completes
 --   weight      how many tokens of a rate it takes to start; 1 to 1000000, default 1
 --   id          an id from howdah.reserve_id, for one job
 --   unique      written by howdah.enqueue_unique
@@ -2592,6 +3208,8 @@ BEGIN
         PERFORM howdah.check_traceparent(v_value #>> '{}');
       WHEN 'limit_key', 'order_key', 'fair_key', 'order_on_failure' THEN
         PERFORM howdah.check_gate(v_key, v_value, check_options.options);
+      WHEN 'depends_on', 'on_parent_failure' THEN
+        PERFORM howdah.check_dependencies(v_key, v_value);
       WHEN 'weight' THEN
         PERFORM howdah.check_number(v_key, v_value, 1, 1000000);
       WHEN 'id' THEN
@@ -2610,7 +3228,7 @@ BEGIN
       ELSE
         PERFORM howdah.option_refused('options', 'have no ' || quote_literal(left(v_key, 100))
           || ': they are attributes, expires_at, ttl_ms, timeout_ms, retry, version, traceparent, limit_key, order_key, '
-          || 'order_on_failure, fair_key, weight and id');
+          || 'order_on_failure, fair_key, weight, depends_on, on_parent_failure and id');
     END CASE;
   END LOOP;
 END $$;
@@ -2785,6 +3403,9 @@ BEGIN
   IF v_options IS NOT NULL THEN
     v_options := howdah.stored_options(v_options, v_now);
     v_gates := howdah.gates_of(v_options);
+    IF v_options ? 'depends_on' AND v_due > v_now THEN
+      v_options := v_options || jsonb_build_object('due_at', v_due);
+    END IF;
   END IF;
   IF enqueue_many.options ? 'id' THEN
     v_blocks := ARRAY[howdah.reserved_id((enqueue_many.options ->> 'id')::bigint, v_count)];
@@ -2801,7 +3422,10 @@ BEGIN
   IF v_size > v_queue.max_payload_bytes THEN
     PERFORM howdah.payload_refused(enqueue_many.queue, v_size, v_queue.max_payload_bytes);
   END IF;
-  IF v_due > v_now THEN
+  IF v_options ? 'depends_on' THEN
+    PERFORM howdah.enqueue_blocked(ARRAY(SELECT v_blocks[(n >> 7) + 1] + (n & 127) FROM generate_series(0, v_count - 1) n),
+      v_queue.id, enqueue_many.kind, enqueue_many.priority, v_gates, v_options);
+  ELSIF v_due > v_now THEN
     PERFORM howdah.defer(v_due, b.first_id, least(128, v_count - (b.n - 1)::integer * 128), v_queue.id, enqueue_many.kind, enqueue_many.priority, 0, v_gates)
       FROM unnest(v_blocks) WITH ORDINALITY b(first_id, n);
   ELSIF v_options ? 'fair_key' THEN
@@ -2817,8 +3441,8 @@ BEGIN
     PERFORM howdah.wake(v_queue.id);
   END IF;
   IF v_options ? 'order_key' THEN
-    INSERT INTO howdah.ordered (key, job_id)
-    SELECT v_options ->> 'order_key', v_blocks[(n >> 7) + 1] + (n & 127) FROM generate_series(0, v_count - 1) n;
+    INSERT INTO howdah.ordered (key, job_id, passed_by)
+    SELECT v_options ->> 'order_key', v_blocks[(n >> 7) + 1] + (n & 127), v_options ? 'depends_on' FROM generate_series(0, v_count - 1) n;
   END IF;
   IF v_options ? 'expires_at' THEN
     PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, v_blocks, v_count);
@@ -3070,13 +3694,17 @@ BEGIN
     j.queue_id := v_queue.id;
     j.priority := replace_job.priority;
     j.max_attempts := coalesce(replace_job.max_attempts, v_queue.max_attempts);
-    j.options := v_options;
+    -- What it waits for stays as it was.
+    j.options := howdah.with_dependencies(v_options, CASE WHEN v_gate = 'dependencies' THEN j.options END);
     v_attempt := 0;
     DELETE FROM howdah.expiry e WHERE e.job_id = j.id;
     DELETE FROM howdah.ordered o WHERE o.job_id = j.id AND o.key IS DISTINCT FROM v_options ->> 'order_key';
     IF v_options ? 'expires_at' THEN
       PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, ARRAY[j.id], 1);
     END IF;
+  END IF;
+  IF v_gate = 'dependencies' AND replace_job.what <> 'replace_payload' THEN
+    j.options := (j.options - 'due_at') || CASE WHEN v_due > v_now THEN jsonb_build_object('due_at', v_due) ELSE '{}' END;
   END IF;
   PERFORM howdah.rewrite_job(j), howdah.join_orders(ARRAY[j.id]);
   IF v_due > v_now OR v_gate IS NOT NULL THEN
@@ -3470,7 +4098,7 @@ BEGIN
       v_rule := howdah.rule_of(v_gate);
       PERFORM howdah.spend(v_gate, v_rule, taken::bigint * v_weight);
       IF EXISTS (SELECT FROM howdah.deferred d WHERE d.gate = v_gate) THEN
-        PERFORM howdah.look_later(v_gate, v_rule, v_weight);
+        PERFORM howdah.watch_gate(v_gate, v_rule, v_weight);
       END IF;
     END LOOP;
   END IF;
@@ -3480,7 +4108,7 @@ BEGIN
       VALUES ('infinity', admit.first_id + taken, admit.queue_id, admit.priority, aside, admit.attempt, admit.kind, admit.gates, v_stop);
     v_rule := howdah.rule_of(v_stop);
     IF v_rule.rate IS NOT NULL AND howdah.tokens(v_stop, v_rule) < least(v_weight, v_rule.rate_burst) THEN
-      PERFORM howdah.look_later(v_stop, v_rule, v_weight);
+      PERFORM howdah.watch_gate(v_stop, v_rule, v_weight);
     END IF;
   END IF;
 END $$;
@@ -3621,7 +4249,7 @@ BEGIN
   LOOP
     -- Who is at the gate at this moment may not have seen that it is freed, and block a job that nobody would let through.
     IF NOT howdah.lock_gate(v_freed.gate) THEN
-      PERFORM howdah.look_later(v_freed.gate);
+      PERFORM howdah.watch_gate(v_freed.gate);
     END IF;
     PERFORM howdah.release_gate(v_freed.gate, v_freed.slots);
   END LOOP;
@@ -3686,12 +4314,13 @@ BEGIN
 END $$;
 -- howdah.join_orders(job_ids) -> void
 -- Puts those of these jobs that have an ordering key into their order (again). Internal to enqueueing, and to what makes
--- an ended job run again. Writes: ordered.
+-- an ended job run again. One that waits for others holds up nobody until it comes to its gate: those might wait for it.
+-- Writes: ordered.
 CREATE OR REPLACE FUNCTION howdah.join_orders(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
-  INSERT INTO howdah.ordered (key, job_id)
-  SELECT j.options ->> 'order_key', j.id FROM unnest(join_orders.job_ids) u(id), LATERAL howdah.find_job(u.id) j WHERE j.options ? 'order_key'
+  INSERT INTO howdah.ordered (key, job_id, passed_by)
+  SELECT j.options ->> 'order_key', j.id, j.options ? 'depends_on' FROM unnest(join_orders.job_ids) u(id), LATERAL howdah.find_job(u.id) j WHERE j.options ? 'order_key'
   ON CONFLICT DO NOTHING;
 END $$;
 -- howdah.lane_of(queue_id, fair_key) -> text
@@ -3704,12 +4333,17 @@ BEGIN
 END $$;
 -- howdah.leave_orders(first_ids, counts) -> void
 -- Takes jobs that have ended out of their orders, and lets the next ones through. Internal to ended_slowly.
--- Writes: ordered, and see release_gate.
+-- Writes: ordered, and see release_gate. Cost: one probe of an index if none of them has an order.
 CREATE OR REPLACE FUNCTION howdah.leave_orders(first_ids bigint[], counts smallint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
-  v_key text;
+  v_key   text;
+  v_first bigint := (SELECT min(f) FROM unnest(leave_orders.first_ids) f);
+  v_last  bigint := (SELECT max(f) + 127 FROM unnest(leave_orders.first_ids) f);
 BEGIN
+  IF NOT EXISTS (SELECT FROM howdah.ordered o WHERE o.job_id BETWEEN v_first AND v_last) THEN
+    RETURN;
+  END IF;
   FOR v_key IN
     WITH gone AS (
       DELETE FROM howdah.ordered o USING unnest(leave_orders.first_ids, leave_orders.counts) r(first_id, jobs)
@@ -3769,26 +4403,6 @@ BEGIN
   END LOOP;
   RETURN false;
 END $$;
--- howdah.look_later(gate, rule, weight) -> void
--- Has the keeper look at a gate when the tokens are there that a job of this weight waits for. rule NULL: now, because
--- somebody may have come to it in vain while it was freed. Internal. Writes: gate. Notifies the keeper.
-CREATE OR REPLACE FUNCTION howdah.look_later(gate text, rule howdah.flow_rule DEFAULT NULL, weight integer DEFAULT 1) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
-DECLARE
-  v_at timestamptz := howdah.now();
-BEGIN
-  IF (look_later.rule).rate IS NOT NULL THEN
-    SELECT greatest(v_at, g.full_at - make_interval(secs => greatest(0, (look_later.rule).rate_burst - look_later.weight)::float8
-                      * (look_later.rule).rate_period_ms / (look_later.rule).rate / 1000))
-      INTO v_at FROM howdah.gate g WHERE g.name = look_later.gate;
-    v_at := coalesce(v_at, howdah.now());
-  END IF;
-  INSERT INTO howdah.gate AS g (name, look_at) VALUES (look_later.gate, v_at)
-  ON CONFLICT (name) DO UPDATE SET look_at = v_at WHERE g.look_at IS NULL OR g.look_at > v_at;
-  IF FOUND THEN
-    PERFORM pg_notify('howdah.due', '') FROM howdah.keeper k WHERE k.wakes_at > v_at;
-  END IF;
-END $$;
 -- howdah.open_gate(gate) -> void
 -- Lets through whom a gate has room for, and sets when to look again for those that wait for tokens. Internal to open_gates.
 -- Writes: gate, deferred, ticket. Locks: the gate.
@@ -3819,7 +4433,7 @@ BEGIN
   END IF;
   -- Those that were let through see to the next ones when they take their tokens.
   IF v_rule.rate IS NOT NULL AND v_room = 0 AND howdah.tokens(open_gate.gate, v_rule) < least(v_weight, v_rule.rate_burst) THEN
-    PERFORM howdah.look_later(open_gate.gate, v_rule, v_weight);
+    PERFORM howdah.watch_gate(open_gate.gate, v_rule, v_weight);
   END IF;
 END $$;
 -- howdah.open_gates(sweep) -> bigint
@@ -3874,7 +4488,7 @@ BEGIN
   IF v_rule.rate IS NOT NULL THEN
     tokens := floor(howdah.tokens(v_gate, v_rule));
     IF tokens < 1 THEN
-      PERFORM howdah.look_later(v_gate, v_rule);
+      PERFORM howdah.watch_gate(v_gate, v_rule);
     END IF;
   END IF;
   room := least(room, howdah.room(v_gate, v_rule));
@@ -4011,7 +4625,7 @@ BEGIN
   IF coalesce(r.max_running, r.rate, r.weight) IS NOT NULL THEN
     INSERT INTO howdah.flow_rule SELECT r.*;
   END IF;
-  PERFORM howdah.look_later(g.gate) FROM howdah.gates_of_rule(r.scope, r.name) g(gate);
+  PERFORM howdah.watch_gate(g.gate) FROM howdah.gates_of_rule(r.scope, r.name) g(gate);
   RETURN (SELECT jsonb_strip_nulls(to_jsonb(f)) FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name);
 END $$;
 -- howdah.spend(gate, rule, tokens) -> void
@@ -4066,6 +4680,26 @@ BEGIN
   IF EXISTS (SELECT FROM howdah.flow_rule f WHERE f.scope = 'queue' AND f.max_running IS NOT NULL) THEN
     PERFORM howdah.wake(q.id) FROM howdah.queue q JOIN howdah.flow_rule f ON f.scope = 'queue' AND f.name = q.name
      WHERE q.id = ANY (wake_limited.queue_ids) AND f.max_running IS NOT NULL;
+  END IF;
+END $$;
+-- howdah.watch_gate(gate, rule, weight) -> void
+-- Has the keeper look at a gate when the tokens are there that a job of this weight waits for. rule NULL: now, because
+-- somebody may have come to it in vain while it was freed. Internal. Writes: gate. Notifies the keeper.
+CREATE OR REPLACE FUNCTION howdah.watch_gate(gate text, rule howdah.flow_rule DEFAULT NULL, weight integer DEFAULT 1) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_at timestamptz := howdah.now();
+BEGIN
+  IF (watch_gate.rule).rate IS NOT NULL THEN
+    SELECT greatest(v_at, g.full_at - make_interval(secs => greatest(0, (watch_gate.rule).rate_burst - watch_gate.weight)::float8
+                      * (watch_gate.rule).rate_period_ms / (watch_gate.rule).rate / 1000))
+      INTO v_at FROM howdah.gate g WHERE g.name = watch_gate.gate;
+    v_at := coalesce(v_at, howdah.now());
+  END IF;
+  INSERT INTO howdah.gate AS g (name, look_at) VALUES (watch_gate.gate, v_at)
+  ON CONFLICT (name) DO UPDATE SET look_at = v_at WHERE g.look_at IS NULL OR g.look_at > v_at;
+  IF FOUND THEN
+    PERFORM pg_notify('howdah.due', '') FROM howdah.keeper k WHERE k.wakes_at > v_at;
   END IF;
 END $$;
 -- howdah.weight_of(fair_key) -> integer
@@ -4223,7 +4857,8 @@ BEGIN
   RETURN false;
 END $$;
 -- howdah.keep(worker_id, term, sweep, awake, tick_ms) -> (promoted, next_ms, rescued)
--- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, delivers signals, opens gates.
+-- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, delivers signals, opens gates, lets
+-- go of jobs whose parents have ended.
 --   term       the term that elect_keeper gave
 --   sweep      true: look at everything that is due, false: at what became due in the last five seconds, so
 --              that dead rows are not walked over again and again
@@ -4264,6 +4899,7 @@ BEGIN
   SELECT * INTO v_expire FROM howdah.expire(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END);
   v_open := howdah.open_gates(keep.sweep);
   next_ms := CASE WHEN v_expire.expired >= 1000 THEN 1 ELSE least(next_ms, v_expire.next_ms, v_open) END;
+  next_ms := least(next_ms, howdah.look_again(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END));
 END $$;
 -- howdah.keeper_vacant() -> boolean
 -- Whether the keeper's office can be taken: nobody has it, its term has run out, or its holder has missed a
@@ -4540,6 +5176,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     howdah.rotate_history(),
     howdah.rotate_jobs(),
     howdah.sweep_deleted(),
+    howdah.prune_workflows(),
     howdah.prune())
 $$;
 -- howdah.rotate_history() -> text
@@ -6070,7 +6707,7 @@ RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO howdah.dead (job_id, queue_id, priority, attempt, kind, died_at, reason)
     VALUES (bury.job_id, bury.queue_id, bury.priority, bury.attempt, bury.kind, howdah.now(), left(bury.reason, 1000));
-  PERFORM howdah.ended(ARRAY[bury.job_id], '{1}', true);
+  PERFORM howdah.ended(ARRAY[bury.job_id], '{1}', true, true);
 END $$;
 -- howdah.cancel_in(lease_id, job_id, run_ms) -> void
 -- Cancels one running job inside the transaction of its own handler, together with that one's writes: all or none. It
@@ -6206,13 +6843,16 @@ BEGIN
       SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results))
          = u.jobs - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = l.id);
 END $$;
--- howdah.ended(first_ids, counts, died) -> void
+-- howdah.ended(first_ids, counts, died, failed) -> void
 -- Called wherever jobs end, with the runs of their ids: frees their unique keys, wakes who waits for them, forgets their
--- progress, puts their steps into the history, lets the next of their order through. Jobs that have none of this cost one
--- probe of six indexes, however many they are.
---   died  they are dead: what they had reached is kept with them
+-- progress, puts their steps into the history, lets the next of their order through, and lets go of the jobs that depend on
+-- them. Jobs that have none of this cost one probe of seven indexes, however many they are.
+--   died    they are dead: what they had reached is kept with them
+--   failed  they did not complete (so it is too of those that died); NULL: some did, and it is looked up which, if a job
+--           depends on any of them
 -- Internal. Writes: see ended_slowly. Errors: none.
-CREATE OR REPLACE FUNCTION howdah.ended(first_ids bigint[], counts smallint[], died boolean DEFAULT false) RETURNS void
+CREATE OR REPLACE FUNCTION howdah.ended(first_ids bigint[], counts smallint[], died boolean DEFAULT false, failed boolean DEFAULT false)
+RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
   v_first bigint := ended.first_ids[1];
@@ -6228,6 +6868,14 @@ BEGIN
      OR EXISTS (SELECT FROM howdah.ordered o WHERE o.job_id BETWEEN v_first AND v_last)
      OR EXISTS (SELECT FROM howdah.step s WHERE s.job_id BETWEEN v_first AND v_last) THEN
     PERFORM howdah.ended_slowly(ended.first_ids, ended.counts, ended.died);
+  END IF;
+  IF ended.died OR ended.failed IS NOT FALSE THEN
+    IF EXISTS (SELECT FROM howdah.dependency d WHERE d.job_id BETWEEN v_first AND v_last) THEN
+      PERFORM howdah.stop_waiting(ended.first_ids, ended.counts);
+    END IF;
+  END IF;
+  IF EXISTS (SELECT FROM howdah.dependency d WHERE d.parent_id BETWEEN v_first AND v_last) THEN
+    PERFORM howdah.go_on_after(ended.first_ids, ended.counts, ended.died OR ended.failed);
   END IF;
 END $$;
 -- howdah.ended_slowly(first_ids, counts, died) -> void
@@ -6367,7 +7015,7 @@ BEGIN
        WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id
          AND j >= u.first_id AND j < u.first_id + u.jobs));
   -- Who began to wait after complete_in had looked, and before it was committed.
-  PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]));
+  PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]), failed => NULL);
   RETURN QUERY SELECT unnest(v_settled);
 END $$;
 -- howdah.holds(lease_id, job_id) -> boolean
@@ -6569,7 +7217,7 @@ BEGIN
            int8range(write_receipt.job_ids[1], write_receipt.job_ids[1] + 1), write_receipt.job_ids, '{1}',
            write_receipt.attempts, write_receipt.run_ms
       FROM howdah.ring g WHERE g.name = 'history';
-    PERFORM howdah.ended(write_receipt.job_ids, '{1}');
+    PERFORM howdah.ended(write_receipt.job_ids, '{1}', failed => write_receipt.outcome <> 1);
     RETURN;
   END IF;
   INSERT INTO howdah.receipt (slot, outcome, queue_id, worker_id, at, claimed_at, span, first_ids, counts, attempts, run_ms)
@@ -6583,7 +7231,7 @@ BEGIN
            GROUP BY i.island, i.id >> 7, i.attempt) k, howdah.ring g
    WHERE g.name = 'history' GROUP BY g.slot
   RETURNING receipt.first_ids, receipt.counts INTO v_firsts, v_counts;
-  PERFORM howdah.ended(v_firsts, v_counts);
+  PERFORM howdah.ended(v_firsts, v_counts, failed => write_receipt.outcome <> 1);
 END $$;
 -- howdah.deliver(name, job_id, payload, also_ready) -> integer
 -- Gives a signal to the jobs that wait for it, and makes those ready that were set aside for it. Returns how many could
@@ -7030,7 +7678,7 @@ RETURN pg_catalog.to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
 -- howdah.why(job_id) -> setof (code, reason, evidence)
 -- Why a job is not running: a chain of plain reasons, the nearest first. Of a job that runs or has ended: what it does
 -- or how that was. No row: there is no such job, or it ended longer ago than history is kept.
---   code      for programs: ended, dead, running, cancelling, due, parked, sleep, signal, limit, held_by, rate, order, paused, no_worker, kind,
+--   code      for programs: ended, dead, running, cancelling, due, parked, dependency, sleep, signal, limit, held_by, rate, order, paused, no_worker, kind,
 --             filter, queue_limit, queue_rate, turn, behind, busy, soon, keeper, ...
 --   reason    for people: one sentence
 --   evidence  what it was seen by: ids, times, numbers
@@ -7084,6 +7732,11 @@ BEGIN
         FROM (SELECT k.job_id FROM howdah.ordered k WHERE k.key = v_key AND NOT k.passed_by AND k.job_id < why_deferred.job_id ORDER BY k.key, k.job_id LIMIT 1) o,
              LATERAL (SELECT coalesce(howdah.state(o.job_id), 'gone') AS state) f;
     RETURN QUERY SELECT * FROM howdah.why_gate(d.gate);
+  ELSIF d.gate = 'dependencies' THEN
+    RETURN QUERY
+      SELECT 'dependency', format('it waits for job %s, which is %s', p.parent_id, coalesce(s.state, 'gone')), jsonb_build_object('job_id', p.parent_id, 'state', s.state)
+        FROM (SELECT k.parent_id FROM howdah.dependency k WHERE k.job_id = why_deferred.job_id ORDER BY k.parent_id LIMIT 20) p,
+             LATERAL (SELECT howdah.state(p.parent_id) AS state) s;
   ELSIF d.gate IS NOT NULL THEN
     RETURN QUERY SELECT 'blocked', 'it waits for ' || d.gate, jsonb_build_object('gate', d.gate);
   ELSIF howdah.waits_because(why_deferred.job_id) IS NOT NULL THEN
@@ -7346,6 +7999,583 @@ BEGIN
   END IF;
   RETURN jsonb_build_object('queues', coalesce(v_queues, '{}'), 'kinds', coalesce(v_kinds, '{}'));
 END $$;
+-- howdah.add_to_workflow(workflow_id, jobs) -> integer
+-- Adds nodes to a workflow, in the caller's transaction, as one of its handlers does, say; all or none. Returns how many jobs.
+--   jobs  as for howdah.enqueue_workflow; depends_on may name jobs that the workflow has already
+-- Callbacks wait for the new jobs too.
+-- Writes: see enqueue_workflow. Locks: the workflow's row, and those of its callbacks.
+-- Errors: as enqueue_workflow; HD002 with COLUMN workflow_id: there is none; HD007: it was cancelled, or a callback does not
+-- wait any more; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.add_to_workflow(workflow_id bigint, jobs jsonb) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_old   howdah.workflow := howdah.lock_workflow(add_to_workflow.workflow_id);
+  v_count integer;
+  v_new   bigint[];
+  c       record;
+  w       record;
+  j       howdah.job;
+BEGIN
+  IF v_old.cancelled_at IS NOT NULL THEN
+    RAISE EXCEPTION 'workflow % was cancelled and takes no more jobs', add_to_workflow.workflow_id
+      USING ERRCODE = 'HD007', COLUMN = 'workflow_id', HINT = 'Run it again: SELECT howdah.retry_workflow(id)';
+  END IF;
+  -- Whose row is locked is not let go, and the keeper looks at it again.
+  FOR c IN SELECT k.job_id, k.name FROM howdah.workflow_job k WHERE k.workflow_id = add_to_workflow.workflow_id AND k.callback ORDER BY k.job_id LOOP
+    w := howdah.single_out(c.job_id);
+    IF w.gate IS DISTINCT FROM 'dependencies' THEN
+      RAISE EXCEPTION 'workflow % has come to its end: its % does not wait any more', add_to_workflow.workflow_id, c.name
+        USING ERRCODE = 'HD007', COLUMN = 'workflow_id', HINT = 'Add jobs while others of it have not ended, such as from one of its handlers.';
+    END IF;
+  END LOOP;
+  v_new := ARRAY(SELECT k.job_id FROM howdah.workflow_job k WHERE k.workflow_id = add_to_workflow.workflow_id);
+  v_count := howdah.insert_nodes(add_to_workflow.workflow_id, add_to_workflow.jobs);
+  v_new := ARRAY(SELECT k.job_id FROM howdah.workflow_job k WHERE k.workflow_id = add_to_workflow.workflow_id AND k.job_id NOT IN (SELECT u FROM unnest(v_new) u));
+  FOR c IN SELECT k.job_id FROM howdah.workflow_job k WHERE k.workflow_id = add_to_workflow.workflow_id AND k.callback LOOP
+    SELECT * INTO j FROM howdah.find_job(c.job_id);
+    j.options := j.options || jsonb_build_object('depends_on', (j.options -> 'depends_on') || to_jsonb(v_new));
+    PERFORM howdah.rewrite_job(j), howdah.wait_for_parents(ARRAY[c.job_id], v_new, j.options ->> 'on_parent_failure');
+  END LOOP;
+  RETURN v_count;
+END $$;
+-- howdah.callback_node(name, node, parents, on_failure) -> jsonb
+-- The nodes that a callback of a workflow comes to: one that waits for all the others, or none. Internal to enqueue_workflow.
+-- Errors: HD002 (invalid argument) with the callback in COLUMN.
+CREATE OR REPLACE FUNCTION howdah.callback_node(name text, node jsonb, parents jsonb, on_failure text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF callback_node.node IS NULL THEN
+    RETURN '[]';
+  END IF;
+  IF jsonb_typeof(callback_node.node) <> 'object' OR callback_node.node ?| '{name,jobs,depends_on,on_parent_failure}' THEN
+    PERFORM howdah.option_refused(callback_node.name, 'must be an object such as {"kind": "tell"}, without name, jobs, depends_on and on_parent_failure');
+  END IF;
+  RETURN jsonb_build_array(callback_node.node || jsonb_build_object('name', callback_node.name, 'depends_on', callback_node.parents,
+    'on_parent_failure', callback_node.on_failure));
+END $$;
+-- howdah.cancel_workflow(workflow_id) -> (cancelled, cancelling)
+-- Cancels all jobs of a workflow that have not ended, its callbacks too; it takes no more jobs then.
+--   cancelled   how many waited, and will certainly not run
+--   cancelling  how many run: their workers are told, as by howdah.cancel
+-- Writes: workflow, and see cancel_many. Locks: the workflow's row, and see cancel_many.
+-- Errors: HD002 with COLUMN workflow_id: there is none; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.cancel_workflow(workflow_id bigint, OUT cancelled bigint, OUT cancelling bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_ids  bigint[];
+  v_part bigint[];
+  v_next bigint;
+  v_upto bigint;
+  s      record;
+BEGIN
+  PERFORM howdah.lock_workflow(cancel_workflow.workflow_id);
+  UPDATE howdah.workflow w SET cancelled_at = coalesce(w.cancelled_at, howdah.now()) WHERE w.id = cancel_workflow.workflow_id;
+  v_ids := ARRAY(SELECT k.job_id FROM howdah.workflow_job k WHERE k.workflow_id = cancel_workflow.workflow_id ORDER BY k.job_id);
+  cancelled := - (SELECT count(*) FROM howdah.states_of(v_ids) x WHERE x.state = 'cancelled');
+  cancelling := 0;
+  FOR v_from IN 0 .. (cardinality(v_ids) - 1) / 10000 LOOP
+    v_part := v_ids[v_from * 10000 + 1 : v_from * 10000 + 10000];
+    v_next := 0;
+    v_upto := NULL;
+    WHILE v_next IS NOT NULL LOOP
+      SELECT * INTO s FROM howdah.cancel_many(ids => v_part, most => 10000, after => v_next, upto => v_upto);
+      cancelling := cancelling + s.cancelling;
+      v_next := s.next;
+      v_upto := s.upto;
+    END LOOP;
+  END LOOP;
+  -- With what was cancelled because of another that was.
+  cancelled := cancelled + (SELECT count(*) FROM howdah.states_of(v_ids) x WHERE x.state = 'cancelled');
+END $$;
+-- howdah.check_nodes(jobs) -> void
+-- Refuses nodes of a workflow that make no sense by themselves; what they wait for is looked at by node_edges. Internal.
+-- Errors: HD002 (invalid argument) with COLUMN jobs and the node's name, or with the field as for howdah.enqueue.
+CREATE OR REPLACE FUNCTION howdah.check_nodes(jobs jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_paths  text[];
+  v_specs  jsonb[];
+  v_leaves boolean[];
+  v_nodes  bigint;
+  b        record;
+BEGIN
+  IF jsonb_typeof(check_nodes.jobs) IS DISTINCT FROM 'array' THEN
+    PERFORM howdah.option_refused('jobs', 'must be a JSON array of nodes');
+  END IF;
+  SELECT array_agg(f.path ORDER BY f.n), array_agg(f.spec ORDER BY f.n), array_agg(f.leaf ORDER BY f.n), count(*) INTO v_paths, v_specs, v_leaves, v_nodes
+    FROM howdah.flatten_nodes(check_nodes.jobs) f;
+  IF v_nodes NOT BETWEEN 1 AND 10000 THEN
+    PERFORM howdah.option_refused('jobs', format('must be 1 to 10000 nodes, not %s: add the rest with howdah.add_to_workflow', v_nodes));
+  END IF;
+  SELECT f.path, f.spec INTO b FROM unnest(v_paths, v_specs) WITH ORDINALITY f(path, spec, n)
+   WHERE jsonb_typeof(f.spec) <> 'object' OR jsonb_typeof(f.spec -> 'name') IS DISTINCT FROM 'string' OR f.path IS NULL
+      OR octet_length(f.spec ->> 'name') NOT BETWEEN 1 AND 200 OR f.spec ->> 'name' ~ '[[:cntrl:]/]' ORDER BY f.n LIMIT 1;
+  IF FOUND THEN
+    PERFORM howdah.node_refused(b.path, 'must be an object with a name of 1 to 200 bytes without / and control characters');
+  END IF;
+  SELECT f.path INTO b FROM unnest(v_paths) WITH ORDINALITY f(path, n) GROUP BY f.path HAVING count(*) > 1 ORDER BY min(f.n) LIMIT 1;
+  IF FOUND THEN
+    PERFORM howdah.node_refused(b.path, 'there are two of this name');
+  END IF;
+  SELECT f.path, k.key INTO b FROM unnest(v_paths, v_specs, v_leaves) WITH ORDINALITY f(path, spec, leaf, n), jsonb_each(f.spec) k
+   WHERE k.key <> ALL (CASE WHEN f.leaf THEN '{name,kind,payload,queue,priority,run_at,delay_ms,max_attempts,options,depends_on,on_parent_failure}'::text[]
+                            ELSE '{name,jobs,depends_on,on_parent_failure}' END)
+      OR (k.key IN ('jobs', 'depends_on') AND jsonb_typeof(k.value) <> 'array') OR (k.key IN ('kind', 'queue') AND jsonb_typeof(k.value) <> 'string')
+      OR CASE WHEN k.key NOT IN ('priority', 'max_attempts') THEN false WHEN jsonb_typeof(k.value) <> 'number' THEN true
+              ELSE (k.value #>> '{}')::numeric NOT BETWEEN -1 AND 1001 OR (k.value #>> '{}')::numeric % 1 <> 0 END
+      OR (k.key = 'on_parent_failure' AND k.value NOT IN ('"cancel"', '"run"', '"hold"'))
+      OR (k.key = 'options' AND (jsonb_typeof(k.value) <> 'object' OR k.value ?| '{id,unique,depends_on,on_parent_failure}'))
+   ORDER BY f.n LIMIT 1;
+  IF FOUND THEN
+    PERFORM howdah.node_refused(b.path, format('%s is not what it can be. A node has name, kind, payload, queue, priority, run_at, delay_ms, max_attempts, '
+      'options (but id and unique), depends_on, on_parent_failure (cancel, run or hold); a group has name, jobs, depends_on, on_parent_failure', quote_literal(b.key)));
+  END IF;
+  -- Most nodes are alike in all but their names and payloads.
+  PERFORM CASE WHEN d.delay IS NOT NULL THEN howdah.check_number('delay_ms', d.delay, 0, 3155760000000) END,
+          howdah.check_job(d.kind, coalesce(d.priority, 5), CASE WHEN d.run_at IS NOT NULL THEN howdah.as_time('run_at', d.run_at) END,
+            make_interval(secs => (d.delay #>> '{}')::float8 / 1000), d.attempts, d.options)
+     FROM (SELECT DISTINCT f.spec ->> 'kind' AS kind, (f.spec ->> 'priority')::integer AS priority, f.spec -> 'run_at' AS run_at, f.spec -> 'delay_ms' AS delay,
+                  (f.spec ->> 'max_attempts')::integer AS attempts, f.spec -> 'options' AS options
+             FROM unnest(v_specs, v_leaves) f(spec, leaf) WHERE f.leaf) d;
+END $$;
+-- howdah.enqueue_workflow(name, jobs, on_complete, on_end) -> bigint
+-- Enqueues a named graph of jobs in the caller's transaction, all or none, and returns the number of the workflow.
+--   name  1 to 256 bytes, for people; it need not be unique
+--   jobs  an array of 1 to 10,000 nodes. A node is an object with
+--           name   1 to 200 bytes without /, unique among its siblings
+--           kind, payload, queue, priority, run_at, delay_ms, max_attempts, options: as for howdah.enqueue
+--           depends_on  names of other nodes in any order, or ids of any jobs: it is blocked until they have ended
+--           on_parent_failure  cancel (default), run or hold: see howdah.check_options
+--         or a group: name, jobs (nodes again), depends_on and on_parent_failure for all in it. Whoever names the group waits for
+--         all that is in it; its nodes see their siblings by their names, and are called group/name elsewhere
+--   on_complete  a node (without name and depends_on) that runs when all the others have completed, and is cancelled if one fails
+--   on_end       one that runs when all the others have ended, however
+-- A batch is a workflow in which nothing depends on anything.
+-- Writes: workflow, workflow_job, job, ticket, deferred, dependency, expiry, second_look. Locks: as howdah.enqueue.
+-- Errors: HD001 unknown queue; HD002 invalid argument: COLUMN jobs with the name of the node, or of all in a circle; HD005.
+-- Cost: a few statements; two index entries for each pair of jobs that wait for each other.
+CREATE OR REPLACE FUNCTION howdah.enqueue_workflow(name text, jobs jsonb, on_complete jsonb DEFAULT NULL, on_end jsonb DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_id    bigint;
+  v_all   jsonb;
+  v_nodes jsonb := enqueue_workflow.jobs;
+BEGIN
+  IF enqueue_workflow.name IS NULL OR octet_length(enqueue_workflow.name) NOT BETWEEN 1 AND 256 OR enqueue_workflow.name ~ '[[:cntrl:]]' THEN
+    PERFORM howdah.option_refused('name', format('must be 1 to 256 bytes without control characters, not %s',
+      coalesce(octet_length(enqueue_workflow.name)::text, 'NULL')));
+  END IF;
+  IF enqueue_workflow.on_complete IS NOT NULL OR enqueue_workflow.on_end IS NOT NULL THEN
+    PERFORM howdah.check_nodes(v_nodes);
+    SELECT jsonb_agg(DISTINCT n -> 'name') INTO v_all FROM jsonb_array_elements(v_nodes) n;
+    v_nodes := v_nodes || howdah.callback_node('on_complete', enqueue_workflow.on_complete, v_all, 'cancel')
+                       || howdah.callback_node('on_end', enqueue_workflow.on_end, v_all, 'run');
+  END IF;
+  INSERT INTO howdah.workflow (name, created_at, prune_at)
+    SELECT enqueue_workflow.name, n.now, n.now + howdah.longest_retention() FROM howdah.now() n(now) RETURNING id INTO v_id;
+  PERFORM howdah.insert_nodes(v_id, v_nodes, CASE WHEN enqueue_workflow.on_complete IS NOT NULL THEN '{on_complete}'::text[] ELSE '{}' END
+                                          || CASE WHEN enqueue_workflow.on_end IS NOT NULL THEN '{on_end}'::text[] ELSE '{}' END);
+  RETURN v_id;
+END $$;
+-- howdah.flatten_nodes(jobs) -> (n, path, chain, scopes, spec, leaf, on_failure)
+-- The nodes of a workflow as they were given, in order, with those inside of groups (nodes with `jobs` of their own).
+--   path    its name, behind those of the groups that it is in: group/name
+--   chain   the paths of those groups and its own
+--   scopes  what may stand before a name in its depends_on, the innermost first: group/, then nothing
+--   leaf    it is a job, and no group
+--   on_failure  its on_parent_failure, or that of the innermost group that has one, or cancel
+-- Internal to insert_nodes. Reads nothing. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.flatten_nodes(jobs jsonb)
+RETURNS TABLE (n bigint, path text, chain text[], scopes text[], spec jsonb, leaf boolean, on_failure text) LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE node(place, path, chain, scopes, spec, on_failure) AS (
+      SELECT ARRAY[e.n], e.spec ->> 'name', ARRAY[e.spec ->> 'name'], '{""}'::text[], e.spec, coalesce(e.spec ->> 'on_parent_failure', 'cancel')
+        FROM jsonb_array_elements(flatten_nodes.jobs) WITH ORDINALITY e(spec, n)
+      UNION ALL
+      SELECT p.place || e.n, p.path || '/' || (e.spec ->> 'name'), p.chain || (p.path || '/' || (e.spec ->> 'name')), (p.path || '/') || p.scopes, e.spec,
+             coalesce(e.spec ->> 'on_parent_failure', p.on_failure)
+        FROM node p, jsonb_array_elements(p.spec -> 'jobs') WITH ORDINALITY e(spec, n)
+       WHERE jsonb_typeof(p.spec -> 'jobs') = 'array' AND cardinality(p.place) < 20)
+    SELECT row_number() OVER (ORDER BY d.spec ? 'jobs', d.place), d.path, d.chain, d.scopes, d.spec, NOT d.spec ? 'jobs', d.on_failure FROM node d ORDER BY 1;
+END $$;
+-- howdah.insert_node_jobs(now, specs, children, parents, outside) -> bigint[]
+-- Writes what was asked for with each node of a workflow. Returns the ids of the jobs, in order. Internal to insert_nodes.
+-- Writes: job, expiry, ordered. Locks: those of bounded queues, see make_room. Errors: HD001, HD002 with COLUMN payload, HD005.
+CREATE OR REPLACE FUNCTION howdah.insert_node_jobs(now timestamptz, specs jsonb[], children bigint[], parents bigint[], outside bigint[])
+RETURNS bigint[] LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_count  integer := cardinality(insert_node_jobs.specs);
+  v_blocks bigint[];
+  v_ids    bigint[];
+  v_queue  text;
+  v_size   integer;
+BEGIN
+  SELECT n.queue INTO v_queue FROM (SELECT DISTINCT coalesce(s ->> 'queue', 'default') AS queue FROM unnest(insert_node_jobs.specs) s) n
+   WHERE NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = n.queue) LIMIT 1;
+  IF FOUND THEN
+    PERFORM howdah.unknown_queue(v_queue);
+  END IF;
+  PERFORM howdah.make_room(o.queue, o.jobs::integer)
+     FROM (SELECT q AS queue, (SELECT count(*) FROM unnest(insert_node_jobs.specs) s WHERE coalesce(s ->> 'queue', 'default') = q.name) AS jobs
+             FROM howdah.queue q WHERE q.max_jobs IS NOT NULL ORDER BY q.id) o WHERE o.jobs > 0;
+  SELECT array_agg(nextval('howdah.block_seq') << 7) INTO v_blocks FROM generate_series(1, (v_count + 127) / 128);
+  v_ids := ARRAY(SELECT v_blocks[(n >> 7) + 1] + (n & 127) FROM generate_series(0, v_count - 1) n ORDER BY n);
+  WITH waits AS (
+    SELECT e.child, jsonb_agg(coalesce(v_ids[e.parent], e.parent_id)) AS parents
+      FROM unnest(insert_node_jobs.children, insert_node_jobs.parents, insert_node_jobs.outside) e(child, parent, parent_id) GROUP BY e.child),
+  inserted AS (
+    INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload, options)
+    SELECT v_ids[u.n], insert_node_jobs.now, q.id, coalesce((u.spec ->> 'priority')::integer, 5), coalesce((u.spec ->> 'max_attempts')::integer, q.max_attempts),
+           u.spec ->> 'kind', coalesce(u.spec -> 'payload', '{}'),
+           nullif(coalesce(CASE WHEN u.spec ? 'options' THEN howdah.stored_options(u.spec -> 'options', insert_node_jobs.now) END, '{}')
+             || CASE WHEN w.parents IS NOT NULL THEN jsonb_build_object('depends_on', w.parents, 'on_parent_failure', u.spec ->> 'on_parent_failure') ELSE '{}' END
+             || CASE WHEN w.parents IS NOT NULL AND d.at IS NOT NULL THEN jsonb_build_object('due_at', d.at) ELSE '{}' END, '{}')
+      FROM unnest(insert_node_jobs.specs) WITH ORDINALITY u(spec, n) JOIN howdah.queue q ON q.name = coalesce(u.spec ->> 'queue', 'default')
+      LEFT JOIN waits w ON w.child = u.n, LATERAL (SELECT howdah.node_due(u.spec, insert_node_jobs.now) AS at) d
+    RETURNING id, queue_id, pg_column_size(payload) AS bytes, (options ->> 'expires_at')::timestamptz AS expires_at),
+  expires AS (
+    INSERT INTO howdah.expiry (job_id, expires_at) SELECT i.id, i.expires_at FROM inserted i WHERE i.expires_at IS NOT NULL)
+  SELECT q.name, i.bytes INTO v_queue, v_size FROM inserted i JOIN howdah.queue q ON q.id = i.queue_id WHERE i.bytes > q.max_payload_bytes LIMIT 1;
+  IF FOUND THEN
+    PERFORM howdah.payload_refused(v_queue, v_size, (SELECT q.max_payload_bytes FROM howdah.queue q WHERE q.name = v_queue));
+  END IF;
+  PERFORM howdah.join_orders(ARRAY(SELECT v_ids[u.n] FROM unnest(insert_node_jobs.specs) WITH ORDINALITY u(spec, n) WHERE u.spec -> 'options' ? 'order_key'));
+  RETURN v_ids;
+END $$;
+-- howdah.insert_nodes(workflow_id, jobs, callbacks) -> integer
+-- Enqueues the nodes of a workflow, all or none, and returns how many jobs that are. callbacks: names of nodes that wait for all the
+-- others, for good: see add_to_workflow. Internal to enqueue_workflow and add_to_workflow.
+-- Writes: job, workflow_job, ticket, deferred, dependency, expiry, second_look. Locks: as howdah.enqueue.
+-- Errors: HD001, HD002, HD005: see enqueue_workflow. Cost: of nodes and pairs; a few statements, however many they are.
+CREATE OR REPLACE FUNCTION howdah.insert_nodes(workflow_id bigint, jobs jsonb, callbacks text[] DEFAULT '{}') RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now       timestamptz := howdah.now();
+  v_names     text[];
+  v_specs     jsonb[];
+  v_ids       bigint[];
+  v_children  bigint[];
+  v_parents   bigint[];
+  v_outside   bigint[];
+  v_wrong     text;
+BEGIN
+  PERFORM howdah.check_nodes(insert_nodes.jobs);
+  SELECT array_agg(f.path ORDER BY f.n), array_agg(f.spec || jsonb_build_object('on_parent_failure', f.on_failure) ORDER BY f.n)
+    INTO v_names, v_specs FROM howdah.flatten_nodes(insert_nodes.jobs) f WHERE f.leaf;
+  SELECT array_agg(e.child ORDER BY e.child, e.parent, e.parent_id), array_agg(e.parent ORDER BY e.child, e.parent, e.parent_id),
+         array_agg(e.parent_id ORDER BY e.child, e.parent, e.parent_id), min(e.wrong)
+    INTO v_children, v_parents, v_outside, v_wrong FROM howdah.node_edges(insert_nodes.workflow_id, insert_nodes.jobs) e;
+  IF v_wrong IS NOT NULL THEN
+    PERFORM howdah.option_refused('jobs', 'name what is not there: ' || v_wrong);
+  ELSIF v_names IS NULL THEN
+    PERFORM howdah.option_refused('jobs', 'are groups without a job in them');
+  ELSIF cardinality(v_children) > 200000 THEN
+    PERFORM howdah.option_refused('jobs', format('wait for others %s times, and one call takes 200000', cardinality(v_children)));
+  END IF;
+  PERFORM howdah.refuse_circles(v_names, array_agg(e.child ORDER BY e.child), array_agg(e.parent ORDER BY e.child))
+     FROM unnest(v_children, v_parents) e(child, parent) WHERE e.parent IS NOT NULL HAVING count(*) > 0;
+  v_ids := howdah.insert_node_jobs(v_now, v_specs, v_children, v_parents, v_outside);
+  IF EXISTS (SELECT FROM howdah.workflow_job w WHERE w.workflow_id = insert_nodes.workflow_id AND w.name = ANY (v_names)) THEN
+    PERFORM howdah.node_refused(w.name, 'the workflow has one of this name') FROM howdah.workflow_job w
+      WHERE w.workflow_id = insert_nodes.workflow_id AND w.name = ANY (v_names);
+  END IF;
+  INSERT INTO howdah.workflow_job (workflow_id, name, job_id, callback)
+  SELECT insert_nodes.workflow_id, u.name, u.id, u.name = ANY (insert_nodes.callbacks) FROM unnest(v_names, v_ids) u(name, id);
+  PERFORM howdah.place_nodes(v_now, v_ids, v_specs, v_children, v_parents, v_outside);
+  RETURN cardinality(v_ids);
+END $$;
+-- howdah.lock_workflow(workflow_id) -> workflow
+-- Locks a workflow against others who change it, until the transaction ends; whoever runs its jobs does not need it. Internal.
+-- Locks: its row. Errors: HD002 (invalid argument) with COLUMN workflow_id: there is none. HD012 not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.lock_workflow(workflow_id bigint) RETURNS howdah.workflow
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  w howdah.workflow;
+BEGIN
+  PERFORM howdah.must_read_committed();
+  SELECT * INTO w FROM howdah.workflow k WHERE k.id = lock_workflow.workflow_id FOR UPDATE;
+  IF NOT FOUND THEN
+    PERFORM howdah.option_refused('workflow_id', format('%s: there is no such workflow, or nothing is left of its jobs',
+      coalesce(lock_workflow.workflow_id::text, 'NULL')));
+  END IF;
+  RETURN w;
+END $$;
+-- howdah.node_due(spec, now) -> timestamptz
+-- When a node of a workflow is due, as it says; NULL: at once. Internal. Errors: none, nodes are checked before.
+CREATE OR REPLACE FUNCTION howdah.node_due(spec jsonb, now timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF node_due.spec ? 'run_at' THEN
+    RETURN howdah.as_time('run_at', node_due.spec -> 'run_at');
+  END IF;
+  RETURN node_due.now + make_interval(secs => (node_due.spec ->> 'delay_ms')::float8 / 1000);
+END $$;
+-- howdah.node_edges(workflow_id, jobs) -> (child, parent, parent_id, wrong)
+-- What the nodes of a workflow wait for: a row for each pair. child, parent: their n in howdah.flatten_nodes; parent_id: a job
+-- that is there already, given by its id, or by its name in the workflow. The name of a group means each job in it; what a
+-- group waits for, each job in it waits for. wrong: what was named and is not there, and by which node; then the rest is NULL.
+-- Internal to insert_nodes. Errors: none. Cost: of the pairs.
+CREATE OR REPLACE FUNCTION howdah.node_edges(workflow_id bigint, jobs jsonb) RETURNS TABLE (child bigint, parent bigint, parent_id bigint, wrong text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    WITH node AS MATERIALIZED (SELECT f.* FROM howdah.flatten_nodes(node_edges.jobs) f),
+    -- What a name may mean: a job, or each job of a group.
+    meant AS MATERIALIZED (
+      SELECT c.path, o.n, NULL::bigint AS job_id FROM node o, unnest(o.chain) c(path) WHERE o.leaf
+      UNION ALL
+      SELECT left(w.name, g.at), NULL, w.job_id
+        FROM howdah.workflow_job w, LATERAL (
+          SELECT length(w.name) UNION ALL SELECT s - 1 FROM generate_series(1, length(w.name)) s WHERE substr(w.name, s, 1) = '/') g(at)
+       WHERE w.workflow_id = node_edges.workflow_id AND NOT w.callback),
+    wish AS MATERIALIZED (SELECT o.path, o.scopes, r.value AS ref FROM node o, jsonb_array_elements(o.spec -> 'depends_on') r),
+    -- The innermost scope in which there is such a name.
+    found AS MATERIALIZED (
+      SELECT DISTINCT ON (s.path, s.ref) s.path, s.ref, s.full_name
+        FROM (SELECT w.path, w.ref, x.scope || (w.ref #>> '{}') AS full_name, x.at FROM wish w, unnest(w.scopes) WITH ORDINALITY x(scope, at)
+               WHERE jsonb_typeof(w.ref) = 'string') s
+       WHERE s.full_name IN (SELECT m.path FROM meant m) ORDER BY s.path, s.ref, s.at),
+    target AS MATERIALIZED (
+      SELECT u.path, u.ref, m.n, m.job_id FROM found u JOIN meant m ON m.path = u.full_name
+      UNION ALL
+      SELECT w.path, w.ref, NULL, CASE WHEN (w.ref #>> '{}')::numeric BETWEEN 128 AND 9007199254740991 AND (w.ref #>> '{}')::numeric % 1 = 0 THEN (w.ref #>> '{}')::numeric::bigint END
+        FROM wish w WHERE jsonb_typeof(w.ref) = 'number')
+    SELECT DISTINCT o.n, t.n, t.job_id, NULL::text FROM node o, unnest(o.chain) c(path) JOIN target t ON t.path = c.path WHERE o.leaf
+    UNION ALL
+    SELECT NULL, NULL, NULL, format('%s waits for %s, and there is no such node', w.path, left(w.ref::text, 200))
+      FROM wish w LEFT JOIN target t ON t.path = w.path AND t.ref = w.ref WHERE t.n IS NULL AND t.job_id IS NULL;
+END $$;
+-- howdah.node_refused(node, rule) -> never returns
+-- Says which node of a workflow is wrong, and what is right. Errors: HD002 (invalid argument) with COLUMN jobs. Internal.
+CREATE OR REPLACE FUNCTION howdah.node_refused(node text, rule text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION 'the node %: %', coalesce(quote_literal(left(node_refused.node, 200)), 'without a name'), node_refused.rule
+    USING ERRCODE = 'HD002', COLUMN = 'jobs';
+END $$;
+-- howdah.place_nodes(now, ids, specs, children, parents, outside) -> void
+-- Puts the jobs of a workflow into the rooms where they wait: what waits for nothing into tickets, or among what is due later;
+-- the rest is blocked. Internal to insert_nodes.
+-- Writes: ticket, deferred, dependency, second_look. Errors: HD002 with COLUMN depends_on: a job outside is unknown.
+CREATE OR REPLACE FUNCTION howdah.place_nodes(now timestamptz, ids bigint[], specs jsonb[], children bigint[], parents bigint[], outside bigint[])
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_free    bigint[];
+  v_blocked bigint[];
+BEGIN
+  WITH node AS (
+    SELECT u.id, q.id AS queue_id, coalesce((u.spec ->> 'priority')::smallint, 5::smallint) AS priority, u.spec ->> 'kind' AS kind,
+           CASE WHEN u.spec ? 'options' THEN howdah.gates_of(u.spec -> 'options') END AS gates, howdah.node_due(u.spec, place_nodes.now) AS due_at, w.child IS NOT NULL AS waits
+      FROM unnest(place_nodes.ids, place_nodes.specs) WITH ORDINALITY u(id, spec, n) JOIN howdah.queue q ON q.name = coalesce(u.spec ->> 'queue', 'default')
+      LEFT JOIN (SELECT DISTINCT c AS child FROM unnest(place_nodes.children) c) w ON w.child = u.n),
+  blocked AS (
+    INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+    SELECT 'infinity', o.id, o.queue_id, o.priority, 1, 0, o.kind, o.gates, 'dependencies' FROM node o WHERE o.waits RETURNING first_id),
+  later AS (
+    SELECT count(howdah.defer(o.due_at, o.id, 1, o.queue_id, o.kind, o.priority, 0, o.gates)) AS jobs FROM node o WHERE NOT o.waits AND o.due_at > place_nodes.now)
+  SELECT array_agg(o.id) FILTER (WHERE NOT o.waits AND (o.due_at IS NULL OR o.due_at <= place_nodes.now)) INTO v_free FROM node o, later;
+  INSERT INTO howdah.dependency (parent_id, job_id, on_failure)
+  SELECT coalesce(place_nodes.ids[e.parent], e.parent_id), place_nodes.ids[e.child], s.spec ->> 'on_parent_failure'
+    FROM unnest(place_nodes.children, place_nodes.parents, place_nodes.outside) e(child, parent, parent_id)
+    JOIN unnest(place_nodes.specs) WITH ORDINALITY s(spec, n) ON s.n = e.child ON CONFLICT DO NOTHING;
+  -- As tickets of consecutive ids that are alike.
+  PERFORM howdah.put_back(v_free, array_fill(0::smallint, ARRAY[coalesce(cardinality(v_free), 0)]));
+  SELECT array_agg(DISTINCT place_nodes.ids[e.child]) INTO v_blocked
+    FROM unnest(place_nodes.children, place_nodes.outside) e(child, parent_id) WHERE e.parent_id IS NOT NULL;
+  IF v_blocked IS NOT NULL THEN
+    PERFORM howdah.meet_parents(v_blocked, ARRAY(SELECT DISTINCT o FROM unnest(place_nodes.outside) o WHERE o IS NOT NULL));
+  END IF;
+END $$;
+-- howdah.prune_workflows(most) -> text
+-- Removes workflows of whose jobs nothing is left. Looks at each one longest retention after it was made, and every ten minutes
+-- from then on; at most `most` at a time. Returns what it did, or NULL. Internal to rotate.
+-- Writes: workflow, workflow_job. Locks: their rows, skipping what others have. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.prune_workflows(most integer DEFAULT 100) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_gone integer := 0;
+  w      record;
+BEGIN
+  FOR w IN SELECT k.id FROM howdah.workflow k WHERE k.prune_at <= howdah.now() ORDER BY k.prune_at LIMIT prune_workflows.most FOR UPDATE SKIP LOCKED LOOP
+    IF EXISTS (SELECT FROM howdah.workflow_job j CROSS JOIN LATERAL howdah.find_job(j.job_id) f WHERE j.workflow_id = w.id) THEN
+      UPDATE howdah.workflow k SET prune_at = howdah.now() + interval '10 minutes' WHERE k.id = w.id;
+    ELSE
+      DELETE FROM howdah.workflow_job j WHERE j.workflow_id = w.id;
+      DELETE FROM howdah.workflow k WHERE k.id = w.id;
+      v_gone := v_gone + 1;
+    END IF;
+  END LOOP;
+  RETURN CASE WHEN v_gone > 0 THEN format('pruned %s workflows', v_gone) END;
+END $$;
+-- howdah.refuse_circles(names, children, parents) -> void
+-- Refuses a graph in which a node would wait for itself, and names the circle. children, parents: places in names, one for each
+-- pair, in order of the children. Internal to insert_nodes. Reads nothing.
+-- Errors: HD002 (invalid argument) with COLUMN jobs. Cost: of nodes and pairs; nothing where each waits for earlier ones only.
+CREATE OR REPLACE FUNCTION howdah.refuse_circles(names text[], children bigint[], parents bigint[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+  v_nodes integer := cardinality(refuse_circles.names);
+  v_left  integer[] := array_fill(0, ARRAY[v_nodes]);
+  -- The children of a node are v_below[v_from[node]] to v_below[v_from[node + 1] - 1].
+  v_below bigint[];
+  v_from  integer[];
+  v_free  integer[];
+  v_done  integer := 0;
+  v_node  bigint;
+  v_path  bigint[];
+BEGIN
+  IF NOT EXISTS (SELECT FROM unnest(refuse_circles.children, refuse_circles.parents) e(child, parent) WHERE e.parent >= e.child) THEN
+    RETURN;
+  END IF;
+  SELECT array_agg(e.child ORDER BY e.parent) INTO v_below FROM unnest(refuse_circles.children, refuse_circles.parents) e(child, parent);
+  SELECT array_agg((s.before + 1)::integer ORDER BY s.node) INTO v_from
+    FROM (SELECT n.node, coalesce(sum(c.jobs) OVER (ORDER BY n.node ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+            FROM generate_series(1, v_nodes + 1) n(node) LEFT JOIN (SELECT e AS node, count(*) AS jobs FROM unnest(refuse_circles.parents) e GROUP BY e) c USING (node)) s;
+  FOREACH v_node IN ARRAY refuse_circles.children LOOP
+    v_left[v_node] := v_left[v_node] + 1;
+  END LOOP;
+  -- Take away what waits for nothing that is left, until there is no such node.
+  v_free := ARRAY(SELECT l.node FROM unnest(v_left) WITH ORDINALITY l(waits, node) WHERE l.waits = 0);
+  WHILE v_done < coalesce(cardinality(v_free), 0) LOOP
+    v_done := v_done + 1;
+    FOR i IN v_from[v_free[v_done]] .. v_from[v_free[v_done] + 1] - 1 LOOP
+      v_left[v_below[i]] := v_left[v_below[i]] - 1;
+      IF v_left[v_below[i]] = 0 THEN
+        v_free := v_free || v_below[i]::integer;
+      END IF;
+    END LOOP;
+  END LOOP;
+  IF v_done = v_nodes THEN
+    RETURN;
+  END IF;
+  -- Whatever is left waits for something that is left: going up from any of them ends in a circle.
+  v_node := (SELECT min(l.node) FROM unnest(v_left) WITH ORDINALITY l(waits, node) WHERE l.waits > 0);
+  WHILE array_position(v_path, v_node) IS NULL LOOP
+    v_path := v_path || v_node;
+    v_node := (SELECT min(e.parent) FROM unnest(refuse_circles.children, refuse_circles.parents) e(child, parent) WHERE e.child = v_node AND v_left[e.parent] > 0);
+    EXIT WHEN cardinality(v_path) > 1000;
+  END LOOP;
+  PERFORM howdah.option_refused('jobs', 'make a circle: ' || (
+    SELECT string_agg(refuse_circles.names[p.node], ' -> ' ORDER BY p.n)
+      FROM unnest(v_path[coalesce(array_position(v_path, v_node), 1):] || v_node) WITH ORDINALITY p(node, n)));
+END $$;
+-- howdah.retry_workflow(workflow_id) -> integer
+-- Runs again what failed of a workflow, and what was cancelled because of that: all of its jobs that are dead, cancelled or
+-- expired start over with all their attempts, in their order. What has completed is kept, and what has not ended goes on. One
+-- that had expired does not expire again. Returns how many jobs that are; what ended longer ago than history is kept is not
+-- among them.
+-- Writes: workflow, dead, receipt, job, unique_key, ordered, deferred, dependency, ticket, second_look. Locks: those rows.
+-- Errors: HD001 a queue was deleted; HD002 with COLUMN workflow_id: there is none; HD003 another job has the unique key of one
+-- of them: nothing was changed; HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.retry_workflow(workflow_id bigint) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_ids   bigint[];
+  v_mine  bigint[];
+  v_other bigint[];
+  j       howdah.job;
+BEGIN
+  PERFORM howdah.lock_workflow(retry_workflow.workflow_id);
+  UPDATE howdah.workflow w SET cancelled_at = NULL WHERE w.id = retry_workflow.workflow_id;
+  SELECT array_agg(s.job_id ORDER BY s.job_id) INTO v_ids
+    FROM howdah.states_of(ARRAY(SELECT k.job_id FROM howdah.workflow_job k WHERE k.workflow_id = retry_workflow.workflow_id)) s
+   WHERE s.state IN ('dead', 'cancelled', 'expired');
+  IF v_ids IS NULL THEN
+    RETURN 0;
+  END IF;
+  PERFORM howdah.unknown_queue(d.name) FROM unnest(v_ids) u(id), LATERAL howdah.find_job(u.id) f JOIN howdah.deleted_queue d ON d.id = f.queue_id;
+  v_mine := howdah.take_keys_again(v_ids);
+  PERFORM howdah.take_key_again(u.id) FROM unnest(v_ids) u(id) WHERE u.id NOT IN (SELECT m FROM unnest(v_mine) m);
+  DELETE FROM howdah.dead d WHERE d.job_id = ANY (v_ids);
+  PERFORM howdah.take_ended(v_ids);
+  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (v_ids);
+  FOR j IN SELECT f.* FROM unnest(v_ids) u(id), LATERAL howdah.find_job(u.id) f WHERE f.options ? 'expires_at' LOOP
+    j.options := nullif(j.options - 'expires_at', '{}');
+    PERFORM howdah.rewrite_job(j);
+  END LOOP;
+  INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+  SELECT 'infinity', f.id, f.queue_id, f.priority, 1, 0, f.kind, CASE WHEN f.options IS NOT NULL THEN howdah.gates_of(f.options) END, 'dependencies'
+    FROM unnest(v_ids) u(id), LATERAL howdah.find_job(u.id) f;
+  -- What they wait for: all of it again, but for what has completed.
+  WITH wish AS MATERIALIZED (
+    SELECT f.id, p::bigint AS parent_id, coalesce(f.options ->> 'on_parent_failure', 'cancel') AS on_failure
+      FROM unnest(v_ids) u(id), LATERAL howdah.find_job(u.id) f, jsonb_array_elements_text(f.options -> 'depends_on') p),
+  known AS MATERIALIZED (SELECT s.* FROM howdah.states_of(ARRAY(SELECT DISTINCT w.parent_id FROM wish w)) s),
+  waits AS (
+    INSERT INTO howdah.dependency (parent_id, job_id, on_failure)
+    SELECT w.parent_id, w.id, w.on_failure FROM wish w JOIN known s ON s.job_id = w.parent_id WHERE s.state <> 'completed'
+    ON CONFLICT DO NOTHING RETURNING parent_id)
+  SELECT array_agg(DISTINCT w.parent_id) FILTER (WHERE w.parent_id NOT IN (SELECT u FROM unnest(v_ids) u)) INTO v_other FROM waits w;
+  PERFORM howdah.join_orders(v_ids), howdah.meet_parents(v_ids, coalesce(v_other, '{}'));
+  PERFORM howdah.look_later(howdah.let_go(v_ids));
+  RETURN cardinality(v_ids);
+END $$;
+-- howdah.take_ended(job_ids) -> void
+-- Takes jobs that were cancelled or have expired out of the history of what ended, so that they can run again. Internal.
+-- Writes: receipt. Locks: its rows, and waits for whoever has them. Errors: none. Cost: an index probe for each block of ids.
+CREATE OR REPLACE FUNCTION howdah.take_ended(job_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  k record;
+  r record;
+BEGIN
+  FOR k IN SELECT DISTINCT e.slot, e.ctid AS tid
+             FROM (SELECT DISTINCT i >> 7 << 7 AS block FROM unnest(take_ended.job_ids) i) b
+             JOIN howdah.receipt e ON e.span && int8range(b.block, b.block + 128) WHERE e.outcome IN (2, 3) LOOP
+    SELECT e.first_ids, e.counts, e.attempts INTO r FROM howdah.receipt e WHERE e.slot = k.slot AND e.ctid = k.tid FOR UPDATE;
+    CONTINUE WHEN NOT FOUND;
+    SELECT array_agg(p.first_id ORDER BY p.first_id) AS first_ids, array_agg(p.jobs ORDER BY p.first_id) AS counts, array_agg(u.attempt ORDER BY p.first_id) AS attempts
+      INTO r FROM howdah.pieces(r.first_ids, r.counts, take_ended.job_ids) p JOIN unnest(r.first_ids, r.attempts) u(first_id, attempt) ON u.first_id = p.run
+     WHERE NOT p.taken;
+    IF r.first_ids IS NULL THEN
+      DELETE FROM howdah.receipt e WHERE e.slot = k.slot AND e.ctid = k.tid;
+    ELSE
+      -- How long each ran is known of those only that ended alone.
+      UPDATE howdah.receipt e SET first_ids = r.first_ids, counts = r.counts, attempts = r.attempts, run_ms = NULL
+       WHERE e.slot = k.slot AND e.ctid = k.tid AND (e.first_ids, e.counts) IS DISTINCT FROM (r.first_ids, r.counts);
+    END IF;
+  END LOOP;
+END $$;
+-- howdah.workflow_nodes(workflow_id) -> (name, job_id, kind, queue, state, ended_at, depends_on, waits_for)
+-- The jobs of a workflow in the order of their ids. depends_on: what each was asked to wait for, and waits_for: what of that it
+-- still waits for, by their names in the workflow, or by id. state NULL: it ended longer ago than history is kept.
+-- Locks: none. Errors: none. Cost: see states_of. People use the view howdah.workflow_jobs.
+CREATE OR REPLACE FUNCTION howdah.workflow_nodes(workflow_id bigint)
+RETURNS TABLE (name text, job_id bigint, kind text, queue text, state text, ended_at timestamptz, depends_on text[], waits_for text[]) LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_ids bigint[] := ARRAY(SELECT k.job_id FROM howdah.workflow_job k WHERE k.workflow_id = workflow_nodes.workflow_id);
+BEGIN
+  RETURN QUERY
+    WITH member AS MATERIALIZED (SELECT k.name::text AS name, k.job_id FROM howdah.workflow_job k WHERE k.workflow_id = workflow_nodes.workflow_id),
+    asked AS (
+      SELECT f.id, array_agg(coalesce(m.name, p.id) ORDER BY p.n) AS names
+        FROM unnest(v_ids) u(id) CROSS JOIN LATERAL howdah.find_job(u.id) f
+        CROSS JOIN LATERAL jsonb_array_elements_text(f.options -> 'depends_on') WITH ORDINALITY p(id, n) LEFT JOIN member m ON m.job_id = p.id::bigint GROUP BY f.id),
+    open AS (
+      SELECT d.job_id, array_agg(coalesce(m.name, d.parent_id::text) ORDER BY d.parent_id) AS names
+        FROM unnest(v_ids) u(id) JOIN howdah.dependency d ON d.job_id = u.id LEFT JOIN member m ON m.job_id = d.parent_id GROUP BY d.job_id)
+    SELECT k.name, k.job_id, f.kind::text, q.name::text, s.state, s.ended_at, coalesce(a.names, '{}'), coalesce(o.names, '{}')
+      FROM member k LEFT JOIN LATERAL howdah.find_job(k.job_id) f ON true LEFT JOIN howdah.all_queues q ON q.id = f.queue_id
+      LEFT JOIN howdah.states_of(v_ids) s ON s.job_id = k.job_id LEFT JOIN asked a ON a.id = k.job_id LEFT JOIN open o ON o.job_id = k.job_id
+     ORDER BY k.job_id;
+END $$;
 -- howdah.all_jobs: what was asked for, wherever it is kept. Internal to howdah.jobs.
 CREATE OR REPLACE VIEW howdah.all_jobs AS
 SELECT * FROM howdah.job
@@ -7484,5 +8714,26 @@ SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS run
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.worker_id = w.id;
-INSERT INTO howdah.code (hash, release) VALUES ('74efe45a10e51ad4', '0.1.0');
+-- howdah.workflow_jobs: the jobs of workflows, with what they depend on and what of that they still wait for. Ask it by workflow_id.
+CREATE OR REPLACE VIEW howdah.workflow_jobs AS
+SELECT w.id AS workflow_id, n.name, n.job_id, n.kind, n.queue, n.state, n.ended_at, n.depends_on, n.waits_for
+  FROM howdah.workflow w CROSS JOIN LATERAL howdah.workflow_nodes(w.id) n;
+-- howdah.workflows: every workflow with how many of its jobs are in which state.
+-- state: running while a job of it has not ended; then failed if one is dead or has expired, cancelled if one was cancelled, else
+-- completed.
+CREATE OR REPLACE VIEW howdah.workflows AS
+SELECT w.id, w.name,
+       CASE WHEN c.unfinished > 0 THEN 'running' WHEN c.dead + c.expired > 0 THEN 'failed' WHEN c.cancelled > 0 THEN 'cancelled' ELSE 'completed' END AS state,
+       w.created_at, CASE WHEN c.unfinished = 0 THEN c.ended_at END AS ended_at, w.cancelled_at,
+       cardinality(m.ids) AS jobs, c.blocked, c.scheduled, c.ready, c.running, c.completed, c.cancelled, c.expired, c.dead
+  FROM howdah.workflow w
+  CROSS JOIN LATERAL (SELECT ARRAY(SELECT k.job_id FROM howdah.workflow_job k WHERE k.workflow_id = w.id) AS ids) m
+  CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE s.state IN ('scheduled', 'blocked', 'ready', 'running')) AS unfinished, max(s.ended_at) AS ended_at,
+           count(*) FILTER (WHERE s.state = 'blocked') AS blocked, count(*) FILTER (WHERE s.state = 'scheduled') AS scheduled,
+           count(*) FILTER (WHERE s.state = 'ready') AS ready, count(*) FILTER (WHERE s.state = 'running') AS running,
+           count(*) FILTER (WHERE s.state = 'completed') AS completed, count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled,
+           count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
+      FROM howdah.states_of(m.ids) s) c;
+INSERT INTO howdah.code (hash, release) VALUES ('c0ba8404ef2fa0b6', '0.1.0');
 COMMIT;
