@@ -61,7 +61,7 @@ async fn a_pipe_gets_a_line_for_each_row_whatever_a_text_contains() {
     desk.ok(&["queues", "pause", "default", "--reason", "a\tb\nc\u{1b}[31m"]).await;
     let out = desk.ok(&["queues", "ls"]).await;
     assert_eq!(out.lines().count(), 1, "{out:?}");
-    assert_eq!(out.trim_end_matches('\n').split('\t').count(), 10, "{out:?}");
+    assert_eq!(out.trim_end_matches('\n').split('\t').count(), 11, "{out:?}");
     assert!(out.contains("a\\tb\\nc\\u{1b}[31m"), "{out:?}");
 }
 
