@@ -578,18 +578,31 @@ CREATE TABLE howdah.ordered (
 -- ended: the orders of a run.
 CREATE INDEX ordered_job ON howdah.ordered (job_id);
 
--- What is known of gates, of those that need it. full_at: when all tokens of its rate would be there again. look_at: the
--- keeper looks then whom it can let through.
+-- How far each rate is used up: at `full_at` all its tokens would be there again. Written by whoever has the gate's lock.
 CREATE TABLE howdah.gate (
   name    text COLLATE "C" PRIMARY KEY,
-  full_at timestamptz NOT NULL DEFAULT '-infinity',
-  look_at timestamptz
+  full_at timestamptz NOT NULL
 ) WITH (fillfactor = 20);
--- open_gates: which, and when the next one is.
-CREATE INDEX gate_look_at ON howdah.gate (look_at) WHERE look_at IS NOT NULL;
+
+-- When the keeper is to look whom it can let through a gate. Rows are added and deleted, never updated, and no two
+-- exclude each other: so nobody who adds one waits for a transaction that has added another.
+CREATE TABLE howdah.gate_look (
+  gate    text COLLATE "C" NOT NULL,
+  look_at timestamptz NOT NULL
+);
+-- open_gates: which, and when the next one is. watch_gate: whether one is there.
+CREATE INDEX gate_look_at ON howdah.gate_look (look_at);
+CREATE INDEX gate_look_gate ON howdah.gate_look (gate, look_at);
+
+-- Where the keeper's round over all gates that block somebody goes on.
+CREATE TABLE howdah.gate_round (
+  one  boolean PRIMARY KEY DEFAULT true CHECK (one),
+  gate text COLLATE "C" NOT NULL
+) WITH (fillfactor = 20);
+INSERT INTO howdah.gate_round (gate) VALUES ('');
 
 -- Whose turn it is in a queue of shares: where the last claim stopped, as the hash of a fair_key. Sequences, because a row
--- that is written at each claim would rot while a snapshot is held. A queue has the one of its id modulo 16.
+-- that is written at each claim would rot while a snapshot is held. Which one a claim uses: see claim_in_turn.
 CREATE SEQUENCE howdah.turn_0 AS bigint MINVALUE 0;
 CREATE SEQUENCE howdah.turn_1 AS bigint MINVALUE 0;
 CREATE SEQUENCE howdah.turn_2 AS bigint MINVALUE 0;
@@ -606,11 +619,59 @@ CREATE SEQUENCE howdah.turn_12 AS bigint MINVALUE 0;
 CREATE SEQUENCE howdah.turn_13 AS bigint MINVALUE 0;
 CREATE SEQUENCE howdah.turn_14 AS bigint MINVALUE 0;
 CREATE SEQUENCE howdah.turn_15 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_16 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_17 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_18 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_19 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_20 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_21 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_22 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_23 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_24 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_25 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_26 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_27 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_28 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_29 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_30 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_31 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_32 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_33 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_34 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_35 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_36 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_37 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_38 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_39 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_40 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_41 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_42 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_43 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_44 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_45 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_46 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_47 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_48 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_49 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_50 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_51 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_52 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_53 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_54 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_55 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_56 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_57 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_58 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_59 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_60 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_61 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_62 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_63 AS bigint MINVALUE 0;
 
 -- rule_of: the rules for all keys that begin so.
 CREATE INDEX flow_rule_prefix ON howdah.flow_rule (scope, name) WHERE right(name, 1) = '*';
 
-ANALYZE howdah.flow_rule, howdah.slot, howdah.ordered, howdah.gate;
+ANALYZE howdah.flow_rule, howdah.slot, howdah.ordered, howdah.gate, howdah.gate_look;
 
 -- These have other arguments or other columns now.
 DROP FUNCTION IF EXISTS howdah.single_out(bigint, boolean);
@@ -1323,7 +1384,7 @@ DECLARE
   v_gone     integer;
   v_looked   integer := 0;
   v_turn     record;
-  v_rest     integer;
+  v_busy     text[] := '{}';
   v_take     integer;
   v_part     bigint;
   v_rows     bigint;
@@ -1378,15 +1439,22 @@ BEGIN
     END IF;
     v_limited := ARRAY(SELECT f.name FROM howdah.flow_rule f WHERE f.scope = 'kind');
   END IF;
-  -- In a queue of shares those that have none get half of each claim, so that neither starves the other.
-  v_left := CASE WHEN v_shared THEN (v_want + (random() < 0.5)::integer) / 2 ELSE v_want END;
-  v_rest := v_want - v_left;
+  v_left := v_want;
+  IF v_shared THEN
+    -- Those that have no share get half of each claim, so that neither starves the other.
+    v_lease := howdah.next_lease();
+    v_turn := howdah.claim_in_turn(v_lease, v_queue, (v_want + (random() < 0.5)::integer) / 2, v_kinds, claim.prefixes, claim.except_kinds, v_limited);
+    v_firsts := v_firsts || v_turn.first_ids;
+    v_counts := v_counts || v_turn.counts;
+    v_attempts := v_attempts || v_turn.attempts;
+    v_left := v_left - coalesce((SELECT sum(n) FROM unnest(v_turn.counts) n), 0);
+  END IF;
   OPEN fresh;
   OPEN again;
   FETCH fresh INTO a;
   FETCH again INTO b;
-  -- What goes aside is not claimed: a claim moves a few hundred rows at most, and leaves the others to the next.
-  WHILE v_left > 0 AND v_looked < 300 LOOP
+  -- What goes aside is not claimed: a claim moves some hundred rows, or some thousand if it finds nothing else.
+  WHILE v_left > 0 AND v_looked < CASE WHEN v_firsts = '{}' THEN 3000 ELSE 300 END LOOP
     IF b.tid IS NULL OR (a.tid IS NOT NULL AND (a.priority, a.first_id) < (b.priority, b.first_id)) THEN
       EXIT WHEN a.tid IS NULL;
       t := a;
@@ -1403,11 +1471,19 @@ BEGIN
       v_gone := t.jobs;
       INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
         VALUES ('infinity', t.first_id, v_queue, t.priority, t.jobs, t.attempt, t.kind, t.gates, howdah.lane_of(v_queue, substr(t.gates[1], 6)));
+    ELSIF t.gates && v_busy OR 'kind:' || t.kind = ANY (v_busy) THEN
+      v_looked := v_looked + 1;
+      v_take := 0;
+      v_gone := 0;
     ELSIF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
       v_lease := coalesce(v_lease, howdah.next_lease());
       v_looked := v_looked + 1;
       SELECT p.taken, p.taken + p.aside INTO v_take, v_gone
         FROM howdah.admit(v_lease, v_queue, t.first_id, t.jobs, t.priority, t.attempt, t.kind, t.gates, v_left) p;
+      IF v_gone = 0 THEN
+        -- Somebody is at one of its gates: this claim does not come to them again.
+        v_busy := v_busy || ARRAY(SELECT g FROM unnest(t.gates) g WHERE NOT g ^@ 'weight:') || CASE WHEN t.kind = ANY (v_limited) THEN ARRAY['kind:' || t.kind] END;
+      END IF;
     END IF;
     IF v_take > 0 THEN
       v_firsts := v_firsts || t.first_id;
@@ -1432,7 +1508,6 @@ BEGIN
   IF v_tids1 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 1 AND ctid = ANY (v_tids1); END IF;
   IF v_tids2 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 2 AND ctid = ANY (v_tids2); END IF;
   IF v_tids3 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 3 AND ctid = ANY (v_tids3); END IF;
-  v_left := v_left + v_rest;
   IF v_shared AND v_left > 0 THEN
     v_lease := coalesce(v_lease, howdah.next_lease());
     v_turn := howdah.claim_in_turn(v_lease, v_queue, v_left, v_kinds, claim.prefixes, claim.except_kinds, v_limited);
@@ -3659,18 +3734,24 @@ DECLARE
   v_options jsonb := howdah.stored_options(replace_job.options, v_now);
   v_due     timestamptz := replace_job.due_at;
   v_attempt integer := 0;
-  v_gate    text := (SELECT d.gate FROM howdah.deferred d WHERE d.first_id BETWEEN (replace_job.job_id >> 7 << 7) AND replace_job.job_id
-                        AND replace_job.job_id < d.first_id + d.jobs);
+  v_gate    text;
+  w         record;
   v_size    integer;
   j         howdah.job;
 BEGIN
   IF replace_job.what = 'replace_payload' THEN
-    v_due := (SELECT d.due_at FROM howdah.deferred d WHERE d.first_id BETWEEN (replace_job.job_id >> 7 << 7) AND replace_job.job_id
-                 AND replace_job.job_id < d.first_id + d.jobs);
+    v_due := NULL;
   END IF;
-  SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(replace_job.job_id) t;
-  IF NOT FOUND THEN
+  w := howdah.single_out(replace_job.job_id);
+  IF w.state IS NULL THEN
     RETURN false;
+  END IF;
+  PERFORM howdah.drop_waiting(replace_job.job_id, w.state, w.queue_id, w.priority);
+  v_attempt := w.attempt;
+  -- A job that waits for others goes on to; one that waits at another gate comes to its gates anew.
+  v_gate := CASE WHEN w.gate = 'dependencies' THEN w.gate END;
+  IF replace_job.what = 'replace_payload' AND w.gate IS NULL THEN
+    v_due := w.due_at;
   END IF;
   SELECT * INTO v_queue FROM howdah.queue q WHERE q.name = replace_job.queue;
   IF NOT FOUND THEN
@@ -4047,7 +4128,8 @@ END $$;
 -- lets no more through, the rest of the run goes aside: it is blocked by that gate. The caller has locked the run's row,
 -- and takes as many jobs out of it as passed and went aside.
 --   taken, aside  how many passed, and how many are blocked now. Both 0: somebody else is at one of the gates; later.
--- Internal to claims. Writes: slot, gate, ordered, deferred. Locks: the gates, for a few milliseconds at most.
+-- Internal to claims. Writes: slot, gate, gate_look, ordered, deferred. Locks: the gates, until the transaction ends.
+-- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.admit(lease_id bigint, queue_id integer, first_id bigint, jobs integer, priority integer, attempt integer,
   kind text, gates text[], want integer, OUT taken integer, OUT aside integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -4062,6 +4144,7 @@ DECLARE
   v_rule   howdah.flow_rule;
   v_gate   text;
 BEGIN
+  PERFORM howdah.must_read_committed();
   taken := least(admit.jobs, admit.want);
   aside := 0;
   SELECT array_agg(g ORDER BY g) INTO v_gates
@@ -4075,7 +4158,7 @@ BEGIN
     END IF;
     IF v_gate ^@ 'order:' THEN
       -- One that let others pass is due again, and in its place.
-      UPDATE howdah.ordered o SET passed_by = false WHERE o.job_id = admit.first_id AND o.passed_by;
+      UPDATE howdah.ordered o SET passed_by = false WHERE o.job_id >= admit.first_id AND o.job_id < admit.first_id + admit.jobs AND o.passed_by;
     END IF;
     v_free := CASE WHEN v_gate ^@ 'order:' AND NOT howdah.is_first(substr(v_gate, 7), admit.first_id) THEN 0
                    ELSE howdah.room(v_gate, v_rule, v_weight, admit.lease_id) END;
@@ -4106,6 +4189,8 @@ BEGIN
     aside := admit.jobs - taken;
     INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
       VALUES ('infinity', admit.first_id + taken, admit.queue_id, admit.priority, aside, admit.attempt, admit.kind, admit.gates, v_stop);
+    -- At the others it was let through in the place of somebody: the next may come.
+    PERFORM howdah.watch_gate(g) FROM unnest(v_counts) g WHERE g <> v_stop AND NOT g ^@ 'order:';
     v_rule := howdah.rule_of(v_stop);
     IF v_rule.rate IS NOT NULL AND howdah.tokens(v_stop, v_rule) < least(v_weight, v_rule.rate_burst) THEN
       PERFORM howdah.watch_gate(v_stop, v_rule, v_weight);
@@ -4126,7 +4211,7 @@ BEGIN
   IF check_limit.name IS NULL OR octet_length(check_limit.name) NOT BETWEEN 1 AND 256 OR check_limit.name ~ '[[:cntrl:]]' THEN
     PERFORM howdah.option_refused('name', 'must be 1 to 256 bytes without control characters');
   END IF;
-  IF check_limit.scope = 'queue' AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = check_limit.name) THEN
+  IF check_limit.scope = 'queue' AND check_limit.settings IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = check_limit.name) THEN
     PERFORM howdah.unknown_queue(check_limit.name);
   END IF;
   IF jsonb_typeof(check_limit.settings) <> 'object' THEN
@@ -4158,8 +4243,14 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off 
 DECLARE
   v_prefix text := 'fair:' || claim_in_turn.queue_id || ':';
   v_end    text := 'fair:' || claim_in_turn.queue_id || ';';
-  v_turn   regclass := format('howdah.turn_%s', claim_in_turn.queue_id & 15)::regclass;
-  v_at     text := v_prefix || lpad(to_hex(coalesce(pg_sequence_last_value(v_turn), 0)), 15, '0') || ';';
+  -- Workers that take other kinds have a turn of their own.
+  v_turn   regclass := format('howdah.turn_%s', (claim_in_turn.queue_id + hashtext(concat_ws(' ', claim_in_turn.kinds, claim_in_turn.prefixes, claim_in_turn.except_kinds))) & 63)::regclass;
+  -- The lane where the last claim stopped, and how much of its turn was used; 0: all of it.
+  v_last   bigint := coalesce(pg_sequence_last_value(v_turn), 0);
+  v_used   integer := v_last & 1023;
+  v_at     text := v_prefix || lpad(to_hex(v_last >> 10), 13, '0') || CASE WHEN v_used > 0 THEN ':' ELSE ';' END;
+  v_hash   bigint;
+  v_weight integer;
   v_left   integer := claim_in_turn.want;
   v_looked integer := 0;
   v_lane   text;
@@ -4175,9 +4266,13 @@ BEGIN
     END IF;
     -- Once round, and none of them gave anything.
     EXIT WHEN v_lane = v_idle;
-    PERFORM setval(v_turn, ('x0' || substr(v_lane, length(v_prefix) + 1, 15))::bit(64)::bigint);
-    a := howdah.claim_lane(claim_in_turn.lease_id, v_lane, least(v_left, howdah.weight_of(substr(v_lane, length(v_prefix) + 17))),
-      claim_in_turn.kinds, claim_in_turn.prefixes, claim_in_turn.except_kinds, claim_in_turn.limited);
+    v_hash := ('x000' || substr(v_lane, length(v_prefix) + 1, 13))::bit(64)::bigint;
+    v_used := CASE WHEN v_hash = v_last >> 10 AND v_looked = 0 THEN v_used ELSE 0 END;
+    v_weight := greatest(1, howdah.weight_of(substr(v_lane, length(v_prefix) + 15)) - v_used);
+    a := howdah.claim_lane(claim_in_turn.lease_id, v_lane, least(v_left, v_weight), claim_in_turn.kinds, claim_in_turn.prefixes,
+      claim_in_turn.except_kinds, claim_in_turn.limited);
+    -- A turn that is cut short by the end of the claim goes on with the next one.
+    PERFORM setval(v_turn, v_hash << 10 | CASE WHEN a.taken = v_left AND a.taken < v_weight THEN v_used + a.taken ELSE 0 END);
     v_idle := CASE WHEN a.taken = 0 THEN coalesce(v_idle, v_lane) END;
     first_ids := first_ids || a.first_ids;
     counts := counts || a.counts;
@@ -4197,42 +4292,50 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off 
 DECLARE
   v_taken integer;
   v_aside integer;
+  v_moved boolean;
   d       record;
 BEGIN
   taken := 0;
-  FOR d IN
-    SELECT k.ctid AS tid, k.* FROM howdah.deferred k
-     WHERE k.gate = claim_lane.lane AND (claim_lane.kinds IS NULL OR k.kind = ANY (claim_lane.kinds) OR k.kind ^@ ANY (claim_lane.prefixes))
-       AND (claim_lane.except_kinds IS NULL OR k.kind <> ALL (claim_lane.except_kinds))
-     ORDER BY k.gate, k.priority, k.first_id LIMIT claim_lane.want FOR UPDATE SKIP LOCKED
-  LOOP
-    -- Deleted first: what goes aside is a row of the same table.
-    DELETE FROM howdah.deferred k WHERE k.ctid = d.tid;
-    IF d.gates <> ARRAY[d.gates[1]] OR d.kind = ANY (claim_lane.limited) THEN
-      SELECT p.taken, p.aside INTO v_taken, v_aside
-        FROM howdah.admit(claim_lane.lease_id, d.queue_id, d.first_id, d.jobs, d.priority, d.attempt, d.kind, d.gates, claim_lane.want - taken) p;
-    ELSE
-      v_taken := least(d.jobs, claim_lane.want - taken);
-      v_aside := 0;
-    END IF;
-    IF v_taken + v_aside < d.jobs THEN
-      INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
-        VALUES (d.due_at, d.first_id + v_taken + v_aside, d.queue_id, d.priority, d.jobs - v_taken - v_aside, d.attempt, d.kind, d.gates, d.gate);
-    END IF;
-    IF v_taken > 0 THEN
-      first_ids := first_ids || d.first_id;
-      counts := counts || v_taken::smallint;
-      attempts := attempts || (d.attempt + 1)::smallint;
-      taken := taken + v_taken;
-    END IF;
-    EXIT WHEN taken >= claim_lane.want;
+  -- What goes aside is in the way of what is behind it: some rows of them, until one gets through.
+  FOR round IN 1..100 LOOP
+    v_moved := false;
+    FOR d IN
+      SELECT k.ctid AS tid, k.* FROM howdah.deferred k
+       WHERE k.gate = claim_lane.lane AND (claim_lane.kinds IS NULL OR k.kind = ANY (claim_lane.kinds) OR k.kind ^@ ANY (claim_lane.prefixes))
+         AND (claim_lane.except_kinds IS NULL OR k.kind <> ALL (claim_lane.except_kinds))
+       ORDER BY k.gate, k.priority, k.first_id LIMIT claim_lane.want FOR UPDATE SKIP LOCKED
+    LOOP
+      -- Deleted first: what goes aside is a row of the same table.
+      DELETE FROM howdah.deferred k WHERE k.ctid = d.tid;
+      IF d.gates <> ARRAY[d.gates[1]] OR d.kind = ANY (claim_lane.limited) THEN
+        SELECT p.taken, p.aside INTO v_taken, v_aside
+          FROM howdah.admit(claim_lane.lease_id, d.queue_id, d.first_id, d.jobs, d.priority, d.attempt, d.kind, d.gates, claim_lane.want - taken) p;
+      ELSE
+        v_taken := least(d.jobs, claim_lane.want - taken);
+        v_aside := 0;
+      END IF;
+      IF v_taken + v_aside < d.jobs THEN
+        INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+          VALUES (d.due_at, d.first_id + v_taken + v_aside, d.queue_id, d.priority, d.jobs - v_taken - v_aside, d.attempt, d.kind, d.gates, d.gate);
+      END IF;
+      IF v_taken > 0 THEN
+        first_ids := first_ids || d.first_id;
+        counts := counts || v_taken::smallint;
+        attempts := attempts || (d.attempt + 1)::smallint;
+        taken := taken + v_taken;
+      END IF;
+      v_moved := v_moved OR v_aside > 0;
+      EXIT WHEN taken >= claim_lane.want;
+    END LOOP;
+    EXIT WHEN taken > 0 OR NOT v_moved;
   END LOOP;
 END $$;
--- howdah.free_slots(lease_ids, job_ids) -> void
+-- howdah.free_slots(lease_ids, job_ids, lasting) -> void
 -- Gives back what jobs of these leases held of their gates (job_ids NULL: all of their jobs), and lets the next ones
 -- through. Called wherever jobs leave a lease; costs one probe of an empty index where no job has gates.
--- Internal. Writes: slot, deferred, ticket, gate. Locks: the gates, until the transaction ends.
-CREATE OR REPLACE FUNCTION howdah.free_slots(lease_ids bigint[], job_ids bigint[] DEFAULT NULL) RETURNS void
+--   lasting  the transaction may stay open: the gates are not locked, and the keeper looks after it
+-- Internal. Writes: slot, deferred, ticket, gate_look. Locks: the gates, until the transaction ends, unless lasting.
+CREATE OR REPLACE FUNCTION howdah.free_slots(lease_ids bigint[], job_ids bigint[] DEFAULT NULL, lasting boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   v_freed record;
@@ -4248,7 +4351,7 @@ BEGIN
     SELECT g.gate, count(*)::integer AS slots FROM gone g GROUP BY g.gate ORDER BY g.gate
   LOOP
     -- Who is at the gate at this moment may not have seen that it is freed, and block a job that nobody would let through.
-    IF NOT howdah.lock_gate(v_freed.gate) THEN
+    IF free_slots.lasting OR NOT howdah.lock_gate(v_freed.gate) THEN
       PERFORM howdah.watch_gate(v_freed.gate);
     END IF;
     PERFORM howdah.release_gate(v_freed.gate, v_freed.slots);
@@ -4329,11 +4432,11 @@ END $$;
 CREATE OR REPLACE FUNCTION howdah.lane_of(queue_id integer, fair_key text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN format('fair:%s:%s:%s', lane_of.queue_id, lpad(to_hex(hashtextextended(lane_of.fair_key, 0) & 1152921504606846975), 15, '0'), lane_of.fair_key);
+  RETURN format('fair:%s:%s:%s', lane_of.queue_id, lpad(to_hex(hashtextextended(lane_of.fair_key, 0) & 1125899906842623), 13, '0'), lane_of.fair_key);
 END $$;
 -- howdah.leave_orders(first_ids, counts) -> void
 -- Takes jobs that have ended out of their orders, and lets the next ones through. Internal to ended_slowly.
--- Writes: ordered, and see release_gate. Cost: one probe of an index if none of them has an order.
+-- Writes: ordered, gate_look, and see release_gate. Cost: one probe of an index if none of them has an order.
 CREATE OR REPLACE FUNCTION howdah.leave_orders(first_ids bigint[], counts smallint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
@@ -4350,12 +4453,15 @@ BEGIN
        WHERE o.job_id >= r.first_id AND o.job_id < r.first_id + r.jobs RETURNING o.key)
     SELECT DISTINCT g.key FROM gone g ORDER BY g.key
   LOOP
-    PERFORM howdah.release_gate('order:' || v_key, 1);
+    IF howdah.release_gate('order:' || v_key, 1) = 0 THEN
+      -- Somebody who is at the gate may not have seen this.
+      PERFORM howdah.watch_gate('order:' || v_key, tell => false);
+    END IF;
   END LOOP;
 END $$;
 -- howdah.let_pass(job_id) -> void
 -- A job of an order has failed and lets the others go first until it is due again. Internal to howdah.fail.
--- Writes: ordered, and see release_gate.
+-- Writes: ordered, gate_look, and see release_gate.
 CREATE OR REPLACE FUNCTION howdah.let_pass(job_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -4364,7 +4470,10 @@ DECLARE
 BEGIN
   UPDATE howdah.ordered o SET passed_by = true WHERE o.job_id = let_pass.job_id RETURNING o.key INTO v_key;
   IF FOUND THEN
-    PERFORM howdah.release_gate('order:' || v_key, 1);
+    IF howdah.release_gate('order:' || v_key, 1) = 0 THEN
+      -- Somebody who is at the gate may not have seen this.
+      PERFORM howdah.watch_gate('order:' || v_key, tell => false);
+    END IF;
   END IF;
 END $$;
 -- howdah.let_through(tid, jobs) -> void
@@ -4405,7 +4514,7 @@ BEGIN
 END $$;
 -- howdah.open_gate(gate) -> void
 -- Lets through whom a gate has room for, and sets when to look again for those that wait for tokens. Internal to open_gates.
--- Writes: gate, deferred, ticket. Locks: the gate.
+-- Writes: gate_look, deferred, ticket. Locks: the gate.
 CREATE OR REPLACE FUNCTION howdah.open_gate(gate text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_column
@@ -4418,7 +4527,11 @@ BEGIN
     PERFORM howdah.wake(substr(open_gate.gate, 7)::integer);
     RETURN;
   END IF;
-  IF NOT open_gate.gate ~ '^(kind|limit|order):' OR NOT howdah.lock_gate(open_gate.gate) THEN
+  IF NOT open_gate.gate ~ '^(kind|limit|order):' THEN
+    RETURN;
+  ELSIF NOT howdah.lock_gate(open_gate.gate) THEN
+    -- Somebody is there: again soon.
+    INSERT INTO howdah.gate_look (gate, look_at) VALUES (open_gate.gate, howdah.now() + interval '20 milliseconds');
     RETURN;
   END IF;
   -- What the first one weighs: enough for a guess, since a claim looks again.
@@ -4440,7 +4553,7 @@ END $$;
 -- The keeper's look at gates: lets through whom they have room for, at those whose tokens have come, and with `sweep` at
 -- some of all that block somebody, whatever may have been missed. Returns milliseconds until the next tokens come; NULL:
 -- nobody waits for any.
--- Writes: gate, deferred, ticket. Locks: the gates, one after the other; passes by what others are at.
+-- Writes: gate_look, gate_round, deferred, ticket. Locks: the gates, one after the other; passes by what others are at.
 CREATE OR REPLACE FUNCTION howdah.open_gates(sweep boolean) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
 DECLARE
@@ -4448,26 +4561,28 @@ DECLARE
   v_gate  text;
   v_next  text;
 BEGIN
-  SELECT array_agg(g.name) INTO v_gates FROM (
-    SELECT k.name FROM howdah.gate k WHERE k.look_at <= howdah.now() ORDER BY k.look_at LIMIT 500 FOR UPDATE SKIP LOCKED) g;
-  UPDATE howdah.gate k SET look_at = NULL WHERE k.name = ANY (v_gates);
+  WITH due AS MATERIALIZED (
+    SELECT l.ctid FROM howdah.gate_look l WHERE l.look_at <= howdah.now() ORDER BY l.look_at LIMIT 200 FOR UPDATE SKIP LOCKED),
+  gone AS (
+    DELETE FROM howdah.gate_look l WHERE l.ctid = ANY (ARRAY(SELECT d.ctid FROM due d)) RETURNING l.gate)
+  SELECT array_agg(DISTINCT g.gate) INTO v_gates FROM gone g;
   IF open_gates.sweep THEN
-    -- Two hundred at a time, from a place that differs each time.
-    v_next := coalesce((SELECT max(r.gate) FROM (
-      SELECT d.gate FROM howdah.deferred d WHERE d.first_id >= ((SELECT s.last_value FROM howdah.block_seq s) * random())::bigint << 7
-       ORDER BY d.first_id LIMIT 100) r WHERE r.gate >= 'kind:'), 'kind:');
-    FOR i IN 1..200 LOOP
-      SELECT d.gate INTO v_gate FROM howdah.deferred d WHERE d.gate >= v_next ORDER BY d.gate LIMIT 1;
-      EXIT WHEN v_gate IS NULL;
+    -- A hundred at a time, round and round.
+    SELECT r.gate INTO v_next FROM howdah.gate_round r;
+    FOR i IN 1..100 LOOP
+      SELECT d.gate INTO v_gate FROM howdah.deferred d WHERE d.gate > greatest(v_next, 'kind') COLLATE "C" ORDER BY d.gate LIMIT 1;
+      EXIT WHEN v_gate IS NULL AND v_next = '';
+      v_next := coalesce(v_gate, '');
+      EXIT WHEN v_gate IS NULL OR v_gate = ANY (v_gates);
       v_gates := v_gates || v_gate;
-      v_next := v_gate || chr(1);
     END LOOP;
+    UPDATE howdah.gate_round r SET gate = v_next WHERE r.gate <> v_next;
   END IF;
   FOR v_gate IN SELECT DISTINCT g FROM unnest(v_gates) g ORDER BY g LOOP
     PERFORM howdah.open_gate(v_gate);
   END LOOP;
-  RETURN (SELECT greatest(0, ceil(extract(epoch FROM g.look_at - howdah.now()) * 1000)) FROM howdah.gate g
-           WHERE g.look_at > howdah.now() ORDER BY g.look_at LIMIT 1);
+  RETURN (SELECT greatest(0, ceil(extract(epoch FROM l.look_at - howdah.now()) * 1000)) FROM howdah.gate_look l
+           ORDER BY l.look_at LIMIT 1);
 END $$;
 -- howdah.queue_room(queue_id, want) -> (room, tokens)
 -- How many jobs may be claimed from a queue by its rule, at most `want`, and how many tokens its rate has for them (NULL:
@@ -4509,6 +4624,8 @@ DECLARE
 BEGIN
   IF v_order THEN
     SELECT o.job_id INTO v_head FROM howdah.ordered o WHERE o.key = substr(release_gate.gate, 7) AND NOT o.passed_by ORDER BY o.key, o.job_id LIMIT 1;
+    -- None counts: those that wait here came to their gate, and do.
+    v_head := coalesce(v_head, (SELECT min(k.first_id) FROM howdah.deferred k WHERE k.gate = release_gate.gate));
   END IF;
   FOR d IN
     SELECT k.ctid AS tid, k.* FROM howdah.deferred k
@@ -4602,7 +4719,7 @@ DECLARE
   r   howdah.flow_rule;
   v_s jsonb := coalesce(set_limit.settings, '{}');
 BEGIN
-  PERFORM howdah.check_limit(set_limit.scope, set_limit.name, v_s);
+  PERFORM howdah.check_limit(set_limit.scope, set_limit.name, set_limit.settings);
   SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = set_limit.scope AND f.name = set_limit.name FOR UPDATE;
   r.scope := set_limit.scope;
   r.name := set_limit.name;
@@ -4625,6 +4742,9 @@ BEGIN
   IF coalesce(r.max_running, r.rate, r.weight) IS NOT NULL THEN
     INSERT INTO howdah.flow_rule SELECT r.*;
   END IF;
+  -- What was used up by another rate is owed to this one for no longer than a bucket of it takes to fill.
+  UPDATE howdah.gate g SET full_at = least(g.full_at, howdah.now() + coalesce(howdah.time_of(r, r.rate_burst), '0'))
+    FROM howdah.gates_of_rule(r.scope, r.name) o(gate) WHERE g.name = o.gate;
   PERFORM howdah.watch_gate(g.gate) FROM howdah.gates_of_rule(r.scope, r.name) g(gate);
   RETURN (SELECT jsonb_strip_nulls(to_jsonb(f)) FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name);
 END $$;
@@ -4633,7 +4753,7 @@ END $$;
 CREATE OR REPLACE FUNCTION howdah.spend(gate text, rule howdah.flow_rule, tokens bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  v_takes interval := make_interval(secs => spend.tokens::float8 * (spend.rule).rate_period_ms / (spend.rule).rate / 1000);
+  v_takes interval := howdah.time_of(spend.rule, spend.tokens);
 BEGIN
   INSERT INTO howdah.gate AS g (name, full_at) VALUES (spend.gate, howdah.now() + v_takes)
   ON CONFLICT (name) DO UPDATE SET full_at = greatest(g.full_at, howdah.now()) + v_takes;
@@ -4650,6 +4770,13 @@ BEGIN
     SELECT sum(coalesce((j.options ->> 'weight')::bigint, 1))::bigint
       FROM unnest(spend_queue.first_ids, spend_queue.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g,
            LATERAL howdah.find_job(r.first_id + g) j));
+END $$;
+-- howdah.time_of(rule, tokens) -> interval
+-- How long it takes for so many tokens of a rate to come; a hundred years at most. Internal.
+CREATE OR REPLACE FUNCTION howdah.time_of(rule howdah.flow_rule, tokens bigint) RETURNS interval
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN make_interval(secs => least(3155760000, time_of.tokens::float8 * (time_of.rule).rate_period_ms / (time_of.rule).rate / 1000));
 END $$;
 -- howdah.tokens(gate, rule) -> float8
 -- How many tokens of a gate's rate are there now. Internal to room. Reads: gate.
@@ -4682,23 +4809,26 @@ BEGIN
      WHERE q.id = ANY (wake_limited.queue_ids) AND f.max_running IS NOT NULL;
   END IF;
 END $$;
--- howdah.watch_gate(gate, rule, weight) -> void
--- Has the keeper look at a gate when the tokens are there that a job of this weight waits for. rule NULL: now, because
--- somebody may have come to it in vain while it was freed. Internal. Writes: gate. Notifies the keeper.
-CREATE OR REPLACE FUNCTION howdah.watch_gate(gate text, rule howdah.flow_rule DEFAULT NULL, weight integer DEFAULT 1) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+-- howdah.watch_gate(gate, rule, weight, tell) -> void
+-- Has the keeper look at a gate when the tokens are there that a job of this weight waits for; without a rate now, because
+-- somebody may have come to it in vain while it was freed. Internal. Writes: gate_look. Locks: none.
+--   tell  whether to notify the keeper, or to leave it to its next tick
+CREATE OR REPLACE FUNCTION howdah.watch_gate(gate text, rule howdah.flow_rule DEFAULT NULL, weight integer DEFAULT 1, tell boolean DEFAULT true)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   v_at timestamptz := howdah.now();
 BEGIN
   IF (watch_gate.rule).rate IS NOT NULL THEN
-    SELECT greatest(v_at, g.full_at - make_interval(secs => greatest(0, (watch_gate.rule).rate_burst - watch_gate.weight)::float8
-                      * (watch_gate.rule).rate_period_ms / (watch_gate.rule).rate / 1000))
+    SELECT greatest(v_at, g.full_at - howdah.time_of(watch_gate.rule, greatest(0, (watch_gate.rule).rate_burst - watch_gate.weight)))
       INTO v_at FROM howdah.gate g WHERE g.name = watch_gate.gate;
     v_at := coalesce(v_at, howdah.now());
   END IF;
-  INSERT INTO howdah.gate AS g (name, look_at) VALUES (watch_gate.gate, v_at)
-  ON CONFLICT (name) DO UPDATE SET look_at = v_at WHERE g.look_at IS NULL OR g.look_at > v_at;
-  IF FOUND THEN
+  -- At any other gate the keeper may take what is there before this transaction is committed, and see nothing of it.
+  IF watch_gate.gate ^@ 'queue:' AND EXISTS (SELECT FROM howdah.gate_look l WHERE l.gate = watch_gate.gate AND l.look_at <= v_at) THEN
+    RETURN;
+  END IF;
+  INSERT INTO howdah.gate_look (gate, look_at) VALUES (watch_gate.gate, v_at);
+  IF watch_gate.tell THEN
     PERFORM pg_notify('howdah.due', '') FROM howdah.keeper k WHERE k.wakes_at > v_at;
   END IF;
 END $$;
@@ -4998,7 +5128,7 @@ BEGIN
     SELECT k.ctid FROM howdah.waiter k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   -- A gate of which nothing is known but that all its tokens are there is as good as none.
   DELETE FROM howdah.gate g WHERE g.ctid = ANY (ARRAY(
-    SELECT k.ctid FROM howdah.gate k WHERE k.look_at IS NULL AND k.full_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
+    SELECT k.ctid FROM howdah.gate k WHERE k.full_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.signal s WHERE s.ctid = ANY (ARRAY(
     SELECT g.ctid FROM howdah.signal g WHERE g.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   IF v_failed IS NOT NULL THEN
@@ -5727,6 +5857,7 @@ BEGIN
   INSERT INTO howdah.deleted_queue (id, name, deleted_at, deleted_by, was)
     VALUES (v_queue.id, v_queue.name, howdah.now(), session_user, to_jsonb(v_queue));
   DELETE FROM howdah.sleeper s WHERE s.queue_id = v_queue.id;
+  DELETE FROM howdah.flow_rule f WHERE f.scope = 'queue' AND f.name = v_queue.name;
   IF delete_queue.force THEN
     PERFORM howdah.cancel_waiting(v_queue.id, 1000);
   END IF;
@@ -7149,7 +7280,7 @@ BEGIN
   IF v_lease.counts = '{1}' THEN
     DELETE FROM howdah.lease l WHERE (l.id & 3) = (v_lease.id & 3) AND l.id = v_lease.id;
     DELETE FROM howdah.settled s WHERE s.lease_id = v_lease.id;
-    PERFORM howdah.free_slots(ARRAY[v_lease.id]), howdah.wake_limited(ARRAY[v_lease.queue_id]);
+    PERFORM howdah.free_slots(ARRAY[v_lease.id], lasting => true), howdah.wake_limited(ARRAY[v_lease.queue_id]);
   END IF;
 END $$;
 -- howdah.take_from_lease(lease_id, job_ids) -> (job_id, attempt)
@@ -8735,5 +8866,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'completed') AS completed, count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
-INSERT INTO howdah.code (hash, release) VALUES ('c0ba8404ef2fa0b6', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('c2b893bab89fb0d3', '0.1.0');
 COMMIT;

@@ -56,18 +56,31 @@ CREATE TABLE howdah.ordered (
 -- ended: the orders of a run.
 CREATE INDEX ordered_job ON howdah.ordered (job_id);
 
--- What is known of gates, of those that need it. full_at: when all tokens of its rate would be there again. look_at: the
--- keeper looks then whom it can let through.
+-- How far each rate is used up: at `full_at` all its tokens would be there again. Written by whoever has the gate's lock.
 CREATE TABLE howdah.gate (
   name    text COLLATE "C" PRIMARY KEY,
-  full_at timestamptz NOT NULL DEFAULT '-infinity',
-  look_at timestamptz
+  full_at timestamptz NOT NULL
 ) WITH (fillfactor = 20);
--- open_gates: which, and when the next one is.
-CREATE INDEX gate_look_at ON howdah.gate (look_at) WHERE look_at IS NOT NULL;
+
+-- When the keeper is to look whom it can let through a gate. Rows are added and deleted, never updated, and no two
+-- exclude each other: so nobody who adds one waits for a transaction that has added another.
+CREATE TABLE howdah.gate_look (
+  gate    text COLLATE "C" NOT NULL,
+  look_at timestamptz NOT NULL
+);
+-- open_gates: which, and when the next one is. watch_gate: whether one is there.
+CREATE INDEX gate_look_at ON howdah.gate_look (look_at);
+CREATE INDEX gate_look_gate ON howdah.gate_look (gate, look_at);
+
+-- Where the keeper's round over all gates that block somebody goes on.
+CREATE TABLE howdah.gate_round (
+  one  boolean PRIMARY KEY DEFAULT true CHECK (one),
+  gate text COLLATE "C" NOT NULL
+) WITH (fillfactor = 20);
+INSERT INTO howdah.gate_round (gate) VALUES ('');
 
 -- Whose turn it is in a queue of shares: where the last claim stopped, as the hash of a fair_key. Sequences, because a row
--- that is written at each claim would rot while a snapshot is held. A queue has the one of its id modulo 16.
+-- that is written at each claim would rot while a snapshot is held. Which one a claim uses: see claim_in_turn.
 CREATE SEQUENCE howdah.turn_0 AS bigint MINVALUE 0;
 CREATE SEQUENCE howdah.turn_1 AS bigint MINVALUE 0;
 CREATE SEQUENCE howdah.turn_2 AS bigint MINVALUE 0;
@@ -84,11 +97,59 @@ CREATE SEQUENCE howdah.turn_12 AS bigint MINVALUE 0;
 CREATE SEQUENCE howdah.turn_13 AS bigint MINVALUE 0;
 CREATE SEQUENCE howdah.turn_14 AS bigint MINVALUE 0;
 CREATE SEQUENCE howdah.turn_15 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_16 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_17 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_18 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_19 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_20 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_21 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_22 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_23 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_24 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_25 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_26 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_27 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_28 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_29 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_30 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_31 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_32 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_33 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_34 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_35 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_36 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_37 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_38 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_39 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_40 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_41 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_42 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_43 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_44 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_45 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_46 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_47 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_48 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_49 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_50 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_51 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_52 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_53 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_54 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_55 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_56 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_57 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_58 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_59 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_60 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_61 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_62 AS bigint MINVALUE 0;
+CREATE SEQUENCE howdah.turn_63 AS bigint MINVALUE 0;
 
 -- rule_of: the rules for all keys that begin so.
 CREATE INDEX flow_rule_prefix ON howdah.flow_rule (scope, name) WHERE right(name, 1) = '*';
 
-ANALYZE howdah.flow_rule, howdah.slot, howdah.ordered, howdah.gate;
+ANALYZE howdah.flow_rule, howdah.slot, howdah.ordered, howdah.gate, howdah.gate_look;
 
 -- These have other arguments or other columns now.
 DROP FUNCTION IF EXISTS howdah.single_out(bigint, boolean);

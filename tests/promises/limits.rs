@@ -259,3 +259,64 @@ async fn jobs_that_wait_at_a_gate_cost_the_claims_of_others_nothing() -> Result<
     assert!(after <= before + 10, "{after} pages beside 19,999 blocked jobs, {before} before");
     Ok(())
 }
+
+#[tokio::test]
+async fn an_open_transaction_that_has_freed_a_slot_stops_nobody_at_the_gate() -> Result<()> {
+    let db = Db::new().await?;
+    db.howdah.set_limit(Limit::key("k").max_running(3)).await?;
+    let (mut open, mut session, worker) = (db.session().await?, db.session().await?, db.worker().await?);
+    session.run("SELECT howdah.enqueue('k', options => '{\"limit_key\": \"k\"}') FROM generate_series(1, 9)").await?;
+    let claim = format!("SELECT id FROM howdah.claim({worker}, jobs => 9)");
+    for _ in 0..2 {
+        session.run(&format!("SELECT howdah.claim({worker})")).await?;
+    }
+    open.run(
+        "BEGIN; SELECT howdah.complete_in(id, first_ids[1]) FROM (SELECT * FROM howdah.lease ORDER BY id LIMIT 1) l",
+    )
+    .await?;
+    assert_eq!(session.list(&claim).await?.len(), 1, "the third slot; the first one is free when that is committed");
+    session.run("SET statement_timeout = '10s'; SELECT howdah.complete(max(id)) FROM howdah.lease; SELECT howdah.open_gates(true)").await?;
+    assert_eq!(session.list(&claim).await?.len(), 1);
+    open.run("COMMIT").await?;
+    session.run("SELECT howdah.open_gates(false)").await?;
+    assert_eq!(session.list(&claim).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_blocked_job_that_is_replaced_comes_to_its_new_gates() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    let enqueue = |options: &str, more: &str| {
+        format!("SELECT id FROM howdah.enqueue_unique('k', key => 'u', options => '{options}'{more})")
+    };
+    session.run("SELECT howdah.enqueue('k', options => '{\"order_key\": \"a\"}')").await?;
+    let claim = format!("SELECT id FROM howdah.claim({worker}, jobs => 9)");
+    let job = session.text(&enqueue("{\"order_key\": \"a\"}", "")).await?;
+    assert_eq!(session.list(&claim).await?.len(), 1);
+    assert_eq!(session.text(&format!("SELECT howdah.state({job})")).await?, "blocked");
+    let replaced = enqueue("{\"order_key\": \"a\"}", ", on_hit => 'replace_time', delay => '1 day'");
+    assert_eq!(session.text(&replaced).await?, job);
+    assert_eq!(session.text(&format!("SELECT howdah.state({job})")).await?, "scheduled", "it is not lost");
+    assert_eq!(session.text(&enqueue("{}", ", on_hit => 'replace'")).await?, job);
+    assert_eq!(session.list(&claim).await?, [job], "it has no order any more");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_keepers_round_comes_to_every_gate() -> Result<()> {
+    let db = Db::new().await?;
+    db.howdah.set_limit(Limit::key("*").max_running(0)).await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    let each = "SELECT howdah.enqueue('k', options => jsonb_build_object('limit_key', 't' || n)) FROM generate_series(1, 250) n";
+    session.run(each).await?;
+    session.run(&format!("SELECT howdah.claim({worker}, jobs => 9)")).await?;
+    assert_eq!(session.number("SELECT blocked::bigint FROM howdah.queues").await?, 250);
+    // As if nobody had been told that the rule is gone.
+    session.run("DELETE FROM howdah.flow_rule; DELETE FROM howdah.gate_look").await?;
+    for _ in 0..4 {
+        session.run("SELECT howdah.open_gates(true)").await?;
+    }
+    assert_eq!(session.number("SELECT blocked::bigint FROM howdah.queues").await?, 0);
+    Ok(())
+}

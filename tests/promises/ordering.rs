@@ -123,6 +123,8 @@ async fn a_completion_in_an_open_transaction_lets_the_next_through_when_it_commi
     open.run(&format!("BEGIN; SELECT howdah.complete_in(id, {}) FROM howdah.lease", ids[0])).await?;
     assert_eq!(session.list(&claim).await?, [other], "nobody waits for the open transaction");
     open.run("COMMIT").await?;
+    // The next one came to the gate meanwhile: the keeper was told to look when it is committed.
+    session.run("SELECT howdah.open_gates(false)").await?;
     assert_eq!(session.list(&claim).await?, ids[1..]);
     Ok(())
 }
@@ -139,4 +141,22 @@ async fn other_keys_go_on_beside_a_key_that_is_held() -> Result<()> {
     assert_eq!(db.number("SELECT count(*) FROM watched WHERE key = 'held'").await?, 1);
     assert_eq!(db.number(BROKEN).await?, 0);
     worker.stop().await
+}
+
+#[tokio::test]
+async fn jobs_of_an_order_that_waited_for_another_job_go_one_after_another() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    let parent = session.text("SELECT howdah.enqueue('p')").await?;
+    let options = format!("'{{\"order_key\": \"a\", \"depends_on\": [{parent}]}}'");
+    session.run(&format!("SELECT howdah.enqueue_many('c', '{{1,2,3}}', options => {options})")).await?;
+    let next = session.text("SELECT howdah.enqueue('c', options => '{\"order_key\": \"a\"}')").await?;
+    let claim = format!("SELECT id FROM howdah.claim({worker}, jobs => 9)");
+    assert_eq!(session.list(&claim).await?, [parent, next], "what waits for another holds up nobody");
+    for left in [3, 2, 1] {
+        session.run("SELECT howdah.complete(id) FROM howdah.lease").await?;
+        assert_eq!(session.list(&claim).await?.len(), 1, "{left} are left");
+    }
+    assert_eq!(session.number("SELECT blocked::bigint FROM howdah.queues").await?, 0);
+    Ok(())
 }

@@ -34,7 +34,7 @@ DECLARE
   v_gone     integer;
   v_looked   integer := 0;
   v_turn     record;
-  v_rest     integer;
+  v_busy     text[] := '{}';
   v_take     integer;
   v_part     bigint;
   v_rows     bigint;
@@ -89,15 +89,22 @@ BEGIN
     END IF;
     v_limited := ARRAY(SELECT f.name FROM howdah.flow_rule f WHERE f.scope = 'kind');
   END IF;
-  -- In a queue of shares those that have none get half of each claim, so that neither starves the other.
-  v_left := CASE WHEN v_shared THEN (v_want + (random() < 0.5)::integer) / 2 ELSE v_want END;
-  v_rest := v_want - v_left;
+  v_left := v_want;
+  IF v_shared THEN
+    -- Those that have no share get half of each claim, so that neither starves the other.
+    v_lease := howdah.next_lease();
+    v_turn := howdah.claim_in_turn(v_lease, v_queue, (v_want + (random() < 0.5)::integer) / 2, v_kinds, claim.prefixes, claim.except_kinds, v_limited);
+    v_firsts := v_firsts || v_turn.first_ids;
+    v_counts := v_counts || v_turn.counts;
+    v_attempts := v_attempts || v_turn.attempts;
+    v_left := v_left - coalesce((SELECT sum(n) FROM unnest(v_turn.counts) n), 0);
+  END IF;
   OPEN fresh;
   OPEN again;
   FETCH fresh INTO a;
   FETCH again INTO b;
-  -- What goes aside is not claimed: a claim moves a few hundred rows at most, and leaves the others to the next.
-  WHILE v_left > 0 AND v_looked < 300 LOOP
+  -- What goes aside is not claimed: a claim moves some hundred rows, or some thousand if it finds nothing else.
+  WHILE v_left > 0 AND v_looked < CASE WHEN v_firsts = '{}' THEN 3000 ELSE 300 END LOOP
     IF b.tid IS NULL OR (a.tid IS NOT NULL AND (a.priority, a.first_id) < (b.priority, b.first_id)) THEN
       EXIT WHEN a.tid IS NULL;
       t := a;
@@ -114,11 +121,19 @@ BEGIN
       v_gone := t.jobs;
       INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
         VALUES ('infinity', t.first_id, v_queue, t.priority, t.jobs, t.attempt, t.kind, t.gates, howdah.lane_of(v_queue, substr(t.gates[1], 6)));
+    ELSIF t.gates && v_busy OR 'kind:' || t.kind = ANY (v_busy) THEN
+      v_looked := v_looked + 1;
+      v_take := 0;
+      v_gone := 0;
     ELSIF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
       v_lease := coalesce(v_lease, howdah.next_lease());
       v_looked := v_looked + 1;
       SELECT p.taken, p.taken + p.aside INTO v_take, v_gone
         FROM howdah.admit(v_lease, v_queue, t.first_id, t.jobs, t.priority, t.attempt, t.kind, t.gates, v_left) p;
+      IF v_gone = 0 THEN
+        -- Somebody is at one of its gates: this claim does not come to them again.
+        v_busy := v_busy || ARRAY(SELECT g FROM unnest(t.gates) g WHERE NOT g ^@ 'weight:') || CASE WHEN t.kind = ANY (v_limited) THEN ARRAY['kind:' || t.kind] END;
+      END IF;
     END IF;
     IF v_take > 0 THEN
       v_firsts := v_firsts || t.first_id;
@@ -143,7 +158,6 @@ BEGIN
   IF v_tids1 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 1 AND ctid = ANY (v_tids1); END IF;
   IF v_tids2 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 2 AND ctid = ANY (v_tids2); END IF;
   IF v_tids3 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 3 AND ctid = ANY (v_tids3); END IF;
-  v_left := v_left + v_rest;
   IF v_shared AND v_left > 0 THEN
     v_lease := coalesce(v_lease, howdah.next_lease());
     v_turn := howdah.claim_in_turn(v_lease, v_queue, v_left, v_kinds, claim.prefixes, claim.except_kinds, v_limited);

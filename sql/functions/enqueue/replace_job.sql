@@ -12,18 +12,24 @@ DECLARE
   v_options jsonb := howdah.stored_options(replace_job.options, v_now);
   v_due     timestamptz := replace_job.due_at;
   v_attempt integer := 0;
-  v_gate    text := (SELECT d.gate FROM howdah.deferred d WHERE d.first_id BETWEEN (replace_job.job_id >> 7 << 7) AND replace_job.job_id
-                        AND replace_job.job_id < d.first_id + d.jobs);
+  v_gate    text;
+  w         record;
   v_size    integer;
   j         howdah.job;
 BEGIN
   IF replace_job.what = 'replace_payload' THEN
-    v_due := (SELECT d.due_at FROM howdah.deferred d WHERE d.first_id BETWEEN (replace_job.job_id >> 7 << 7) AND replace_job.job_id
-                 AND replace_job.job_id < d.first_id + d.jobs);
+    v_due := NULL;
   END IF;
-  SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(replace_job.job_id) t;
-  IF NOT FOUND THEN
+  w := howdah.single_out(replace_job.job_id);
+  IF w.state IS NULL THEN
     RETURN false;
+  END IF;
+  PERFORM howdah.drop_waiting(replace_job.job_id, w.state, w.queue_id, w.priority);
+  v_attempt := w.attempt;
+  -- A job that waits for others goes on to; one that waits at another gate comes to its gates anew.
+  v_gate := CASE WHEN w.gate = 'dependencies' THEN w.gate END;
+  IF replace_job.what = 'replace_payload' AND w.gate IS NULL THEN
+    v_due := w.due_at;
   END IF;
   SELECT * INTO v_queue FROM howdah.queue q WHERE q.name = replace_job.queue;
   IF NOT FOUND THEN

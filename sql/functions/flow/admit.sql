@@ -3,7 +3,8 @@
 -- lets no more through, the rest of the run goes aside: it is blocked by that gate. The caller has locked the run's row,
 -- and takes as many jobs out of it as passed and went aside.
 --   taken, aside  how many passed, and how many are blocked now. Both 0: somebody else is at one of the gates; later.
--- Internal to claims. Writes: slot, gate, ordered, deferred. Locks: the gates, for a few milliseconds at most.
+-- Internal to claims. Writes: slot, gate, gate_look, ordered, deferred. Locks: the gates, until the transaction ends.
+-- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.admit(lease_id bigint, queue_id integer, first_id bigint, jobs integer, priority integer, attempt integer,
   kind text, gates text[], want integer, OUT taken integer, OUT aside integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -18,6 +19,7 @@ DECLARE
   v_rule   howdah.flow_rule;
   v_gate   text;
 BEGIN
+  PERFORM howdah.must_read_committed();
   taken := least(admit.jobs, admit.want);
   aside := 0;
   SELECT array_agg(g ORDER BY g) INTO v_gates
@@ -31,7 +33,7 @@ BEGIN
     END IF;
     IF v_gate ^@ 'order:' THEN
       -- One that let others pass is due again, and in its place.
-      UPDATE howdah.ordered o SET passed_by = false WHERE o.job_id = admit.first_id AND o.passed_by;
+      UPDATE howdah.ordered o SET passed_by = false WHERE o.job_id >= admit.first_id AND o.job_id < admit.first_id + admit.jobs AND o.passed_by;
     END IF;
     v_free := CASE WHEN v_gate ^@ 'order:' AND NOT howdah.is_first(substr(v_gate, 7), admit.first_id) THEN 0
                    ELSE howdah.room(v_gate, v_rule, v_weight, admit.lease_id) END;
@@ -62,6 +64,8 @@ BEGIN
     aside := admit.jobs - taken;
     INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
       VALUES ('infinity', admit.first_id + taken, admit.queue_id, admit.priority, aside, admit.attempt, admit.kind, admit.gates, v_stop);
+    -- At the others it was let through in the place of somebody: the next may come.
+    PERFORM howdah.watch_gate(g) FROM unnest(v_counts) g WHERE g <> v_stop AND NOT g ^@ 'order:';
     v_rule := howdah.rule_of(v_stop);
     IF v_rule.rate IS NOT NULL AND howdah.tokens(v_stop, v_rule) < least(v_weight, v_rule.rate_burst) THEN
       PERFORM howdah.watch_gate(v_stop, v_rule, v_weight);

@@ -12,7 +12,7 @@ BEGIN
   IF check_limit.name IS NULL OR octet_length(check_limit.name) NOT BETWEEN 1 AND 256 OR check_limit.name ~ '[[:cntrl:]]' THEN
     PERFORM howdah.option_refused('name', 'must be 1 to 256 bytes without control characters');
   END IF;
-  IF check_limit.scope = 'queue' AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = check_limit.name) THEN
+  IF check_limit.scope = 'queue' AND check_limit.settings IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = check_limit.name) THEN
     PERFORM howdah.unknown_queue(check_limit.name);
   END IF;
   IF jsonb_typeof(check_limit.settings) <> 'object' THEN

@@ -4,5 +4,5 @@
 CREATE OR REPLACE FUNCTION howdah.lane_of(queue_id integer, fair_key text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN format('fair:%s:%s:%s', lane_of.queue_id, lpad(to_hex(hashtextextended(lane_of.fair_key, 0) & 1152921504606846975), 15, '0'), lane_of.fair_key);
+  RETURN format('fair:%s:%s:%s', lane_of.queue_id, lpad(to_hex(hashtextextended(lane_of.fair_key, 0) & 1125899906842623), 13, '0'), lane_of.fair_key);
 END $$;

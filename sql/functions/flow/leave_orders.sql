@@ -1,6 +1,6 @@
 -- howdah.leave_orders(first_ids, counts) -> void
 -- Takes jobs that have ended out of their orders, and lets the next ones through. Internal to ended_slowly.
--- Writes: ordered, and see release_gate. Cost: one probe of an index if none of them has an order.
+-- Writes: ordered, gate_look, and see release_gate. Cost: one probe of an index if none of them has an order.
 CREATE OR REPLACE FUNCTION howdah.leave_orders(first_ids bigint[], counts smallint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
@@ -17,6 +17,9 @@ BEGIN
        WHERE o.job_id >= r.first_id AND o.job_id < r.first_id + r.jobs RETURNING o.key)
     SELECT DISTINCT g.key FROM gone g ORDER BY g.key
   LOOP
-    PERFORM howdah.release_gate('order:' || v_key, 1);
+    IF howdah.release_gate('order:' || v_key, 1) = 0 THEN
+      -- Somebody who is at the gate may not have seen this.
+      PERFORM howdah.watch_gate('order:' || v_key, tell => false);
+    END IF;
   END LOOP;
 END $$;

@@ -1,6 +1,6 @@
 -- howdah.open_gate(gate) -> void
 -- Lets through whom a gate has room for, and sets when to look again for those that wait for tokens. Internal to open_gates.
--- Writes: gate, deferred, ticket. Locks: the gate.
+-- Writes: gate_look, deferred, ticket. Locks: the gate.
 CREATE OR REPLACE FUNCTION howdah.open_gate(gate text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_column
@@ -13,7 +13,11 @@ BEGIN
     PERFORM howdah.wake(substr(open_gate.gate, 7)::integer);
     RETURN;
   END IF;
-  IF NOT open_gate.gate ~ '^(kind|limit|order):' OR NOT howdah.lock_gate(open_gate.gate) THEN
+  IF NOT open_gate.gate ~ '^(kind|limit|order):' THEN
+    RETURN;
+  ELSIF NOT howdah.lock_gate(open_gate.gate) THEN
+    -- Somebody is there: again soon.
+    INSERT INTO howdah.gate_look (gate, look_at) VALUES (open_gate.gate, howdah.now() + interval '20 milliseconds');
     RETURN;
   END IF;
   -- What the first one weighs: enough for a guess, since a claim looks again.

@@ -2,7 +2,7 @@
 -- The keeper's look at gates: lets through whom they have room for, at those whose tokens have come, and with `sweep` at
 -- some of all that block somebody, whatever may have been missed. Returns milliseconds until the next tokens come; NULL:
 -- nobody waits for any.
--- Writes: gate, deferred, ticket. Locks: the gates, one after the other; passes by what others are at.
+-- Writes: gate_look, gate_round, deferred, ticket. Locks: the gates, one after the other; passes by what others are at.
 CREATE OR REPLACE FUNCTION howdah.open_gates(sweep boolean) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
 DECLARE
@@ -10,24 +10,26 @@ DECLARE
   v_gate  text;
   v_next  text;
 BEGIN
-  SELECT array_agg(g.name) INTO v_gates FROM (
-    SELECT k.name FROM howdah.gate k WHERE k.look_at <= howdah.now() ORDER BY k.look_at LIMIT 500 FOR UPDATE SKIP LOCKED) g;
-  UPDATE howdah.gate k SET look_at = NULL WHERE k.name = ANY (v_gates);
+  WITH due AS MATERIALIZED (
+    SELECT l.ctid FROM howdah.gate_look l WHERE l.look_at <= howdah.now() ORDER BY l.look_at LIMIT 200 FOR UPDATE SKIP LOCKED),
+  gone AS (
+    DELETE FROM howdah.gate_look l WHERE l.ctid = ANY (ARRAY(SELECT d.ctid FROM due d)) RETURNING l.gate)
+  SELECT array_agg(DISTINCT g.gate) INTO v_gates FROM gone g;
   IF open_gates.sweep THEN
-    -- Two hundred at a time, from a place that differs each time.
-    v_next := coalesce((SELECT max(r.gate) FROM (
-      SELECT d.gate FROM howdah.deferred d WHERE d.first_id >= ((SELECT s.last_value FROM howdah.block_seq s) * random())::bigint << 7
-       ORDER BY d.first_id LIMIT 100) r WHERE r.gate >= 'kind:'), 'kind:');
-    FOR i IN 1..200 LOOP
-      SELECT d.gate INTO v_gate FROM howdah.deferred d WHERE d.gate >= v_next ORDER BY d.gate LIMIT 1;
-      EXIT WHEN v_gate IS NULL;
+    -- A hundred at a time, round and round.
+    SELECT r.gate INTO v_next FROM howdah.gate_round r;
+    FOR i IN 1..100 LOOP
+      SELECT d.gate INTO v_gate FROM howdah.deferred d WHERE d.gate > greatest(v_next, 'kind') COLLATE "C" ORDER BY d.gate LIMIT 1;
+      EXIT WHEN v_gate IS NULL AND v_next = '';
+      v_next := coalesce(v_gate, '');
+      EXIT WHEN v_gate IS NULL OR v_gate = ANY (v_gates);
       v_gates := v_gates || v_gate;
-      v_next := v_gate || chr(1);
     END LOOP;
+    UPDATE howdah.gate_round r SET gate = v_next WHERE r.gate <> v_next;
   END IF;
   FOR v_gate IN SELECT DISTINCT g FROM unnest(v_gates) g ORDER BY g LOOP
     PERFORM howdah.open_gate(v_gate);
   END LOOP;
-  RETURN (SELECT greatest(0, ceil(extract(epoch FROM g.look_at - howdah.now()) * 1000)) FROM howdah.gate g
-           WHERE g.look_at > howdah.now() ORDER BY g.look_at LIMIT 1);
+  RETURN (SELECT greatest(0, ceil(extract(epoch FROM l.look_at - howdah.now()) * 1000)) FROM howdah.gate_look l
+           ORDER BY l.look_at LIMIT 1);
 END $$;

@@ -14,6 +14,8 @@ DECLARE
 BEGIN
   IF v_order THEN
     SELECT o.job_id INTO v_head FROM howdah.ordered o WHERE o.key = substr(release_gate.gate, 7) AND NOT o.passed_by ORDER BY o.key, o.job_id LIMIT 1;
+    -- None counts: those that wait here came to their gate, and do.
+    v_head := coalesce(v_head, (SELECT min(k.first_id) FROM howdah.deferred k WHERE k.gate = release_gate.gate));
   END IF;
   FOR d IN
     SELECT k.ctid AS tid, k.* FROM howdah.deferred k

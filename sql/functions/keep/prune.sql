@@ -32,7 +32,7 @@ BEGIN
     SELECT k.ctid FROM howdah.waiter k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   -- A gate of which nothing is known but that all its tokens are there is as good as none.
   DELETE FROM howdah.gate g WHERE g.ctid = ANY (ARRAY(
-    SELECT k.ctid FROM howdah.gate k WHERE k.look_at IS NULL AND k.full_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
+    SELECT k.ctid FROM howdah.gate k WHERE k.full_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.signal s WHERE s.ctid = ANY (ARRAY(
     SELECT g.ctid FROM howdah.signal g WHERE g.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   IF v_failed IS NOT NULL THEN

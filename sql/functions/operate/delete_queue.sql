@@ -26,6 +26,7 @@ BEGIN
   INSERT INTO howdah.deleted_queue (id, name, deleted_at, deleted_by, was)
     VALUES (v_queue.id, v_queue.name, howdah.now(), session_user, to_jsonb(v_queue));
   DELETE FROM howdah.sleeper s WHERE s.queue_id = v_queue.id;
+  DELETE FROM howdah.flow_rule f WHERE f.scope = 'queue' AND f.name = v_queue.name;
   IF delete_queue.force THEN
     PERFORM howdah.cancel_waiting(v_queue.id, 1000);
   END IF;

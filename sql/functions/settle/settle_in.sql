@@ -27,6 +27,6 @@ BEGIN
   IF v_lease.counts = '{1}' THEN
     DELETE FROM howdah.lease l WHERE (l.id & 3) = (v_lease.id & 3) AND l.id = v_lease.id;
     DELETE FROM howdah.settled s WHERE s.lease_id = v_lease.id;
-    PERFORM howdah.free_slots(ARRAY[v_lease.id]), howdah.wake_limited(ARRAY[v_lease.queue_id]);
+    PERFORM howdah.free_slots(ARRAY[v_lease.id], lasting => true), howdah.wake_limited(ARRAY[v_lease.queue_id]);
   END IF;
 END $$;
