@@ -1359,9 +1359,13 @@ END $$;
 --              What was enqueued before it is not looked at, so that dead tickets are not walked over;
 --              leave it out now and then to find what was committed late. NULL: from the very front.
 --   prefixes, except_kinds  kinds that begin so, and kinds to leave alone whatever else is said; NULL: none
--- Writes: ticket (deletes; splits the last one), lease. Leaves job untouched. The attempt is counted here.
--- Locks: ticket rows, skipping what others have locked; never waits for another claimer.
--- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
+-- Jobs with gates (see gates_of) or of a kind that has a rule are let through by howdah.admit, or go aside.
+-- Writes: ticket (deletes; splits the last one), lease; for jobs with gates see admit and claim_in_turn. Leaves job
+-- untouched. The attempt is counted here.
+-- Locks: ticket rows, skipping what others have locked; never waits for another claimer, unless the queue has a rule of its
+-- own, see queue_room.
+-- Errors: HD002 invalid argument, HD004 the worker is not registered (any more), HD012 there are gates to pass and the
+-- transaction is not READ COMMITTED.
 -- Cost: one index descent for each priority and table, one row lock and one delete for each ticket. Tickets of other kinds
 -- that wait in front are read and passed over: kinds that often wait long belong into a queue of their own.
 CREATE OR REPLACE FUNCTION howdah.claim(worker_id bigint, queue text DEFAULT 'default', jobs integer DEFAULT 1,
@@ -1565,8 +1569,9 @@ END $$;
 --   newest  no job that is enqueued after this call has an id up to this one
 -- When nothing was found there is one row, whose id is NULL, with these two.
 -- Order: as claim, of what lies behind `after`. Jobs with a fair_key that wait for their turn are not looked at.
--- Writes: ticket, lease. Locks: the tickets of jobs that match, skipping what others have locked; never waits.
--- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
+-- Writes: ticket, lease. Locks: the tickets of jobs that match, skipping what others have locked; never waits, unless the queue
+-- has a rule of its own, see queue_room. Jobs with gates: see admit.
+-- Errors: HD002 invalid argument, HD004 the worker is not registered (any more), HD012 as howdah.claim.
 -- Cost: 3 us for each job that is looked at. No other claim pays for this.
 CREATE OR REPLACE FUNCTION howdah.claim_where(worker_id bigint, queue text, jobs integer, filter text, kinds text[] DEFAULT NULL,
   after bigint DEFAULT NULL, since bigint DEFAULT 0, before bigint DEFAULT NULL, most integer DEFAULT 2000,
@@ -7287,7 +7292,7 @@ END $$;
 -- The fence: takes jobs out of a lease, and returns those that were in it. Whatever is missing from the
 -- answer is no longer the caller's, and nothing may be done about it. job_ids NULL: all that are left.
 -- Internal; every way to settle a job but howdah.complete_leases and settle_in goes through here.
--- Writes: lease (shrinks, or deletes with the last job). Locks: the lease row, against a rescue.
+-- Writes: lease (shrinks, or deletes with the last job), and see free_slots. Locks: the lease row, against a rescue.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.take_from_lease(lease_id bigint, job_ids bigint[] DEFAULT NULL)
 RETURNS TABLE (job_id bigint, attempt smallint) LANGUAGE plpgsql
@@ -8866,5 +8871,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'completed') AS completed, count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
-INSERT INTO howdah.code (hash, release) VALUES ('c2b893bab89fb0d3', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('338f196e6302f8d5', '0.1.0');
 COMMIT;

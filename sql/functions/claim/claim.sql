@@ -9,9 +9,13 @@
 --              What was enqueued before it is not looked at, so that dead tickets are not walked over;
 --              leave it out now and then to find what was committed late. NULL: from the very front.
 --   prefixes, except_kinds  kinds that begin so, and kinds to leave alone whatever else is said; NULL: none
--- Writes: ticket (deletes; splits the last one), lease. Leaves job untouched. The attempt is counted here.
--- Locks: ticket rows, skipping what others have locked; never waits for another claimer.
--- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
+-- Jobs with gates (see gates_of) or of a kind that has a rule are let through by howdah.admit, or go aside.
+-- Writes: ticket (deletes; splits the last one), lease; for jobs with gates see admit and claim_in_turn. Leaves job
+-- untouched. The attempt is counted here.
+-- Locks: ticket rows, skipping what others have locked; never waits for another claimer, unless the queue has a rule of its
+-- own, see queue_room.
+-- Errors: HD002 invalid argument, HD004 the worker is not registered (any more), HD012 there are gates to pass and the
+-- transaction is not READ COMMITTED.
 -- Cost: one index descent for each priority and table, one row lock and one delete for each ticket. Tickets of other kinds
 -- that wait in front are read and passed over: kinds that often wait long belong into a queue of their own.
 CREATE OR REPLACE FUNCTION howdah.claim(worker_id bigint, queue text DEFAULT 'default', jobs integer DEFAULT 1,

@@ -15,8 +15,9 @@
 --   newest  no job that is enqueued after this call has an id up to this one
 -- When nothing was found there is one row, whose id is NULL, with these two.
 -- Order: as claim, of what lies behind `after`. Jobs with a fair_key that wait for their turn are not looked at.
--- Writes: ticket, lease. Locks: the tickets of jobs that match, skipping what others have locked; never waits.
--- Errors: HD002 invalid argument, HD004 the worker is not registered (any more).
+-- Writes: ticket, lease. Locks: the tickets of jobs that match, skipping what others have locked; never waits, unless the queue
+-- has a rule of its own, see queue_room. Jobs with gates: see admit.
+-- Errors: HD002 invalid argument, HD004 the worker is not registered (any more), HD012 as howdah.claim.
 -- Cost: 3 us for each job that is looked at. No other claim pays for this.
 CREATE OR REPLACE FUNCTION howdah.claim_where(worker_id bigint, queue text, jobs integer, filter text, kinds text[] DEFAULT NULL,
   after bigint DEFAULT NULL, since bigint DEFAULT 0, before bigint DEFAULT NULL, most integer DEFAULT 2000,

@@ -2,7 +2,7 @@
 -- The fence: takes jobs out of a lease, and returns those that were in it. Whatever is missing from the
 -- answer is no longer the caller's, and nothing may be done about it. job_ids NULL: all that are left.
 -- Internal; every way to settle a job but howdah.complete_leases and settle_in goes through here.
--- Writes: lease (shrinks, or deletes with the last job). Locks: the lease row, against a rescue.
+-- Writes: lease (shrinks, or deletes with the last job), and see free_slots. Locks: the lease row, against a rescue.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.take_from_lease(lease_id bigint, job_ids bigint[] DEFAULT NULL)
 RETURNS TABLE (job_id bigint, attempt smallint) LANGUAGE plpgsql
