@@ -4143,7 +4143,7 @@ DECLARE
   v_gates  text[];
   v_counts text[] := '{}';
   v_rates  text[] := '{}';
-  v_weight integer := coalesce((SELECT substr(g, 8)::integer FROM unnest(admit.gates) g WHERE g ^@ 'weight:'), 1);
+  v_weight integer := howdah.weight_in(admit.gates);
   v_stop   text;
   v_free   integer;
   v_rule   howdah.flow_rule;
@@ -4540,7 +4540,7 @@ BEGIN
     RETURN;
   END IF;
   -- What the first one weighs: enough for a guess, since a claim looks again.
-  SELECT coalesce((SELECT substr(g, 8)::integer FROM unnest(d.gates) g WHERE g ^@ 'weight:'), 1) INTO v_weight
+  SELECT howdah.weight_in(d.gates) INTO v_weight
     FROM howdah.deferred d WHERE d.gate = open_gate.gate ORDER BY d.gate, d.priority, d.first_id LIMIT 1;
   IF NOT FOUND THEN
     RETURN;
@@ -4723,6 +4723,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   r   howdah.flow_rule;
   v_s jsonb := coalesce(set_limit.settings, '{}');
+  v_gates text[];
 BEGIN
   PERFORM howdah.check_limit(set_limit.scope, set_limit.name, set_limit.settings);
   SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = set_limit.scope AND f.name = set_limit.name FOR UPDATE;
@@ -4747,10 +4748,11 @@ BEGIN
   IF coalesce(r.max_running, r.rate, r.weight) IS NOT NULL THEN
     INSERT INTO howdah.flow_rule SELECT r.*;
   END IF;
+  v_gates := ARRAY(SELECT howdah.gates_of_rule(r.scope, r.name));
   -- What was used up by another rate is owed to this one for no longer than a bucket of it takes to fill.
   UPDATE howdah.gate g SET full_at = least(g.full_at, howdah.now() + coalesce(howdah.time_of(r, r.rate_burst), '0'))
-    FROM howdah.gates_of_rule(r.scope, r.name) o(gate) WHERE g.name = o.gate;
-  PERFORM howdah.watch_gate(g.gate) FROM howdah.gates_of_rule(r.scope, r.name) g(gate);
+   WHERE g.name = ANY (v_gates);
+  PERFORM howdah.watch_gate(g.gate) FROM unnest(v_gates) g(gate);
   RETURN (SELECT jsonb_strip_nulls(to_jsonb(f)) FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name);
 END $$;
 -- howdah.spend(gate, rule, tokens) -> void
@@ -4836,6 +4838,13 @@ BEGIN
   IF watch_gate.tell THEN
     PERFORM pg_notify('howdah.due', '') FROM howdah.keeper k WHERE k.wakes_at > v_at;
   END IF;
+END $$;
+-- howdah.weight_in(gates) -> integer
+-- How many tokens of a rate it takes to start a job with these gates: N of weight:N, or 1. Internal.
+CREATE OR REPLACE FUNCTION howdah.weight_in(gates text[]) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN coalesce((SELECT substr(g, 8)::integer FROM unnest(weight_in.gates) g WHERE g ^@ 'weight:'), 1);
 END $$;
 -- howdah.weight_of(fair_key) -> integer
 -- How many jobs of a share are started in its turn: its rule's weight, or that of the longest rule with a * that fits, or 1.
@@ -8871,5 +8880,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'completed') AS completed, count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
-INSERT INTO howdah.code (hash, release) VALUES ('338f196e6302f8d5', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('78dd4fad91d8cb12', '0.1.0');
 COMMIT;

@@ -13,7 +13,7 @@ DECLARE
   v_gates  text[];
   v_counts text[] := '{}';
   v_rates  text[] := '{}';
-  v_weight integer := coalesce((SELECT substr(g, 8)::integer FROM unnest(admit.gates) g WHERE g ^@ 'weight:'), 1);
+  v_weight integer := howdah.weight_in(admit.gates);
   v_stop   text;
   v_free   integer;
   v_rule   howdah.flow_rule;

@@ -21,7 +21,7 @@ BEGIN
     RETURN;
   END IF;
   -- What the first one weighs: enough for a guess, since a claim looks again.
-  SELECT coalesce((SELECT substr(g, 8)::integer FROM unnest(d.gates) g WHERE g ^@ 'weight:'), 1) INTO v_weight
+  SELECT howdah.weight_in(d.gates) INTO v_weight
     FROM howdah.deferred d WHERE d.gate = open_gate.gate ORDER BY d.gate, d.priority, d.first_id LIMIT 1;
   IF NOT FOUND THEN
     RETURN;

@@ -17,6 +17,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   r   howdah.flow_rule;
   v_s jsonb := coalesce(set_limit.settings, '{}');
+  v_gates text[];
 BEGIN
   PERFORM howdah.check_limit(set_limit.scope, set_limit.name, set_limit.settings);
   SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = set_limit.scope AND f.name = set_limit.name FOR UPDATE;
@@ -41,9 +42,10 @@ BEGIN
   IF coalesce(r.max_running, r.rate, r.weight) IS NOT NULL THEN
     INSERT INTO howdah.flow_rule SELECT r.*;
   END IF;
+  v_gates := ARRAY(SELECT howdah.gates_of_rule(r.scope, r.name));
   -- What was used up by another rate is owed to this one for no longer than a bucket of it takes to fill.
   UPDATE howdah.gate g SET full_at = least(g.full_at, howdah.now() + coalesce(howdah.time_of(r, r.rate_burst), '0'))
-    FROM howdah.gates_of_rule(r.scope, r.name) o(gate) WHERE g.name = o.gate;
-  PERFORM howdah.watch_gate(g.gate) FROM howdah.gates_of_rule(r.scope, r.name) g(gate);
+   WHERE g.name = ANY (v_gates);
+  PERFORM howdah.watch_gate(g.gate) FROM unnest(v_gates) g(gate);
   RETURN (SELECT jsonb_strip_nulls(to_jsonb(f)) FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name);
 END $$;
