@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use howdah::{Ctx, Howdah, Job, JobError, Worker};
 use howdah_devdb::{Server, StopMode};
-use howdah_tests::{Db, HELD_TABLES, Held, note, start};
+use howdah_tests::{Db, HELD_TABLES, Held, crash, note, server_to_crash, start};
 use nix::sys::signal::Signal;
 
 use crate::process::Process;
@@ -171,6 +171,30 @@ async fn a_worker_survives_a_crash_of_the_server_and_nothing_is_lost() -> Result
     worker.stop().await?;
     let did: String = sqlx::query_scalar(EXACTLY_ONCE).fetch_one(howdah.pool()).await?;
     assert_eq!(did, "1500 1500");
+    server.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_lease_of_a_claim_that_a_crash_undid_is_never_anothers() -> Result<()> {
+    // What does not wait for the disk is not on it for ten seconds.
+    let server = server_to_crash().setting("wal_writer_delay", "10s").setting("autovacuum", "off").start().await?;
+    let db = Db::on(&server).await?;
+    let worker = db.worker().await?;
+    db.run("SELECT howdah.enqueue('k') FROM generate_series(1, 40)").await?;
+    let claim = format!("SELECT c.lease_id FROM generate_series(1, 40) n, LATERAL howdah.claim({worker} + n * 0) c");
+    // As workers do it.
+    let mut session = db.session().await?;
+    session.run("SET synchronous_commit = off").await?;
+    let before = session.list(&claim).await?;
+    assert_eq!(before.len(), 40);
+    crash(&server, StopMode::Kill).await?;
+    let mut session = db.session().await?;
+    let lost = session.number("SELECT count(*) FROM howdah.jobs WHERE state = 'ready'").await?;
+    assert!(lost > 0, "the crash undid nothing");
+    let after = session.list(&claim).await?;
+    assert_eq!(i64::try_from(after.len())?, lost);
+    assert!(after.iter().all(|lease| !before.contains(lease)), "{before:?} and then {after:?}");
     server.stop().await?;
     Ok(())
 }

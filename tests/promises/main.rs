@@ -12,6 +12,7 @@ mod dependencies;
 mod dependency_model;
 mod expiring;
 mod filters;
+mod flow_faults;
 mod groups;
 mod in_transaction;
 mod layers;

@@ -3,7 +3,7 @@
 -- lets no more through, the rest of the run goes aside: it is blocked by that gate. The caller has locked the run's row,
 -- and takes as many jobs out of it as passed and went aside.
 --   taken, aside  how many passed, and how many are blocked now. Both 0: somebody else is at one of the gates; later.
--- Internal to claims. Writes: slot, gate, gate_look, ordered, deferred. Locks: the gates, until the transaction ends.
+-- Internal to claims. What passes does so durably, see commit_durably. Writes: slot, gate, gate_look, ordered, deferred. Locks: the gates, until the transaction ends.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.admit(lease_id bigint, queue_id integer, first_id bigint, jobs integer, priority integer, attempt integer,
   kind text, gates text[], want integer, OUT taken integer, OUT aside integer)
@@ -49,7 +49,8 @@ BEGIN
       v_rates := v_rates || v_gate;
     END IF;
   END LOOP;
-  IF taken > 0 THEN
+  IF taken > 0 AND cardinality(v_counts || v_rates) > 0 THEN
+    PERFORM howdah.commit_durably();
     INSERT INTO howdah.slot (lease_id, job_id, gate)
     SELECT admit.lease_id, admit.first_id + i, g FROM generate_series(0, taken - 1) i, unnest(v_counts) g;
     FOREACH v_gate IN ARRAY v_rates LOOP

@@ -21,4 +21,5 @@ BEGIN
     END IF;
   END IF;
   room := least(room, howdah.room(v_gate, v_rule));
+  PERFORM howdah.commit_durably();
 END $$;

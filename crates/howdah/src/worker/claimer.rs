@@ -1,7 +1,8 @@
 //! Takes jobs out of the database into the buffers, as many as can start.
 //!
 //! Invariant: one claim at a time, so that a process is one claimer to the database, however many queues it
-//! serves. The commit of a claim does not wait for the disk: losing one means that its jobs are claimed again.
+//! serves. The commit of a claim does not wait for the disk, unless a limit counts it: losing one means that its jobs
+//! are claimed again.
 //! Limit: it looks when a runner is free, when it is woken, and when [`Sleep`] says so.
 
 use std::sync::Arc;

@@ -59,6 +59,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let options = howdah.worker_options();
     let mut chores = Link::new(&howdah, "chores", &[]);
     // Losing a claim in a crash means that its jobs are claimed again: nothing that is worth waiting for the disk.
+    // Where a limit, an order or a rate counts it, the claim says otherwise itself.
     let mut claims = Link::new(&howdah, "claimer", &[("synchronous_commit", "off")]);
     let kinds = work.handlers.shown();
     let mut stop = std::pin::pin!(stop);
