@@ -4,6 +4,7 @@
 //! fails and says what it waited for. Limit: one server for all tests of a process.
 
 mod crashes;
+pub mod recorder;
 
 use std::future::IntoFuture;
 use std::process::Stdio;

@@ -1,11 +1,13 @@
 //! A worker in a process of its own, for tests that kill it, stop it and let it go on.
 //!
 //! Usage: `worker-process URL LEASE_MS HEARTBEAT_MS`. Its jobs write down what happens to them in the table
-//! `seen(job, attempt, pid, what)`, and end when there is a row in the table `go`; or are watched in the table `watched`. Limit: it never stops by itself.
+//! `seen(job, attempt, pid, what)`, and end when there is a row in the table `go`; or are watched in the table `watched`; or
+//! write into a file, if the environment names a folder for it. Limit: it never stops by itself.
 
 use std::time::Duration;
 
 use howdah::{Ctx, Howdah, Job, JobError, Worker};
+use howdah_tests::recorder::{RECORDS, flowing, node};
 use howdah_tests::{Held, note, stepped, watched};
 
 async fn held(_: Held, cx: Ctx<()>) -> Result<(), JobError> {
@@ -35,14 +37,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: worker-process URL LEASE_MS HEARTBEAT_MS".into());
     };
     let howdah = Howdah::connect(url).await?;
-    Worker::new(&howdah)
+    let mut worker = Worker::new(&howdah)
         .handle(held)
         .handle(watched)
         .handle(stepped)
         .lease(Duration::from_millis(lease_ms.parse()?))
         .heartbeat(Duration::from_millis(heartbeat_ms.parse()?))
-        .queue(Held::QUEUE, 4)
-        .run()
-        .await?;
+        .queue(Held::QUEUE, 4);
+    if std::env::var_os(RECORDS).is_some() {
+        worker = worker.handle(flowing).handle(node);
+        for queue in ["narrow", "paced", "shared"] {
+            worker = worker.queue(queue, 4);
+        }
+    }
+    worker.run().await?;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! A worker in a process of its own, to be killed and stopped: see `worker_process.rs`.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::Result;
+use howdah_tests::recorder::RECORDS;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -11,9 +13,18 @@ pub(crate) struct Process(Child);
 
 impl Process {
     pub(crate) fn start(url: &str, lease_ms: u32, heartbeat_ms: u32) -> Result<Self> {
-        let program = env!("CARGO_BIN_EXE_worker-process");
-        let arguments = [url.to_owned(), lease_ms.to_string(), heartbeat_ms.to_string()];
-        Ok(Self(Command::new(program).args(arguments).stdin(Stdio::null()).spawn()?))
+        Ok(Self(Self::command(url, lease_ms, heartbeat_ms).spawn()?))
+    }
+
+    /// One whose jobs write into a file in this folder.
+    pub(crate) fn recording(url: &str, lease_ms: u32, heartbeat_ms: u32, folder: &Path) -> Result<Self> {
+        Ok(Self(Self::command(url, lease_ms, heartbeat_ms).env(RECORDS, folder).spawn()?))
+    }
+
+    fn command(url: &str, lease_ms: u32, heartbeat_ms: u32) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_worker-process"));
+        command.args([url.to_owned(), lease_ms.to_string(), heartbeat_ms.to_string()]).stdin(Stdio::null());
+        command
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {

@@ -1,0 +1,1 @@
+//! Workflows and durable steps through kills of workers, keepers and the server.
