@@ -36,7 +36,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [_, url, lease_ms, heartbeat_ms] = arguments.as_slice() else {
         return Err("usage: worker-process URL LEASE_MS HEARTBEAT_MS".into());
     };
-    let howdah = Howdah::connect(url).await?;
+    let howdah = loop {
+        match Howdah::connect(url).await {
+            // The server may be down, and comes back.
+            Err(error) if error.is_transient() => tokio::time::sleep(Duration::from_millis(100)).await,
+            connected => break connected?,
+        }
+    };
     let mut worker = Worker::new(&howdah)
         .handle(held)
         .handle(watched)

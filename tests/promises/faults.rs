@@ -199,7 +199,7 @@ impl Fleet {
     }
 
     /// What was written down, by processes that do no more.
-    pub(crate) async fn end(mut self) -> Result<Records> {
+    pub(crate) async fn records(&mut self) -> Result<Records> {
         self.processes.clear();
         let lines = records(self.folder.path())?;
         let lost: Vec<(i64, i16, i64)> = sqlx::query_as(
@@ -209,8 +209,11 @@ impl Fleet {
         .fetch_all(self.db.pool())
         .await?;
         let lost = lost.into_iter().map(|(job, attempt, at)| ((job, attempt), at)).collect();
-        self.server.stop().await?;
-        Ok(Records { lines, killed: self.killed, lost })
+        Ok(Records { lines, killed: self.killed.clone(), lost })
+    }
+
+    pub(crate) async fn end(self) -> Result<()> {
+        Ok(self.server.stop().await?)
     }
 }
 

@@ -209,7 +209,7 @@ async fn limits_orders_and_rates_hold_through_kills_stops_and_crashes() -> Resul
         assert!(db.text(&over).await?.parse::<f64>()? < 0.001, "{mine}: {} tokens too many", db.text(&over).await?);
     }
     let asked = asked(db).await?;
-    let records = fleet.end().await?;
+    let records = fleet.records().await?;
     let runs = records.runs()?;
     let mut attempts = HashSet::new();
     for run in &runs {
@@ -224,5 +224,5 @@ async fn limits_orders_and_rates_hold_through_kills_stops_and_crashes() -> Resul
     }
     check_order(&runs, &asked)?;
     println!("{} runs of {} jobs", runs.len(), asked.len());
-    Ok(())
+    fleet.end().await
 }
