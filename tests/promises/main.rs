@@ -14,6 +14,7 @@ mod expiring;
 mod faults;
 mod filters;
 mod flow_faults;
+mod gates;
 mod groups;
 mod in_transaction;
 mod layers;
