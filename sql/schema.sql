@@ -8072,7 +8072,7 @@ DECLARE
 BEGIN
   SELECT array_agg(w.name ORDER BY w.id), array_agg(w.name ORDER BY w.id) FILTER (WHERE w.kinds IS NULL OR j.kind = ANY (w.kinds)),
          array_agg(w.name ORDER BY w.id) FILTER (WHERE (w.kinds IS NULL OR j.kind = ANY (w.kinds)) AND (w.filter IS NULL
-           OR coalesce(j.options -> 'attributes', '{}') @@ w.filter::jsonpath))
+           OR (coalesce(j.options -> 'attributes', '{}') @@ w.filter::jsonpath AND NOT coalesce(j.options ? 'fair_key', false))))
     INTO v_all, v_kind, v_filter FROM howdah.worker w WHERE why_no_worker.queue = ANY (w.queues) AND NOT w.stopping;
   IF v_all IS NULL THEN
     RETURN QUERY SELECT 'no_worker', format('no worker serves queue %s', why_no_worker.queue),
@@ -8081,7 +8081,8 @@ BEGIN
     RETURN QUERY SELECT 'kind', format('no worker of queue %s has a handler for kind %s', why_no_worker.queue, j.kind),
       jsonb_build_object('queue', why_no_worker.queue, 'kind', j.kind, 'workers', to_jsonb(v_all[1:20]));
   ELSIF v_filter IS NULL THEN
-    RETURN QUERY SELECT 'filter', format('the filters of all workers of queue %s exclude it', why_no_worker.queue),
+    RETURN QUERY SELECT 'filter', format('the filters of all workers of queue %s exclude it', why_no_worker.queue)
+        || CASE WHEN j.options ? 'fair_key' THEN ': a worker with a filter takes no job with a fair_key' ELSE '' END,
       jsonb_build_object('queue', why_no_worker.queue, 'workers', (
         SELECT jsonb_agg(jsonb_build_object('worker', w.name, 'filter', w.filter)) FROM (SELECT * FROM howdah.worker k WHERE k.name = ANY (v_kind) LIMIT 20) w));
   END IF;
@@ -8123,7 +8124,8 @@ BEGIN
   END IF;
   -- Counted in rows: a row stands for up to 128 jobs.
   RETURN QUERY
-    SELECT 'behind', format('%s%s jobs are in front of it', CASE WHEN a.rows = 10000 THEN 'at least ' ELSE '' END, a.jobs), jsonb_build_object('jobs', a.jobs, 'exact', a.rows < 10000)
+    SELECT 'behind', format('%s%s jobs are in front of it', CASE WHEN a.rows = 10000 THEN 'at least ' ELSE '' END, a.jobs)
+           || CASE WHEN q.aging_ms IS NULL THEN '' ELSE format(' by priority, and it rises by one each %s ms', q.aging_ms) END, jsonb_build_object('jobs', a.jobs, 'exact', a.rows < 10000)
       FROM (SELECT count(*) AS rows, sum(CASE WHEN t.priority = j.priority THEN least(t.jobs, j.id - t.first_id) ELSE t.jobs END) AS jobs FROM (
               SELECT k.priority, k.first_id, k.jobs FROM howdah.ticket k
                WHERE k.queue_id = j.queue_id AND (k.priority < j.priority OR (k.priority = j.priority AND k.first_id < j.id))
@@ -9009,5 +9011,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'completed') AS completed, count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
-INSERT INTO howdah.code (hash, release) VALUES ('8c1ca7559e98ed84', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('cfba18de39af93e7', '0.1.0');
 COMMIT;
