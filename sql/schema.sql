@@ -529,7 +529,12 @@ INSERT INTO howdah.migration (version, name) VALUES (7, 'queues');
 --
 -- Locks: takes howdah.ticket and howdah.deferred for a moment: enqueuers wait for the commit of this migration.
 
-ALTER TABLE howdah.ticket ADD COLUMN gates text[];
+ALTER TABLE howdah.ticket
+  ADD COLUMN gates text[],
+  -- When it came back among the ready ones; NULL: it has been there since it was enqueued.
+  ADD COLUMN ready_at timestamptz;
+-- Ageing: for each aging_ms that a job is ready it counts as one priority higher. NULL: it does not.
+ALTER TABLE howdah.queue ADD COLUMN aging_ms bigint CHECK (aging_ms BETWEEN 1 AND 31557600000);
 ALTER TABLE howdah.deferred
   ADD COLUMN gates text[],
   -- What the run is blocked by; NULL: nothing, it is only not due.
@@ -1118,8 +1123,8 @@ BEGIN
     RETURN 0;
   END IF;
   WITH back AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-    SELECT t.first_id, t.queue_id, r.slot, t.priority, t.jobs, t.attempt, t.job_kind, t.gates
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+    SELECT t.first_id, t.queue_id, r.slot, t.priority, t.jobs, t.attempt, t.job_kind, t.gates, howdah.now()
       FROM howdah.take_range(promote_range.queues, promote_range.kind, '{scheduled}', promote_range.filter, promote_range.ids,
                              promote_range.after, promote_range.upto) t, howdah.ring r WHERE r.name = 'returned'
     RETURNING queue_id, jobs)
@@ -1293,8 +1298,8 @@ BEGIN
         SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
                LATERAL howdah.pieces(a.firsts, a.counts, v_ids) p WHERE NOT v_all),
       rest AS (
-        INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-        SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates
+        INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+        SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates, g.ready_at
           FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
       SELECT g.queue_id, g.priority, g.kind, g.attempt, coalesce(c.first_id, g.first_id), coalesce(c.jobs, g.jobs), g.gates
         FROM gone g LEFT JOIN cut c ON c.run = g.first_id WHERE v_all OR c.taken;
@@ -1348,9 +1353,36 @@ BEGIN
         ORDER BY x.job_id LIMIT walk.most)) r
      ORDER BY r.first_id LIMIT walk.most) n);
 END $$;
+-- howdah.by_age(queue_id, aging_ms, most, fronts, kinds, prefixes, except_kinds) -> (slot, priority, first_id), in order
+-- The tickets of a queue whose priorities rise with time, in the order in which they are due: by the priority that each
+-- has come to by now, and of those that have come to the same one the oldest first. Internal to howdah.claim, which locks
+-- those that it takes: what has been split or taken by then is passed over.
+--   aging_ms  for each such span a job is one priority higher; none is higher than 0
+--   most      how many tickets of each priority to look at, new ones and those that came back
+--   fronts    as for howdah.claim
+-- Reads only. Cost: one index descent for each priority and table, and a look at the job of each ticket that never came back.
+CREATE OR REPLACE FUNCTION howdah.by_age(queue_id integer, aging_ms bigint, most integer, fronts bigint[], kinds text[],
+  prefixes text[], except_kinds text[])
+RETURNS TABLE (slot smallint, priority smallint, first_id bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    SELECT a.slot, a.priority, a.first_id
+      FROM generate_series(0, 9) p, (VALUES (0), (2)) s(first_slot), LATERAL (
+             SELECT t.slot, t.priority, t.first_id, t.ready_at FROM howdah.ticket t
+              WHERE t.slot IN (s.first_slot, s.first_slot + 1) AND t.queue_id = by_age.queue_id AND t.priority = p
+                AND t.first_id >= CASE WHEN s.first_slot = 0 THEN by_age.fronts[p + 1] ELSE 0 END
+                AND (by_age.kinds IS NULL OR t.kind = ANY (by_age.kinds) OR t.kind ^@ ANY (by_age.prefixes))
+                AND (by_age.except_kinds IS NULL OR t.kind <> ALL (by_age.except_kinds))
+              ORDER BY t.first_id LIMIT by_age.most) a,
+           LATERAL (SELECT coalesce(a.ready_at, (SELECT j.enqueued_at FROM howdah.find_job(a.first_id) j)) AS ready_at) r
+     ORDER BY greatest(0, a.priority - floor(extract(epoch FROM howdah.now() - r.ready_at) * 1000 / by_age.aging_ms)), r.ready_at, a.first_id;
+END $$;
 -- howdah.claim(worker_id, queue, jobs, kinds, fronts, prefixes, except_kinds) -> lease_id, id, kind, payload, attempt, ...
 -- Takes up to `jobs` jobs off the front of a queue, in order of priority and then of enqueueing, under one
--- lease. Whoever holds the lease id may settle them, until the worker's heartbeat is overdue.
+-- lease. Whoever holds the lease id may settle them, until the worker's heartbeat is overdue. In a queue with ageing
+-- (aging_ms) the first of them go by what their priority has risen to.
 --   worker_id  from howdah.start_worker
 --   queue      its name; a queue that does not exist yet or is paused has no jobs
 --   jobs       1 to 500. Fewer come back if some of them have expired, which is then noted.
@@ -1359,11 +1391,10 @@ END $$;
 --              What was enqueued before it is not looked at, so that dead tickets are not walked over;
 --              leave it out now and then to find what was committed late. NULL: from the very front.
 --   prefixes, except_kinds  kinds that begin so, and kinds to leave alone whatever else is said; NULL: none
--- Jobs with gates (see gates_of) or of a kind that has a rule are let through by howdah.admit, or go aside.
+-- Jobs with gates (see gates_of) or of a kind that has a rule are let through one ticket at a time, see claim_gated.
 -- Writes: ticket (deletes; splits the last one), lease; for jobs with gates see admit and claim_in_turn. Leaves job
 -- untouched. The attempt is counted here.
--- Locks: ticket rows, skipping what others have locked; never waits for another claimer, unless the queue has a rule of its
--- own, see queue_room.
+-- Locks: ticket rows, skipping what others have locked; never waits for another claimer.
 -- Errors: HD002 invalid argument, HD004 the worker is not registered (any more), HD012 there are gates to pass and the
 -- transaction is not READ COMMITTED.
 -- Cost: one index descent for each priority and table, one row lock and one delete for each ticket. Tickets of other kinds
@@ -1379,6 +1410,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET j
 #variable_conflict use_column
 DECLARE
   v_queue    integer;
+  v_aging    bigint;
   v_ruled    boolean;
   v_shared   boolean;
   v_limited  text[];
@@ -1411,6 +1443,10 @@ DECLARE
      AND (v_kinds IS NULL OR kind = ANY (v_kinds) OR kind ^@ ANY (claim.prefixes))
      AND (claim.except_kinds IS NULL OR kind <> ALL (claim.except_kinds))
    ORDER BY queue_id, priority, first_id FOR UPDATE SKIP LOCKED;
+  aged CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt, t.kind, t.gates
+    FROM howdah.by_age(v_queue, v_aging, least(v_left, 100), v_fronts, v_kinds, claim.prefixes, claim.except_kinds) o, LATERAL (
+      SELECT ctid, * FROM howdah.ticket k
+       WHERE k.slot = o.slot AND k.queue_id = v_queue AND k.priority = o.priority AND k.first_id = o.first_id FOR UPDATE SKIP LOCKED) t;
   a          record;
   b          record;
   t          record;
@@ -1431,8 +1467,8 @@ BEGIN
   IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id) THEN
     PERFORM howdah.unknown_worker(claim.worker_id);
   END IF;
-  SELECT q.id, EXISTS (SELECT FROM howdah.flow_rule), EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')
-    INTO v_queue, v_ruled, v_shared FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
+  SELECT q.id, q.aging_ms, EXISTS (SELECT FROM howdah.flow_rule), EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')
+    INTO v_queue, v_aging, v_ruled, v_shared FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
   IF NOT FOUND THEN
     RETURN;
   END IF;
@@ -1453,65 +1489,72 @@ BEGIN
     v_attempts := v_attempts || v_turn.attempts;
     v_left := v_left - coalesce((SELECT sum(n) FROM unnest(v_turn.counts) n), 0);
   END IF;
-  OPEN fresh;
-  OPEN again;
-  FETCH fresh INTO a;
-  FETCH again INTO b;
-  -- What goes aside is not claimed: a claim moves some hundred rows, or some thousand if it finds nothing else.
-  WHILE v_left > 0 AND v_looked < CASE WHEN v_firsts = '{}' THEN 3000 ELSE 300 END LOOP
-    IF b.tid IS NULL OR (a.tid IS NOT NULL AND (a.priority, a.first_id) < (b.priority, b.first_id)) THEN
-      EXIT WHEN a.tid IS NULL;
-      t := a;
+  LOOP
+    IF v_aging IS NOT NULL THEN
+      OPEN aged;
+      FETCH aged INTO a;
+      SELECT NULL::tid AS tid, NULL::smallint AS priority, NULL::bigint AS first_id INTO b;
     ELSE
-      t := b;
+      OPEN fresh;
+      OPEN again;
+      FETCH fresh INTO a;
+      FETCH again INTO b;
     END IF;
-    v_take := least(t.jobs, v_left);
-    v_gone := v_take;
-    IF t.gates[1] ^@ 'fair:' THEN
-      -- It came back, or became due: to its lane.
-      v_looked := v_looked + 1;
-      v_shared := true;
-      v_take := 0;
-      v_gone := t.jobs;
-      INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
-        VALUES ('infinity', t.first_id, v_queue, t.priority, t.jobs, t.attempt, t.kind, t.gates, howdah.lane_of(v_queue, substr(t.gates[1], 6)));
-    ELSIF t.gates && v_busy OR 'kind:' || t.kind = ANY (v_busy) THEN
-      v_looked := v_looked + 1;
-      v_take := 0;
-      v_gone := 0;
-    ELSIF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
-      v_lease := coalesce(v_lease, howdah.next_lease());
-      v_looked := v_looked + 1;
-      SELECT p.taken, p.taken + p.aside INTO v_take, v_gone
-        FROM howdah.admit(v_lease, v_queue, t.first_id, t.jobs, t.priority, t.attempt, t.kind, t.gates, v_left) p;
-      IF v_gone = 0 THEN
-        -- Somebody is at one of its gates: this claim does not come to them again.
-        v_busy := v_busy || ARRAY(SELECT g FROM unnest(t.gates) g WHERE NOT g ^@ 'weight:') || CASE WHEN t.kind = ANY (v_limited) THEN ARRAY['kind:' || t.kind] END;
+    -- What goes aside is not claimed: a claim moves some hundred rows, or some thousand if it finds nothing else.
+    WHILE v_left > 0 AND v_looked < CASE WHEN v_firsts = '{}' THEN 3000 ELSE 300 END LOOP
+      IF b.tid IS NULL OR (a.tid IS NOT NULL AND (a.priority, a.first_id) < (b.priority, b.first_id)) THEN
+        EXIT WHEN a.tid IS NULL;
+        t := a;
+      ELSE
+        t := b;
       END IF;
+      v_take := least(t.jobs, v_left);
+      v_gone := v_take;
+      IF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
+        v_lease := coalesce(v_lease, howdah.next_lease());
+        v_looked := v_looked + 1;
+        v_shared := v_shared OR coalesce(t.gates[1] ^@ 'fair:', false);
+        SELECT g.taken, g.gone, g.busy INTO v_take, v_gone, v_busy
+          FROM howdah.claim_gated(v_lease, v_queue, t.first_id, t.jobs, t.priority, t.attempt, t.kind, t.gates, coalesce(t.kind = ANY (v_limited), false), v_left, v_busy) g;
+      END IF;
+      IF v_take > 0 THEN
+        v_firsts := v_firsts || t.first_id;
+        v_counts := v_counts || v_take::smallint;
+        v_attempts := v_attempts || (t.attempt + 1)::smallint;
+      END IF;
+      IF v_gone = 0 THEN NULL;
+      ELSIF v_gone < t.jobs THEN
+        UPDATE howdah.ticket SET first_id = first_id + v_gone, jobs = jobs - v_gone WHERE ctid = t.tid AND slot = t.slot;
+      ELSIF t.slot = 0 THEN v_tids0 := v_tids0 || t.tid;
+      ELSIF t.slot = 1 THEN v_tids1 := v_tids1 || t.tid;
+      ELSIF t.slot = 2 THEN v_tids2 := v_tids2 || t.tid;
+      ELSE v_tids3 := v_tids3 || t.tid;
+      END IF;
+      v_left := v_left - v_take;
+      EXIT WHEN v_left = 0;
+      IF v_aging IS NOT NULL THEN FETCH aged INTO a;
+      ELSIF t.slot < 2 THEN FETCH fresh INTO a;
+      ELSE FETCH again INTO b;
+      END IF;
+    END LOOP;
+    IF v_tids0 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 0 AND ctid = ANY (v_tids0); END IF;
+    IF v_tids1 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 1 AND ctid = ANY (v_tids1); END IF;
+    IF v_tids2 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 2 AND ctid = ANY (v_tids2); END IF;
+    IF v_tids3 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 3 AND ctid = ANY (v_tids3); END IF;
+    IF v_aging IS NULL THEN
+      CLOSE fresh;
+      CLOSE again;
+      EXIT;
     END IF;
-    IF v_take > 0 THEN
-      v_firsts := v_firsts || t.first_id;
-      v_counts := v_counts || v_take::smallint;
-      v_attempts := v_attempts || (t.attempt + 1)::smallint;
-    END IF;
-    IF v_gone = 0 THEN NULL;
-    ELSIF v_gone < t.jobs THEN
-      UPDATE howdah.ticket SET first_id = first_id + v_gone, jobs = jobs - v_gone WHERE ctid = t.tid AND slot = t.slot;
-    ELSIF t.slot = 0 THEN v_tids0 := v_tids0 || t.tid;
-    ELSIF t.slot = 1 THEN v_tids1 := v_tids1 || t.tid;
-    ELSIF t.slot = 2 THEN v_tids2 := v_tids2 || t.tid;
-    ELSE v_tids3 := v_tids3 || t.tid;
-    END IF;
-    v_left := v_left - v_take;
+    CLOSE aged;
     EXIT WHEN v_left = 0;
-    IF t.slot < 2 THEN FETCH fresh INTO a; ELSE FETCH again INTO b; END IF;
+    -- Those that were seen were few, or others have taken them: the rest in plain order.
+    v_aging := NULL;
+    v_tids0 := '{}';
+    v_tids1 := '{}';
+    v_tids2 := '{}';
+    v_tids3 := '{}';
   END LOOP;
-  CLOSE fresh;
-  CLOSE again;
-  IF v_tids0 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 0 AND ctid = ANY (v_tids0); END IF;
-  IF v_tids1 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 1 AND ctid = ANY (v_tids1); END IF;
-  IF v_tids2 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 2 AND ctid = ANY (v_tids2); END IF;
-  IF v_tids3 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 3 AND ctid = ANY (v_tids3); END IF;
   IF v_shared AND v_left > 0 THEN
     v_lease := coalesce(v_lease, howdah.next_lease());
     v_turn := howdah.claim_in_turn(v_lease, v_queue, v_left, v_kinds, claim.prefixes, claim.except_kinds, v_limited);
@@ -1550,6 +1593,37 @@ BEGIN
   END IF;
   IF v_rows < v_want - v_left THEN
     PERFORM howdah.expire_claimed(v_lease, v_now);
+  END IF;
+END $$;
+-- howdah.claim_gated(lease_id, queue_id, first_id, jobs, priority, attempt, kind, gates, ruled, want, busy) -> (taken, gone, busy)
+-- What a claim does with a ticket that has gates, or whose kind has a rule: lets its first jobs through, at most `want`, has
+-- others go aside, or puts the whole into the lane of its share. The caller has locked the ticket.
+--   ruled  its kind has a rule
+--   busy   gates where this claim has met somebody: it does not come to them again
+--   taken  how many jobs go into the lease that is being made
+--   gone   how many of the first jobs leave the ticket, these included
+-- Internal to claim. Writes: deferred, and see admit. Locks: see admit.
+CREATE OR REPLACE FUNCTION howdah.claim_gated(lease_id bigint, queue_id integer, first_id bigint, jobs integer, priority integer, attempt integer,
+  kind text, gates text[], ruled boolean, want integer, INOUT busy text[], OUT taken integer, OUT gone integer)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_gates text[] := claim_gated.gates || CASE WHEN claim_gated.ruled THEN ARRAY['kind:' || claim_gated.kind] END;
+BEGIN
+  taken := 0;
+  gone := 0;
+  IF claim_gated.gates[1] ^@ 'fair:' THEN
+    -- It came back, or became due.
+    gone := claim_gated.jobs;
+    INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
+      VALUES ('infinity', claim_gated.first_id, claim_gated.queue_id, claim_gated.priority, claim_gated.jobs, claim_gated.attempt, claim_gated.kind,
+              claim_gated.gates, howdah.lane_of(claim_gated.queue_id, substr(claim_gated.gates[1], 6)));
+  ELSIF NOT v_gates && claim_gated.busy THEN
+    SELECT p.taken, p.taken + p.aside INTO taken, gone
+      FROM howdah.admit(claim_gated.lease_id, claim_gated.queue_id, claim_gated.first_id, claim_gated.jobs, claim_gated.priority, claim_gated.attempt,
+        claim_gated.kind, claim_gated.gates, claim_gated.want) p;
+    IF gone = 0 THEN
+      busy := claim_gated.busy || ARRAY(SELECT g FROM unnest(v_gates) g WHERE NOT g ^@ 'weight:');
+    END IF;
   END IF;
 END $$;
 -- howdah.claim_where(worker_id, queue, jobs, filter, kinds, after, since, before, most, prefixes, except_kinds)
@@ -1700,10 +1774,10 @@ BEGIN
       SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
              LATERAL howdah.pieces(a.firsts, a.counts, lease_jobs.ids) p),
     rest AS (
-      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-      SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates
+      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+      SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates, g.ready_at
         FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
-    SELECT c.first_id, c.jobs, g.attempt, g.priority, g.kind, g.gates, NULL::integer AS taken, NULL::integer AS aside
+    SELECT c.first_id, c.jobs, g.attempt, g.priority, g.kind, g.gates, g.ready_at, NULL::integer AS taken, NULL::integer AS aside
       FROM cut c JOIN gone g ON g.first_id = c.run WHERE c.taken ORDER BY g.priority, c.first_id
   LOOP
     c.taken := c.jobs;
@@ -1711,8 +1785,8 @@ BEGIN
       SELECT p.taken, p.aside INTO c.taken, c.aside
         FROM howdah.admit(v_lease, lease_jobs.queue_id, c.first_id, c.jobs, c.priority, c.attempt, c.kind, c.gates, c.jobs) p;
       -- Somebody is at the gate: later.
-      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-      SELECT c.first_id + c.taken, lease_jobs.queue_id, r.slot, c.priority, c.jobs - c.taken, c.attempt, c.kind, c.gates
+      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+      SELECT c.first_id + c.taken, lease_jobs.queue_id, r.slot, c.priority, c.jobs - c.taken, c.attempt, c.kind, c.gates, c.ready_at
         FROM howdah.ring r WHERE r.name = 'returned' AND c.taken + c.aside < c.jobs;
     END IF;
     IF c.taken > 0 THEN
@@ -2538,8 +2612,8 @@ BEGIN
     RETURN;
   END IF;
   DELETE FROM howdah.ticket k WHERE k.slot = t.slot AND k.queue_id = t.queue_id AND k.priority = t.priority AND k.first_id = t.first_id;
-  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-  SELECT p.first_id, t.queue_id, r.slot, t.priority, p.jobs, t.attempt, t.kind, t.gates
+  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+  SELECT p.first_id, t.queue_id, r.slot, t.priority, p.jobs, t.attempt, t.kind, t.gates, t.ready_at
     FROM (VALUES (t.first_id, split_ticket.job_id - t.first_id), (split_ticket.job_id, 1),
                  (split_ticket.job_id + 1, t.first_id + t.jobs - 1 - split_ticket.job_id)) p(first_id, jobs), howdah.ring r
    WHERE p.jobs > 0 AND r.name = 'returned';
@@ -4335,6 +4409,23 @@ BEGIN
     EXIT WHEN taken > 0 OR NOT v_moved;
   END LOOP;
 END $$;
+-- howdah.count_running(scope, name) -> void
+-- Gives the jobs that run already the slots of a limit of a kind or key that was just set, so that it counts them too. What
+-- is being claimed or ended at this very moment may be missed, or count until its lease ends.
+-- Internal to set_limit. Writes: slot. Cost: a look at each job that runs, some 30 us.
+CREATE OR REPLACE FUNCTION howdah.count_running(scope text, name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  INSERT INTO howdah.slot (lease_id, job_id, gate)
+  SELECT l.id, j.id, g.gate
+    FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) n,
+         LATERAL howdah.find_job(r.first_id + n) j,
+         LATERAL unnest(CASE WHEN count_running.scope = 'kind' THEN ARRAY['kind:' || j.kind] ELSE howdah.gates_of(j.options) END) g(gate),
+         LATERAL howdah.rule_of(g.gate) u
+   WHERE u.scope = count_running.scope AND u.name = count_running.name
+  ON CONFLICT DO NOTHING;
+END $$;
 -- howdah.free_slots(lease_ids, job_ids, lasting) -> void
 -- Gives back what jobs of these leases held of their gates (job_ids NULL: all of their jobs), and lets the next ones
 -- through. Called wherever jobs leave a lease; costs one probe of an empty index where no job has gates.
@@ -4496,18 +4587,19 @@ BEGIN
   ELSE
     DELETE FROM howdah.deferred k WHERE k.ctid = let_through.tid;
   END IF;
-  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-  SELECT d.first_id, d.queue_id, r.slot, d.priority, let_through.jobs, d.attempt, d.kind, d.gates FROM howdah.ring r WHERE r.name = 'returned';
+  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+  SELECT d.first_id, d.queue_id, r.slot, d.priority, let_through.jobs, d.attempt, d.kind, d.gates, howdah.now() FROM howdah.ring r WHERE r.name = 'returned';
   PERFORM howdah.wake(d.queue_id);
 END $$;
 -- howdah.lock_gate(gate) -> boolean
 -- Makes whoever passes a gate or frees it do so one after another, until the transaction ends. Returns false if somebody
 -- else has it for longer than a few milliseconds: nobody waits here for long, so nobody waits for each other in a circle.
--- Internal. Locks: an advisory lock of the gate.
+-- Internal. Locks: an advisory lock that the gate shares with a few others. There are 4096 of them, so that claims with
+-- thousands of keys do not use up the lock table of the server.
 CREATE OR REPLACE FUNCTION howdah.lock_gate(gate text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_lock bigint := hashtextextended(lock_gate.gate, 'howdah.gate'::regclass::oid::bigint);
+  v_lock bigint := 'howdah.gate'::regclass::oid::bigint << 12 | (hashtext(lock_gate.gate) & 4095);
 BEGIN
   FOR i IN 1..5 LOOP
     IF pg_try_advisory_xact_lock(v_lock) THEN
@@ -4558,16 +4650,17 @@ END $$;
 -- The keeper's look at gates: lets through whom they have room for, at those whose tokens have come, and with `sweep` at
 -- some of all that block somebody, whatever may have been missed. Returns milliseconds until the next tokens come; NULL:
 -- nobody waits for any.
--- Writes: gate_look, gate_round, deferred, ticket. Locks: the gates, one after the other; passes by what others are at.
+-- Writes: gate_look, gate_round, deferred, ticket. Locks: those gates, until the transaction ends; passes by what others are at.
 CREATE OR REPLACE FUNCTION howdah.open_gates(sweep boolean) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
 DECLARE
   v_gates text[];
   v_gate  text;
   v_next  text;
+  v_first text;
 BEGIN
   WITH due AS MATERIALIZED (
-    SELECT l.ctid FROM howdah.gate_look l WHERE l.look_at <= howdah.now() ORDER BY l.look_at LIMIT 200 FOR UPDATE SKIP LOCKED),
+    SELECT l.ctid FROM howdah.gate_look l WHERE l.look_at <= howdah.now() ORDER BY l.look_at LIMIT 50 FOR UPDATE SKIP LOCKED),
   gone AS (
     DELETE FROM howdah.gate_look l WHERE l.ctid = ANY (ARRAY(SELECT d.ctid FROM due d)) RETURNING l.gate)
   SELECT array_agg(DISTINCT g.gate) INTO v_gates FROM gone g;
@@ -4578,8 +4671,12 @@ BEGIN
       SELECT d.gate INTO v_gate FROM howdah.deferred d WHERE d.gate > greatest(v_next, 'kind') COLLATE "C" ORDER BY d.gate LIMIT 1;
       EXIT WHEN v_gate IS NULL AND v_next = '';
       v_next := coalesce(v_gate, '');
-      EXIT WHEN v_gate IS NULL OR v_gate = ANY (v_gates);
-      v_gates := v_gates || v_gate;
+      EXIT WHEN v_gate IS NULL OR v_gate = ANY (v_gates) OR v_gate = v_first;
+      v_first := coalesce(v_first, v_gate);
+      -- Most of them are as full as they should be, which needs no lock to see.
+      IF howdah.room(v_gate, howdah.rule_of(v_gate)) IS DISTINCT FROM 0 THEN
+        v_gates := v_gates || v_gate;
+      END IF;
     END LOOP;
     UPDATE howdah.gate_round r SET gate = v_next WHERE r.gate <> v_next;
   END IF;
@@ -4591,8 +4688,9 @@ BEGIN
 END $$;
 -- howdah.queue_room(queue_id, want) -> (room, tokens)
 -- How many jobs may be claimed from a queue by its rule, at most `want`, and how many tokens its rate has for them (NULL:
--- it has none). From here on other claims of the queue wait until the transaction ends, if there is a rule. Internal to
--- claims. Writes: gate. Locks: an advisory lock of the queue. Errors: HD012 the transaction is not READ COMMITTED.
+-- it has none). From here on other claims of the queue get none until the transaction ends, if there is a rule: the keeper
+-- wakes them soon. Internal to claims. Writes: gate, gate_look. Locks: the queue's gate; waits for a few milliseconds only.
+-- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.queue_room(queue_id integer, want integer, OUT room integer, OUT tokens integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -4604,7 +4702,11 @@ BEGIN
   IF v_rule.scope IS NULL THEN
     RETURN;
   END IF;
-  PERFORM pg_advisory_xact_lock(hashtextextended(v_gate, 'howdah.gate'::regclass::oid::bigint));
+  IF NOT howdah.lock_gate(v_gate) THEN
+    room := 0;
+    PERFORM howdah.watch_gate(v_gate, after_ms => 50);
+    RETURN;
+  END IF;
   IF v_rule.rate IS NOT NULL THEN
     tokens := floor(howdah.tokens(v_gate, v_rule));
     IF tokens < 1 THEN
@@ -4615,40 +4717,60 @@ BEGIN
 END $$;
 -- howdah.release_gate(gate, most) -> integer
 -- Makes the first `most` jobs that a gate blocks ready, so that a claim tries them again; of an ordering key the first one,
--- if it is its turn. Returns how many. Internal.
--- Writes: deferred, ticket. Locks: rows of deferred, passing by what others have locked.
+-- if it is its turn. Jobs whose queue is paused or gone become ready with them, and do not count: else they would take the
+-- turn of others and not use it. Returns how many. Internal.
+-- Writes: deferred, ticket, gate_look. Locks: rows of deferred, passing by what others have locked.
 CREATE OR REPLACE FUNCTION howdah.release_gate(gate text, most integer) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-  v_order boolean := release_gate.gate ^@ 'order:';
-  v_head  bigint;
-  v_left  integer := CASE WHEN v_order THEN 1 ELSE release_gate.most END;
+  v_moved integer := 0;
+  v_left  integer := release_gate.most;
   v_take  integer;
   d       record;
 BEGIN
-  IF v_order THEN
-    SELECT o.job_id INTO v_head FROM howdah.ordered o WHERE o.key = substr(release_gate.gate, 7) AND NOT o.passed_by ORDER BY o.key, o.job_id LIMIT 1;
-    -- None counts: those that wait here came to their gate, and do.
-    v_head := coalesce(v_head, (SELECT min(k.first_id) FROM howdah.deferred k WHERE k.gate = release_gate.gate));
+  IF release_gate.gate ^@ 'order:' THEN
+    RETURN howdah.release_order(release_gate.gate);
   END IF;
   FOR d IN
-    SELECT k.ctid AS tid, k.* FROM howdah.deferred k
-     WHERE k.gate = release_gate.gate AND NOT v_order ORDER BY k.gate, k.priority, k.first_id LIMIT release_gate.most FOR UPDATE SKIP LOCKED
+    SELECT k.ctid AS tid, k.jobs, EXISTS (SELECT FROM howdah.queue q WHERE q.id = k.queue_id AND q.paused_at IS NULL) AS runs
+      FROM howdah.deferred k
+     WHERE k.gate = release_gate.gate ORDER BY k.gate, k.priority, k.first_id LIMIT greatest(release_gate.most, 100) FOR UPDATE SKIP LOCKED
   LOOP
-    v_take := least(d.jobs, v_left);
+    v_take := CASE WHEN d.runs THEN least(d.jobs, v_left) ELSE d.jobs END;
     PERFORM howdah.let_through(d.tid, v_take);
-    v_left := v_left - v_take;
+    v_moved := v_moved + 1;
+    v_left := v_left - CASE WHEN d.runs THEN v_take ELSE 0 END;
     EXIT WHEN v_left = 0;
   END LOOP;
-  FOR d IN
-    SELECT k.ctid AS tid FROM howdah.deferred k
-     WHERE v_order AND k.first_id = v_head AND k.gate = release_gate.gate FOR UPDATE SKIP LOCKED
-  LOOP
-    PERFORM howdah.let_through(d.tid, 1);
-    v_left := 0;
-  END LOOP;
-  RETURN CASE WHEN v_order THEN 1 ELSE release_gate.most END - v_left;
+  IF v_left > 0 AND v_moved >= greatest(release_gate.most, 100) THEN
+    PERFORM howdah.watch_gate(release_gate.gate);
+  ELSIF v_moved > 0 AND NOT EXISTS (SELECT FROM howdah.gate_look l WHERE l.gate = release_gate.gate AND l.look_at > howdah.now()) THEN
+    -- Whoever was let through may be cancelled, or find no worker: then somebody else is to come. One look in five seconds is
+    -- enough for all of a gate.
+    PERFORM howdah.watch_gate(release_gate.gate, tell => false, after_ms => 5000);
+  END IF;
+  RETURN release_gate.most - v_left;
+END $$;
+-- howdah.release_order(gate) -> integer
+-- Makes the first job of an ordering key ready, if it is blocked by that key. Returns how many, 0 or 1. Internal to
+-- release_gate. Writes: deferred, ticket. Locks: its row, unless somebody has locked it.
+CREATE OR REPLACE FUNCTION howdah.release_order(gate text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_head bigint := (SELECT o.job_id FROM howdah.ordered o
+                     WHERE o.key = substr(release_order.gate, 7) AND NOT o.passed_by ORDER BY o.key, o.job_id LIMIT 1);
+  v_tid  tid;
+BEGIN
+  -- None counts: those that wait here came to their gate, and do.
+  v_head := coalesce(v_head, (SELECT min(k.first_id) FROM howdah.deferred k WHERE k.gate = release_order.gate));
+  SELECT k.ctid INTO v_tid FROM howdah.deferred k WHERE k.first_id = v_head AND k.gate = release_order.gate FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    RETURN 0;
+  END IF;
+  PERFORM howdah.let_through(v_tid, 1);
+  RETURN 1;
 END $$;
 -- howdah.room(gate, rule, weight, making) -> integer
 -- How many jobs, each of this weight, may pass a gate now. NULL: any number. making: a lease that is not written yet. Internal; exact for who has locked the gate.
@@ -4714,9 +4836,9 @@ END $$;
 --     rate_period_ms  milliseconds (default 1000), evenly, and
 --     rate_burst      so many at once after a pause (default: as rate)
 --     weight          of a share: how many of its jobs start in its turn
--- A rule of which nothing is set goes; so does one with settings => NULL. What waits is let through within a second or so.
+-- What runs already counts, and goes on. A rule of which nothing is set goes; so does one with settings => NULL. What waits is let through within a second or so.
 -- Returns the rule; NULL: there is none now.
--- Writes: flow_rule, gate. Locks: the rule's row. Errors: HD002 invalid argument (COLUMN names it).
+-- Writes: flow_rule, gate, gate_look, slot. Locks: the rule's row. Errors: HD002 invalid argument (COLUMN names it).
 CREATE OR REPLACE FUNCTION howdah.set_limit(scope text, name text, settings jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -4724,9 +4846,11 @@ DECLARE
   r   howdah.flow_rule;
   v_s jsonb := coalesce(set_limit.settings, '{}');
   v_gates text[];
+  v_was   integer;
 BEGIN
   PERFORM howdah.check_limit(set_limit.scope, set_limit.name, set_limit.settings);
   SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = set_limit.scope AND f.name = set_limit.name FOR UPDATE;
+  v_was := r.max_running;
   r.scope := set_limit.scope;
   r.name := set_limit.name;
   IF set_limit.settings IS NULL THEN
@@ -4747,6 +4871,9 @@ BEGIN
   DELETE FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name;
   IF coalesce(r.max_running, r.rate, r.weight) IS NOT NULL THEN
     INSERT INTO howdah.flow_rule SELECT r.*;
+  END IF;
+  IF r.max_running IS NOT NULL AND v_was IS NULL AND r.scope IN ('kind', 'key') THEN
+    PERFORM howdah.count_running(r.scope, r.name);
   END IF;
   v_gates := ARRAY(SELECT howdah.gates_of_rule(r.scope, r.name));
   -- What was used up by another rate is owed to this one for no longer than a bucket of it takes to fill.
@@ -4816,14 +4943,16 @@ BEGIN
      WHERE q.id = ANY (wake_limited.queue_ids) AND f.max_running IS NOT NULL;
   END IF;
 END $$;
--- howdah.watch_gate(gate, rule, weight, tell) -> void
+-- howdah.watch_gate(gate, rule, weight, tell, after_ms) -> void
 -- Has the keeper look at a gate when the tokens are there that a job of this weight waits for; without a rate now, because
 -- somebody may have come to it in vain while it was freed. Internal. Writes: gate_look. Locks: none.
---   tell  whether to notify the keeper, or to leave it to its next tick
-CREATE OR REPLACE FUNCTION howdah.watch_gate(gate text, rule howdah.flow_rule DEFAULT NULL, weight integer DEFAULT 1, tell boolean DEFAULT true)
+--   tell      whether to notify the keeper, or to leave it to its next tick
+--   after_ms  not before so long from now
+CREATE OR REPLACE FUNCTION howdah.watch_gate(gate text, rule howdah.flow_rule DEFAULT NULL, weight integer DEFAULT 1, tell boolean DEFAULT true,
+  after_ms integer DEFAULT 0)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  v_at timestamptz := howdah.now();
+  v_at timestamptz := howdah.now() + make_interval(secs => watch_gate.after_ms / 1000.0);
 BEGIN
   IF (watch_gate.rule).rate IS NOT NULL THEN
     SELECT greatest(v_at, g.full_at - howdah.time_of(watch_gate.rule, greatest(0, (watch_gate.rule).rate_burst - watch_gate.weight)))
@@ -5098,8 +5227,8 @@ BEGIN
   gone AS (
     DELETE FROM howdah.deferred d WHERE d.ctid = ANY (ARRAY(SELECT ctid FROM due)) RETURNING d.*),
   back AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-    SELECT g.first_id, g.queue_id, r.slot, g.priority, g.jobs, g.attempt, g.kind, g.gates FROM gone g, howdah.ring r WHERE r.name = 'returned'
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+    SELECT g.first_id, g.queue_id, r.slot, g.priority, g.jobs, g.attempt, g.kind, g.gates, v_now FROM gone g, howdah.ring r WHERE r.name = 'returned'
     RETURNING queue_id)
   SELECT coalesce(sum(b.n), 0), count(howdah.wake(b.queue_id)) INTO promoted, v_woken
     FROM (SELECT queue_id, count(*) AS n FROM back GROUP BY queue_id) b;
@@ -7212,8 +7341,8 @@ DECLARE
   v_queues bigint;
 BEGIN
   WITH back AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-    SELECT min(i.id), i.queue_id, r.slot, i.priority, count(*), i.attempt, i.kind, i.gates
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+    SELECT min(i.id), i.queue_id, r.slot, i.priority, count(*), i.attempt, i.kind, i.gates, howdah.now()
       FROM (SELECT j.id, u.attempt, j.queue_id, j.priority, j.kind, o.gates,
                    j.id - row_number() OVER (PARTITION BY u.attempt, j.queue_id, j.priority, j.kind, o.gates ORDER BY j.id) AS island
               FROM unnest(put_back.job_ids, put_back.attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j,
@@ -7943,7 +8072,7 @@ DECLARE
 BEGIN
   SELECT array_agg(w.name ORDER BY w.id), array_agg(w.name ORDER BY w.id) FILTER (WHERE w.kinds IS NULL OR j.kind = ANY (w.kinds)),
          array_agg(w.name ORDER BY w.id) FILTER (WHERE (w.kinds IS NULL OR j.kind = ANY (w.kinds)) AND (w.filter IS NULL
-           OR coalesce(j.options -> 'attributes', '{}') @@ w.filter::jsonpath))
+           OR (coalesce(j.options -> 'attributes', '{}') @@ w.filter::jsonpath AND NOT coalesce(j.options ? 'fair_key', false))))
     INTO v_all, v_kind, v_filter FROM howdah.worker w WHERE why_no_worker.queue = ANY (w.queues) AND NOT w.stopping;
   IF v_all IS NULL THEN
     RETURN QUERY SELECT 'no_worker', format('no worker serves queue %s', why_no_worker.queue),
@@ -7952,7 +8081,8 @@ BEGIN
     RETURN QUERY SELECT 'kind', format('no worker of queue %s has a handler for kind %s', why_no_worker.queue, j.kind),
       jsonb_build_object('queue', why_no_worker.queue, 'kind', j.kind, 'workers', to_jsonb(v_all[1:20]));
   ELSIF v_filter IS NULL THEN
-    RETURN QUERY SELECT 'filter', format('the filters of all workers of queue %s exclude it', why_no_worker.queue),
+    RETURN QUERY SELECT 'filter', format('the filters of all workers of queue %s exclude it', why_no_worker.queue)
+        || CASE WHEN j.options ? 'fair_key' THEN ': a worker with a filter takes no job with a fair_key' ELSE '' END,
       jsonb_build_object('queue', why_no_worker.queue, 'workers', (
         SELECT jsonb_agg(jsonb_build_object('worker', w.name, 'filter', w.filter)) FROM (SELECT * FROM howdah.worker k WHERE k.name = ANY (v_kind) LIMIT 20) w));
   END IF;
@@ -7994,7 +8124,8 @@ BEGIN
   END IF;
   -- Counted in rows: a row stands for up to 128 jobs.
   RETURN QUERY
-    SELECT 'behind', format('%s%s jobs are in front of it', CASE WHEN a.rows = 10000 THEN 'at least ' ELSE '' END, a.jobs), jsonb_build_object('jobs', a.jobs, 'exact', a.rows < 10000)
+    SELECT 'behind', format('%s%s jobs are in front of it', CASE WHEN a.rows = 10000 THEN 'at least ' ELSE '' END, a.jobs)
+           || CASE WHEN q.aging_ms IS NULL THEN '' ELSE format(' by priority, and it rises by one each %s ms', q.aging_ms) END, jsonb_build_object('jobs', a.jobs, 'exact', a.rows < 10000)
       FROM (SELECT count(*) AS rows, sum(CASE WHEN t.priority = j.priority THEN least(t.jobs, j.id - t.first_id) ELSE t.jobs END) AS jobs FROM (
               SELECT k.priority, k.first_id, k.jobs FROM howdah.ticket k
                WHERE k.queue_id = j.queue_id AND (k.priority < j.priority OR (k.priority = j.priority AND k.first_id < j.id))
@@ -8880,5 +9011,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'completed') AS completed, count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
-INSERT INTO howdah.code (hash, release) VALUES ('78dd4fad91d8cb12', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('cfba18de39af93e7', '0.1.0');
 COMMIT;

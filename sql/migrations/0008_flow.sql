@@ -7,7 +7,12 @@
 --
 -- Locks: takes howdah.ticket and howdah.deferred for a moment: enqueuers wait for the commit of this migration.
 
-ALTER TABLE howdah.ticket ADD COLUMN gates text[];
+ALTER TABLE howdah.ticket
+  ADD COLUMN gates text[],
+  -- When it came back among the ready ones; NULL: it has been there since it was enqueued.
+  ADD COLUMN ready_at timestamptz;
+-- Ageing: for each aging_ms that a job is ready it counts as one priority higher. NULL: it does not.
+ALTER TABLE howdah.queue ADD COLUMN aging_ms bigint CHECK (aging_ms BETWEEN 1 AND 31557600000);
 ALTER TABLE howdah.deferred
   ADD COLUMN gates text[],
   -- What the run is blocked by; NULL: nothing, it is only not due.

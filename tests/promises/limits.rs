@@ -320,3 +320,109 @@ async fn the_keepers_round_comes_to_every_gate() -> Result<()> {
     assert_eq!(session.number("SELECT blocked::bigint FROM howdah.queues").await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_limit_that_is_set_counts_what_runs_already() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    let claim = format!("SELECT id FROM howdah.claim({worker}, jobs => 100)");
+    session
+        .run("SELECT howdah.enqueue('k', options => '{\"limit_key\": [\"a:1\", \"b\"]}') FROM generate_series(1, 3)")
+        .await?;
+    assert_eq!(session.list(&claim).await?.len(), 3);
+    session.run("SELECT howdah.enqueue('k', options => '{\"limit_key\": \"a:1\"}') FROM generate_series(1, 9)").await?;
+    session.run("SELECT howdah.set_limit('key', 'a:*', '{\"max_running\": 4}')").await?;
+    assert_eq!(session.list(&claim).await?.len(), 1, "three of four run");
+    session.run("SELECT howdah.set_limit('kind', 'k', '{\"max_running\": 2}')").await?;
+    session.run("SELECT howdah.complete(id, ARRAY[first_ids[1]]) FROM howdah.lease ORDER BY id LIMIT 2").await?;
+    assert_eq!(session.list(&claim).await?.len(), 0, "two of two run");
+    session.run("SELECT howdah.complete(id) FROM howdah.lease; SELECT howdah.open_gates(true)").await?;
+    assert_eq!(session.list(&claim).await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_paused_queue_does_not_keep_the_slots_of_a_key_from_others() -> Result<()> {
+    let db = Db::new().await?;
+    db.howdah.set_limit(Limit::key("k").max_running(1)).await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    session
+        .run(
+            "SELECT howdah.create_queue('q');
+             SELECT howdah.enqueue_many('k', array_fill('1'::jsonb, '{2000}'), 'q', options => '{\"limit_key\": \"k\"}', priority => 1);
+             SELECT howdah.enqueue('k', '1', 'q', options => '{\"limit_key\": \"k\"}', priority => 1) FROM generate_series(1, 300);
+             SELECT howdah.enqueue_many('k', array_fill('1'::jsonb, '{3}'), options => '{\"limit_key\": \"k\"}')",
+        )
+        .await?;
+    // All of them come to the gate, and one gets through.
+    session
+        .run(&format!(
+            "SELECT howdah.claim({worker}, 'q', 1), howdah.claim({worker}, 'q', 500), howdah.claim({worker}, jobs => 9)"
+        ))
+        .await?;
+    assert_eq!(session.number("SELECT sum(blocked)::bigint FROM howdah.queues").await?, 2302);
+    session.run("SELECT howdah.pause_queue('q'); SELECT howdah.complete(id) FROM howdah.lease").await?;
+    let claim = format!("SELECT id FROM howdah.claim({worker}, jobs => 9)");
+    let mut looks = 0;
+    while session.list(&claim).await?.is_empty() {
+        looks += 1;
+        assert!(looks < 6, "2,299 jobs of a paused queue are in the way");
+        session.run("SELECT howdah.open_gates(false)").await?;
+    }
+    session.run("SELECT howdah.resume_queue('q')").await?;
+    session.run("SELECT howdah.complete(id) FROM howdah.lease").await?;
+    assert_eq!(
+        session.list(&format!("SELECT id FROM howdah.claim({worker}, 'q', 9)")).await?.len(),
+        1,
+        "they had not lost their place"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_is_cancelled_on_its_way_through_makes_room_for_the_next() -> Result<()> {
+    let db = Db::new().await?;
+    db.howdah.set_limit(Limit::key("k").max_running(1)).await?;
+    db.stop_clock("0").await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    session.run("SELECT howdah.enqueue('k', options => '{\"limit_key\": \"k\"}') FROM generate_series(1, 5)").await?;
+    let claim = format!("SELECT id FROM howdah.claim({worker}, jobs => 9)");
+    session.run(&claim).await?;
+    session.run("SELECT howdah.complete(id) FROM howdah.lease").await?;
+    // The second one is ready now, and holds no slot. As if the keeper had come already:
+    session.run("DELETE FROM howdah.gate_look WHERE look_at <= howdah.now()").await?;
+    session.run("SELECT howdah.cancel(id) FROM howdah.jobs WHERE state = 'ready'").await?;
+    session.run("SELECT howdah.open_gates(false)").await?;
+    assert_eq!(session.list(&claim).await?.len(), 0, "not at once: it might have been on its way");
+    db.stop_clock("5 seconds").await?;
+    session.run("SELECT howdah.open_gates(false)").await?;
+    assert_eq!(session.list(&claim).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_open_transaction_that_claimed_from_a_limited_queue_makes_nobody_wait() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut open, mut other, worker) = (db.session().await?, db.session().await?, db.worker().await?);
+    open.run(
+        "SELECT howdah.create_queue('a'), howdah.create_queue('b');
+         SELECT howdah.set_limit('queue', q, '{\"max_running\": 5}') FROM unnest('{a,b}'::text[]) q;
+         SELECT howdah.enqueue('k', '{}', q) FROM unnest('{a,b}'::text[]) q, generate_series(1, 9)",
+    )
+    .await?;
+    let claim = |queue: &str| format!("SELECT id FROM howdah.claim({worker}, '{queue}', 2)");
+    open.run("BEGIN").await?;
+    other.run("SET statement_timeout = '10s'; BEGIN").await?;
+    assert_eq!((open.list(&claim("a")).await?.len(), other.list(&claim("b")).await?.len()), (2, 2));
+    // In a circle.
+    assert_eq!((open.list(&claim("b")).await?.len(), other.list(&claim("a")).await?.len()), (0, 0));
+    other.run("COMMIT; DELETE FROM howdah.sleeper").await?;
+    assert_eq!(open.list(&claim("b")).await?.len(), 2);
+    open.run("COMMIT").await?;
+    assert_eq!(other.list(&claim("a")).await?.len(), 2);
+    assert!(
+        db.number("SELECT count(*) FROM howdah.gate_look WHERE gate ^@ 'queue:'").await? > 0,
+        "the keeper is to wake them"
+    );
+    Ok(())
+}

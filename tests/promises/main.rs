@@ -1,6 +1,7 @@
 //! Promises of the whole system, held against a real PostgreSQL.
 #![allow(missing_docs)]
 
+mod ageing;
 mod bounds;
 mod bulk;
 mod chain;

@@ -1,6 +1,7 @@
 -- howdah.claim(worker_id, queue, jobs, kinds, fronts, prefixes, except_kinds) -> lease_id, id, kind, payload, attempt, ...
 -- Takes up to `jobs` jobs off the front of a queue, in order of priority and then of enqueueing, under one
--- lease. Whoever holds the lease id may settle them, until the worker's heartbeat is overdue.
+-- lease. Whoever holds the lease id may settle them, until the worker's heartbeat is overdue. In a queue with ageing
+-- (aging_ms) the first of them go by what their priority has risen to.
 --   worker_id  from howdah.start_worker
 --   queue      its name; a queue that does not exist yet or is paused has no jobs
 --   jobs       1 to 500. Fewer come back if some of them have expired, which is then noted.
@@ -9,11 +10,10 @@
 --              What was enqueued before it is not looked at, so that dead tickets are not walked over;
 --              leave it out now and then to find what was committed late. NULL: from the very front.
 --   prefixes, except_kinds  kinds that begin so, and kinds to leave alone whatever else is said; NULL: none
--- Jobs with gates (see gates_of) or of a kind that has a rule are let through by howdah.admit, or go aside.
+-- Jobs with gates (see gates_of) or of a kind that has a rule are let through one ticket at a time, see claim_gated.
 -- Writes: ticket (deletes; splits the last one), lease; for jobs with gates see admit and claim_in_turn. Leaves job
 -- untouched. The attempt is counted here.
--- Locks: ticket rows, skipping what others have locked; never waits for another claimer, unless the queue has a rule of its
--- own, see queue_room.
+-- Locks: ticket rows, skipping what others have locked; never waits for another claimer.
 -- Errors: HD002 invalid argument, HD004 the worker is not registered (any more), HD012 there are gates to pass and the
 -- transaction is not READ COMMITTED.
 -- Cost: one index descent for each priority and table, one row lock and one delete for each ticket. Tickets of other kinds
@@ -29,6 +29,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET j
 #variable_conflict use_column
 DECLARE
   v_queue    integer;
+  v_aging    bigint;
   v_ruled    boolean;
   v_shared   boolean;
   v_limited  text[];
@@ -61,6 +62,10 @@ DECLARE
      AND (v_kinds IS NULL OR kind = ANY (v_kinds) OR kind ^@ ANY (claim.prefixes))
      AND (claim.except_kinds IS NULL OR kind <> ALL (claim.except_kinds))
    ORDER BY queue_id, priority, first_id FOR UPDATE SKIP LOCKED;
+  aged CURSOR FOR SELECT t.ctid AS tid, t.slot, t.priority, t.first_id, t.jobs, t.attempt, t.kind, t.gates
+    FROM howdah.by_age(v_queue, v_aging, least(v_left, 100), v_fronts, v_kinds, claim.prefixes, claim.except_kinds) o, LATERAL (
+      SELECT ctid, * FROM howdah.ticket k
+       WHERE k.slot = o.slot AND k.queue_id = v_queue AND k.priority = o.priority AND k.first_id = o.first_id FOR UPDATE SKIP LOCKED) t;
   a          record;
   b          record;
   t          record;
@@ -81,8 +86,8 @@ BEGIN
   IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id) THEN
     PERFORM howdah.unknown_worker(claim.worker_id);
   END IF;
-  SELECT q.id, EXISTS (SELECT FROM howdah.flow_rule), EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')
-    INTO v_queue, v_ruled, v_shared FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
+  SELECT q.id, q.aging_ms, EXISTS (SELECT FROM howdah.flow_rule), EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')
+    INTO v_queue, v_aging, v_ruled, v_shared FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
   IF NOT FOUND THEN
     RETURN;
   END IF;
@@ -103,65 +108,72 @@ BEGIN
     v_attempts := v_attempts || v_turn.attempts;
     v_left := v_left - coalesce((SELECT sum(n) FROM unnest(v_turn.counts) n), 0);
   END IF;
-  OPEN fresh;
-  OPEN again;
-  FETCH fresh INTO a;
-  FETCH again INTO b;
-  -- What goes aside is not claimed: a claim moves some hundred rows, or some thousand if it finds nothing else.
-  WHILE v_left > 0 AND v_looked < CASE WHEN v_firsts = '{}' THEN 3000 ELSE 300 END LOOP
-    IF b.tid IS NULL OR (a.tid IS NOT NULL AND (a.priority, a.first_id) < (b.priority, b.first_id)) THEN
-      EXIT WHEN a.tid IS NULL;
-      t := a;
+  LOOP
+    IF v_aging IS NOT NULL THEN
+      OPEN aged;
+      FETCH aged INTO a;
+      SELECT NULL::tid AS tid, NULL::smallint AS priority, NULL::bigint AS first_id INTO b;
     ELSE
-      t := b;
+      OPEN fresh;
+      OPEN again;
+      FETCH fresh INTO a;
+      FETCH again INTO b;
     END IF;
-    v_take := least(t.jobs, v_left);
-    v_gone := v_take;
-    IF t.gates[1] ^@ 'fair:' THEN
-      -- It came back, or became due: to its lane.
-      v_looked := v_looked + 1;
-      v_shared := true;
-      v_take := 0;
-      v_gone := t.jobs;
-      INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gates, gate)
-        VALUES ('infinity', t.first_id, v_queue, t.priority, t.jobs, t.attempt, t.kind, t.gates, howdah.lane_of(v_queue, substr(t.gates[1], 6)));
-    ELSIF t.gates && v_busy OR 'kind:' || t.kind = ANY (v_busy) THEN
-      v_looked := v_looked + 1;
-      v_take := 0;
-      v_gone := 0;
-    ELSIF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
-      v_lease := coalesce(v_lease, howdah.next_lease());
-      v_looked := v_looked + 1;
-      SELECT p.taken, p.taken + p.aside INTO v_take, v_gone
-        FROM howdah.admit(v_lease, v_queue, t.first_id, t.jobs, t.priority, t.attempt, t.kind, t.gates, v_left) p;
-      IF v_gone = 0 THEN
-        -- Somebody is at one of its gates: this claim does not come to them again.
-        v_busy := v_busy || ARRAY(SELECT g FROM unnest(t.gates) g WHERE NOT g ^@ 'weight:') || CASE WHEN t.kind = ANY (v_limited) THEN ARRAY['kind:' || t.kind] END;
+    -- What goes aside is not claimed: a claim moves some hundred rows, or some thousand if it finds nothing else.
+    WHILE v_left > 0 AND v_looked < CASE WHEN v_firsts = '{}' THEN 3000 ELSE 300 END LOOP
+      IF b.tid IS NULL OR (a.tid IS NOT NULL AND (a.priority, a.first_id) < (b.priority, b.first_id)) THEN
+        EXIT WHEN a.tid IS NULL;
+        t := a;
+      ELSE
+        t := b;
       END IF;
+      v_take := least(t.jobs, v_left);
+      v_gone := v_take;
+      IF t.gates IS NOT NULL OR t.kind = ANY (v_limited) THEN
+        v_lease := coalesce(v_lease, howdah.next_lease());
+        v_looked := v_looked + 1;
+        v_shared := v_shared OR coalesce(t.gates[1] ^@ 'fair:', false);
+        SELECT g.taken, g.gone, g.busy INTO v_take, v_gone, v_busy
+          FROM howdah.claim_gated(v_lease, v_queue, t.first_id, t.jobs, t.priority, t.attempt, t.kind, t.gates, coalesce(t.kind = ANY (v_limited), false), v_left, v_busy) g;
+      END IF;
+      IF v_take > 0 THEN
+        v_firsts := v_firsts || t.first_id;
+        v_counts := v_counts || v_take::smallint;
+        v_attempts := v_attempts || (t.attempt + 1)::smallint;
+      END IF;
+      IF v_gone = 0 THEN NULL;
+      ELSIF v_gone < t.jobs THEN
+        UPDATE howdah.ticket SET first_id = first_id + v_gone, jobs = jobs - v_gone WHERE ctid = t.tid AND slot = t.slot;
+      ELSIF t.slot = 0 THEN v_tids0 := v_tids0 || t.tid;
+      ELSIF t.slot = 1 THEN v_tids1 := v_tids1 || t.tid;
+      ELSIF t.slot = 2 THEN v_tids2 := v_tids2 || t.tid;
+      ELSE v_tids3 := v_tids3 || t.tid;
+      END IF;
+      v_left := v_left - v_take;
+      EXIT WHEN v_left = 0;
+      IF v_aging IS NOT NULL THEN FETCH aged INTO a;
+      ELSIF t.slot < 2 THEN FETCH fresh INTO a;
+      ELSE FETCH again INTO b;
+      END IF;
+    END LOOP;
+    IF v_tids0 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 0 AND ctid = ANY (v_tids0); END IF;
+    IF v_tids1 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 1 AND ctid = ANY (v_tids1); END IF;
+    IF v_tids2 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 2 AND ctid = ANY (v_tids2); END IF;
+    IF v_tids3 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 3 AND ctid = ANY (v_tids3); END IF;
+    IF v_aging IS NULL THEN
+      CLOSE fresh;
+      CLOSE again;
+      EXIT;
     END IF;
-    IF v_take > 0 THEN
-      v_firsts := v_firsts || t.first_id;
-      v_counts := v_counts || v_take::smallint;
-      v_attempts := v_attempts || (t.attempt + 1)::smallint;
-    END IF;
-    IF v_gone = 0 THEN NULL;
-    ELSIF v_gone < t.jobs THEN
-      UPDATE howdah.ticket SET first_id = first_id + v_gone, jobs = jobs - v_gone WHERE ctid = t.tid AND slot = t.slot;
-    ELSIF t.slot = 0 THEN v_tids0 := v_tids0 || t.tid;
-    ELSIF t.slot = 1 THEN v_tids1 := v_tids1 || t.tid;
-    ELSIF t.slot = 2 THEN v_tids2 := v_tids2 || t.tid;
-    ELSE v_tids3 := v_tids3 || t.tid;
-    END IF;
-    v_left := v_left - v_take;
+    CLOSE aged;
     EXIT WHEN v_left = 0;
-    IF t.slot < 2 THEN FETCH fresh INTO a; ELSE FETCH again INTO b; END IF;
+    -- Those that were seen were few, or others have taken them: the rest in plain order.
+    v_aging := NULL;
+    v_tids0 := '{}';
+    v_tids1 := '{}';
+    v_tids2 := '{}';
+    v_tids3 := '{}';
   END LOOP;
-  CLOSE fresh;
-  CLOSE again;
-  IF v_tids0 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 0 AND ctid = ANY (v_tids0); END IF;
-  IF v_tids1 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 1 AND ctid = ANY (v_tids1); END IF;
-  IF v_tids2 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 2 AND ctid = ANY (v_tids2); END IF;
-  IF v_tids3 <> '{}' THEN DELETE FROM howdah.ticket WHERE slot = 3 AND ctid = ANY (v_tids3); END IF;
   IF v_shared AND v_left > 0 THEN
     v_lease := coalesce(v_lease, howdah.next_lease());
     v_turn := howdah.claim_in_turn(v_lease, v_queue, v_left, v_kinds, claim.prefixes, claim.except_kinds, v_limited);

@@ -32,10 +32,10 @@ BEGIN
       SELECT p.* FROM (SELECT array_agg(g.first_id) AS firsts, array_agg(g.jobs) AS counts FROM gone g) a,
              LATERAL howdah.pieces(a.firsts, a.counts, lease_jobs.ids) p),
     rest AS (
-      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-      SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates
+      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+      SELECT c.first_id, g.queue_id, r.slot, g.priority, c.jobs, g.attempt, g.kind, g.gates, g.ready_at
         FROM cut c JOIN gone g ON g.first_id = c.run, howdah.ring r WHERE NOT c.taken AND r.name = 'returned')
-    SELECT c.first_id, c.jobs, g.attempt, g.priority, g.kind, g.gates, NULL::integer AS taken, NULL::integer AS aside
+    SELECT c.first_id, c.jobs, g.attempt, g.priority, g.kind, g.gates, g.ready_at, NULL::integer AS taken, NULL::integer AS aside
       FROM cut c JOIN gone g ON g.first_id = c.run WHERE c.taken ORDER BY g.priority, c.first_id
   LOOP
     c.taken := c.jobs;
@@ -43,8 +43,8 @@ BEGIN
       SELECT p.taken, p.aside INTO c.taken, c.aside
         FROM howdah.admit(v_lease, lease_jobs.queue_id, c.first_id, c.jobs, c.priority, c.attempt, c.kind, c.gates, c.jobs) p;
       -- Somebody is at the gate: later.
-      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-      SELECT c.first_id + c.taken, lease_jobs.queue_id, r.slot, c.priority, c.jobs - c.taken, c.attempt, c.kind, c.gates
+      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+      SELECT c.first_id + c.taken, lease_jobs.queue_id, r.slot, c.priority, c.jobs - c.taken, c.attempt, c.kind, c.gates, c.ready_at
         FROM howdah.ring r WHERE r.name = 'returned' AND c.taken + c.aside < c.jobs;
     END IF;
     IF c.taken > 0 THEN

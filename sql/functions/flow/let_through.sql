@@ -13,7 +13,7 @@ BEGIN
   ELSE
     DELETE FROM howdah.deferred k WHERE k.ctid = let_through.tid;
   END IF;
-  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-  SELECT d.first_id, d.queue_id, r.slot, d.priority, let_through.jobs, d.attempt, d.kind, d.gates FROM howdah.ring r WHERE r.name = 'returned';
+  INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+  SELECT d.first_id, d.queue_id, r.slot, d.priority, let_through.jobs, d.attempt, d.kind, d.gates, howdah.now() FROM howdah.ring r WHERE r.name = 'returned';
   PERFORM howdah.wake(d.queue_id);
 END $$;

@@ -1,7 +1,8 @@
 -- howdah.queue_room(queue_id, want) -> (room, tokens)
 -- How many jobs may be claimed from a queue by its rule, at most `want`, and how many tokens its rate has for them (NULL:
--- it has none). From here on other claims of the queue wait until the transaction ends, if there is a rule. Internal to
--- claims. Writes: gate. Locks: an advisory lock of the queue. Errors: HD012 the transaction is not READ COMMITTED.
+-- it has none). From here on other claims of the queue get none until the transaction ends, if there is a rule: the keeper
+-- wakes them soon. Internal to claims. Writes: gate, gate_look. Locks: the queue's gate; waits for a few milliseconds only.
+-- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.queue_room(queue_id integer, want integer, OUT room integer, OUT tokens integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -13,7 +14,11 @@ BEGIN
   IF v_rule.scope IS NULL THEN
     RETURN;
   END IF;
-  PERFORM pg_advisory_xact_lock(hashtextextended(v_gate, 'howdah.gate'::regclass::oid::bigint));
+  IF NOT howdah.lock_gate(v_gate) THEN
+    room := 0;
+    PERFORM howdah.watch_gate(v_gate, after_ms => 50);
+    RETURN;
+  END IF;
   IF v_rule.rate IS NOT NULL THEN
     tokens := floor(howdah.tokens(v_gate, v_rule));
     IF tokens < 1 THEN
@@ -21,5 +26,7 @@ BEGIN
     END IF;
   END IF;
   room := least(room, howdah.room(v_gate, v_rule));
-  PERFORM howdah.commit_durably();
+  IF room > 0 THEN
+    PERFORM howdah.commit_durably();
+  END IF;
 END $$;

@@ -8,9 +8,9 @@
 --     rate_period_ms  milliseconds (default 1000), evenly, and
 --     rate_burst      so many at once after a pause (default: as rate)
 --     weight          of a share: how many of its jobs start in its turn
--- A rule of which nothing is set goes; so does one with settings => NULL. What waits is let through within a second or so.
+-- What runs already counts, and goes on. A rule of which nothing is set goes; so does one with settings => NULL. What waits is let through within a second or so.
 -- Returns the rule; NULL: there is none now.
--- Writes: flow_rule, gate. Locks: the rule's row. Errors: HD002 invalid argument (COLUMN names it).
+-- Writes: flow_rule, gate, gate_look, slot. Locks: the rule's row. Errors: HD002 invalid argument (COLUMN names it).
 CREATE OR REPLACE FUNCTION howdah.set_limit(scope text, name text, settings jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -18,9 +18,11 @@ DECLARE
   r   howdah.flow_rule;
   v_s jsonb := coalesce(set_limit.settings, '{}');
   v_gates text[];
+  v_was   integer;
 BEGIN
   PERFORM howdah.check_limit(set_limit.scope, set_limit.name, set_limit.settings);
   SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = set_limit.scope AND f.name = set_limit.name FOR UPDATE;
+  v_was := r.max_running;
   r.scope := set_limit.scope;
   r.name := set_limit.name;
   IF set_limit.settings IS NULL THEN
@@ -41,6 +43,9 @@ BEGIN
   DELETE FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name;
   IF coalesce(r.max_running, r.rate, r.weight) IS NOT NULL THEN
     INSERT INTO howdah.flow_rule SELECT r.*;
+  END IF;
+  IF r.max_running IS NOT NULL AND v_was IS NULL AND r.scope IN ('kind', 'key') THEN
+    PERFORM howdah.count_running(r.scope, r.name);
   END IF;
   v_gates := ARRAY(SELECT howdah.gates_of_rule(r.scope, r.name));
   -- What was used up by another rate is owed to this one for no longer than a bucket of it takes to fill.

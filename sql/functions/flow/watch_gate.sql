@@ -1,11 +1,13 @@
--- howdah.watch_gate(gate, rule, weight, tell) -> void
+-- howdah.watch_gate(gate, rule, weight, tell, after_ms) -> void
 -- Has the keeper look at a gate when the tokens are there that a job of this weight waits for; without a rate now, because
 -- somebody may have come to it in vain while it was freed. Internal. Writes: gate_look. Locks: none.
---   tell  whether to notify the keeper, or to leave it to its next tick
-CREATE OR REPLACE FUNCTION howdah.watch_gate(gate text, rule howdah.flow_rule DEFAULT NULL, weight integer DEFAULT 1, tell boolean DEFAULT true)
+--   tell      whether to notify the keeper, or to leave it to its next tick
+--   after_ms  not before so long from now
+CREATE OR REPLACE FUNCTION howdah.watch_gate(gate text, rule howdah.flow_rule DEFAULT NULL, weight integer DEFAULT 1, tell boolean DEFAULT true,
+  after_ms integer DEFAULT 0)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  v_at timestamptz := howdah.now();
+  v_at timestamptz := howdah.now() + make_interval(secs => watch_gate.after_ms / 1000.0);
 BEGIN
   IF (watch_gate.rule).rate IS NOT NULL THEN
     SELECT greatest(v_at, g.full_at - howdah.time_of(watch_gate.rule, greatest(0, (watch_gate.rule).rate_burst - watch_gate.weight)))

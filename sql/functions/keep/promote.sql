@@ -19,8 +19,8 @@ BEGIN
   gone AS (
     DELETE FROM howdah.deferred d WHERE d.ctid = ANY (ARRAY(SELECT ctid FROM due)) RETURNING d.*),
   back AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-    SELECT g.first_id, g.queue_id, r.slot, g.priority, g.jobs, g.attempt, g.kind, g.gates FROM gone g, howdah.ring r WHERE r.name = 'returned'
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+    SELECT g.first_id, g.queue_id, r.slot, g.priority, g.jobs, g.attempt, g.kind, g.gates, v_now FROM gone g, howdah.ring r WHERE r.name = 'returned'
     RETURNING queue_id)
   SELECT coalesce(sum(b.n), 0), count(howdah.wake(b.queue_id)) INTO promoted, v_woken
     FROM (SELECT queue_id, count(*) AS n FROM back GROUP BY queue_id) b;

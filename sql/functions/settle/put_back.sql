@@ -8,8 +8,8 @@ DECLARE
   v_queues bigint;
 BEGIN
   WITH back AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates)
-    SELECT min(i.id), i.queue_id, r.slot, i.priority, count(*), i.attempt, i.kind, i.gates
+    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+    SELECT min(i.id), i.queue_id, r.slot, i.priority, count(*), i.attempt, i.kind, i.gates, howdah.now()
       FROM (SELECT j.id, u.attempt, j.queue_id, j.priority, j.kind, o.gates,
                    j.id - row_number() OVER (PARTITION BY u.attempt, j.queue_id, j.priority, j.kind, o.gates ORDER BY j.id) AS island
               FROM unnest(put_back.job_ids, put_back.attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j,

@@ -35,7 +35,8 @@ BEGIN
   END IF;
   -- Counted in rows: a row stands for up to 128 jobs.
   RETURN QUERY
-    SELECT 'behind', format('%s%s jobs are in front of it', CASE WHEN a.rows = 10000 THEN 'at least ' ELSE '' END, a.jobs), jsonb_build_object('jobs', a.jobs, 'exact', a.rows < 10000)
+    SELECT 'behind', format('%s%s jobs are in front of it', CASE WHEN a.rows = 10000 THEN 'at least ' ELSE '' END, a.jobs)
+           || CASE WHEN q.aging_ms IS NULL THEN '' ELSE format(' by priority, and it rises by one each %s ms', q.aging_ms) END, jsonb_build_object('jobs', a.jobs, 'exact', a.rows < 10000)
       FROM (SELECT count(*) AS rows, sum(CASE WHEN t.priority = j.priority THEN least(t.jobs, j.id - t.first_id) ELSE t.jobs END) AS jobs FROM (
               SELECT k.priority, k.first_id, k.jobs FROM howdah.ticket k
                WHERE k.queue_id = j.queue_id AND (k.priority < j.priority OR (k.priority = j.priority AND k.first_id < j.id))

@@ -61,6 +61,10 @@ pub struct QueueSettings {
     /// likes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Ageing: for each such span of waiting, in milliseconds, at least 1, a job counts as one priority higher, so that none
+    /// starves beside a stream of more urgent ones. None by default: priorities stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aging_ms: Option<u64>,
     /// Every other setting that the schema has, by the name of its column in `howdah.queue`.
     #[serde(flatten)]
     pub others: Map<String, Value>,
@@ -183,6 +187,13 @@ impl QueueSettings {
     #[must_use]
     pub fn max_jobs(mut self, jobs: u32) -> Self {
         self.max_jobs = Some(jobs);
+        self
+    }
+
+    /// As [`aging_ms`](Self::aging_ms#structfield.aging_ms), whole milliseconds of it.
+    #[must_use]
+    pub fn aging(mut self, per_priority: Duration) -> Self {
+        self.aging_ms = Some(millis(per_priority));
         self
     }
 
