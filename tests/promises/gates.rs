@@ -40,13 +40,8 @@ async fn what_an_open_claim_has_taken_is_taken() -> Result<()> {
         ("share", "{\"fair_key\": \"f\", \"order_key\": \"of a share\"}"),
     ] {
         session
-            .run(&format!("SELECT howdah.enqueue('kind', queue => '{queue}', options => '{options}') FROM generate_series(1, 3)"))
+            .run(&format!("SELECT howdah.enqueue('{queue}', queue => '{queue}', options => '{options}') FROM generate_series(1, 3)"))
             .await?;
-        if queue != "kind" {
-            session.run("SELECT howdah.set_limit('kind', 'kind', NULL)").await?;
-        } else {
-            session.run("SELECT howdah.set_limit('kind', 'kind', '{\"max_running\": 1}')").await?;
-        }
         open.run("BEGIN").await?;
         assert_eq!(open.list(&claim(worker, queue)).await?.len(), 1, "{queue}");
         assert_eq!(claimed(&mut session, &claim(worker, queue)).await?, 0, "{queue}: beside the open claim");
