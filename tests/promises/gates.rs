@@ -233,3 +233,18 @@ async fn claims_by_a_filter_come_to_the_same_gates() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_slot_that_a_new_limit_gave_to_a_job_that_was_ending_is_swept_away() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut open, mut session, worker) = (db.session().await?, db.session().await?, db.worker().await?);
+    session.run("SELECT howdah.enqueue('k') FROM generate_series(1, 2)").await?;
+    assert_eq!(session.list(&format!("SELECT id FROM howdah.claim({worker})")).await?.len(), 1);
+    open.run("BEGIN; SELECT howdah.set_limit('kind', 'k', '{\"max_running\": 1}')").await?;
+    session.run("SELECT howdah.complete(id) FROM howdah.lease").await?;
+    open.run("COMMIT").await?;
+    assert_eq!(session.list(&claim(worker, "default")).await?.len(), 1, "it counts for nothing");
+    session.run("SELECT howdah.prune()").await?;
+    assert_eq!(session.number("SELECT count(*) FROM howdah.slot").await?, 1, "that of the job that runs");
+    Ok(())
+}

@@ -1,9 +1,9 @@
 -- howdah.prune(most) -> text
 -- Removes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of jobs that
 -- are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone,
--- signals that have expired; and then what goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
+-- signals that have expired, slots without a lease; and then what goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
 -- Returns what it did, or NULL; what begins with `could not` is for a person to see.
--- Writes: dead, job_kept, cancel_request, unique_key, waiter, signal, and see prune_history and prune_archive. Errors: none.
+-- Writes: dead, job_kept, cancel_request, unique_key, waiter, signal, gate, slot, and see prune_history and prune_archive. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.prune(most integer DEFAULT 1000) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -33,6 +33,11 @@ BEGIN
   -- A gate of which nothing is known but that all its tokens are there is as good as none.
   DELETE FROM howdah.gate g WHERE g.ctid = ANY (ARRAY(
     SELECT k.ctid FROM howdah.gate k WHERE k.full_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
+  -- What a new limit has counted while it ended.
+  DELETE FROM howdah.slot s WHERE s.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM howdah.slot k
+     WHERE NOT EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (k.lease_id & 3) AND l.id = k.lease_id)
+     LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.signal s WHERE s.ctid = ANY (ARRAY(
     SELECT g.ctid FROM howdah.signal g WHERE g.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   IF v_failed IS NOT NULL THEN
