@@ -91,8 +91,10 @@ impl Fleet {
         let server = server_to_crash().start().await?;
         let db = Db::on(&server).await?;
         db.run("SELECT howdah.create_queue(q) FROM unnest('{narrow,paced,shared}'::text[]) q").await?;
-        db.run("SELECT howdah.set_queue(name, '{\"retry_base_ms\": 1, \"retry_policy\": \"constant\"}') FROM howdah.queue")
-            .await?;
+        db.run(
+            "SELECT howdah.set_queue(name, '{\"retry_base_ms\": 1, \"retry_policy\": \"constant\"}') FROM howdah.queue",
+        )
+        .await?;
         let (seed, folder) = (Seed::new()?, TempDir::new()?);
         Ok(Self { server, db, seed, processes: Vec::new(), folder, killed: HashMap::new() })
     }

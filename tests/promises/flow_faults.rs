@@ -43,8 +43,7 @@ async fn what_a_gate_has_let_through_keeps_its_place_through_a_crash() -> Result
             ))
             .await?;
             let filter = if function == "claim" { "" } else { ", '!exists($.x)'" };
-            let claim =
-                format!("SELECT id FROM howdah.{function}({worker}, '{name}', 9{filter}) WHERE id IS NOT NULL");
+            let claim = format!("SELECT id FROM howdah.{function}({worker}, '{name}', 9{filter}) WHERE id IS NOT NULL");
             // As workers claim.
             session.run("SET synchronous_commit = off").await?;
             let claimed = session.list(&claim).await?;

@@ -63,7 +63,8 @@ async fn the_keeper_comes_again_to_a_gate_at_which_somebody_is() -> Result<()> {
     assert_eq!(open.list(&claim(worker, "default")).await?.len(), 0);
     session.run("SELECT howdah.complete(id) FROM howdah.lease; SELECT howdah.open_gates(false)").await?;
     open.run("COMMIT").await?;
-    db.wait_for("SELECT howdah.open_gates(false) IS NULL AND howdah.state(max(id)) = 'ready' FROM howdah.job", "true").await
+    db.wait_for("SELECT howdah.open_gates(false) IS NULL AND howdah.state(max(id)) = 'ready' FROM howdah.job", "true")
+        .await
 }
 
 #[tokio::test]
@@ -133,7 +134,9 @@ async fn of_several_rules_that_of_the_key_counts_and_else_the_longest() -> Resul
     }
     for (key, limit) in [("x", 1), ("a:x", 2), ("a:bx", 3), ("a:b", 4)] {
         session
-            .run(&format!("SELECT howdah.enqueue('k', options => '{{\"limit_key\": \"{key}\"}}') FROM generate_series(1, 6)"))
+            .run(&format!(
+                "SELECT howdah.enqueue('k', options => '{{\"limit_key\": \"{key}\"}}') FROM generate_series(1, 6)"
+            ))
             .await?;
         assert_eq!(session.list(&claim(worker, "default")).await?.len(), limit, "{key}");
     }
@@ -203,7 +206,9 @@ async fn a_new_job_of_an_order_waits_behind_one_that_has_failed() -> Result<()> 
     let enqueue = "SELECT howdah.enqueue('k', options => '{\"order_key\": \"a\"}')";
     let first = session.text(enqueue).await?;
     assert_eq!(session.list(&claim(worker, "default")).await?, [first.clone()]);
-    session.run(&format!("SELECT howdah.fail(id, ARRAY[{first}], delay_ms => '{{3600000}}') FROM howdah.lease")).await?;
+    session
+        .run(&format!("SELECT howdah.fail(id, ARRAY[{first}], delay_ms => '{{3600000}}') FROM howdah.lease"))
+        .await?;
     let next = session.text(enqueue).await?;
     assert_eq!(session.list(&claim(worker, "default")).await?.len(), 0);
     session.run(&format!("SELECT howdah.cancel({first})")).await?;
@@ -227,7 +232,8 @@ async fn claims_by_a_filter_come_to_the_same_gates() -> Result<()> {
         )
         .await?;
     for (queue, jobs) in [("default", 6), ("narrow", 4), ("slow", 5)] {
-        let claim = format!("SELECT id FROM howdah.claim_where({worker}, '{queue}', 100, '!exists($.x)') WHERE id IS NOT NULL");
+        let claim =
+            format!("SELECT id FROM howdah.claim_where({worker}, '{queue}', 100, '!exists($.x)') WHERE id IS NOT NULL");
         assert_eq!(session.list(&claim).await?.len(), jobs, "{queue}");
         assert_eq!(session.list(&claim).await?.len(), 0, "{queue}");
     }

@@ -153,8 +153,10 @@ async fn workflows_steps_sleeps_and_signals_come_through_kills_stops_and_crashes
     // What a step and a completion wrote in their transactions: once for each.
     let names: Vec<_> = model.parents.keys().map(String::as_str).collect();
     let expected = |more: &[&'static str], odd: bool| {
-        let in_tx = |name: &&&str| name.split_once(' ').is_some_and(|(_, k)| k.parse().is_ok_and(|k: usize| k % 2 == 0));
-        let mut all: Vec<_> = names.iter().filter(|name| odd || in_tx(name)).copied().chain(more.iter().copied()).collect();
+        let in_tx =
+            |name: &&&str| name.split_once(' ').is_some_and(|(_, k)| k.parse().is_ok_and(|k: usize| k % 2 == 0));
+        let mut all: Vec<_> =
+            names.iter().filter(|name| odd || in_tx(name)).copied().chain(more.iter().copied()).collect();
         all.sort_unstable();
         all.join(",")
     };
