@@ -205,7 +205,7 @@ async fn a_new_job_of_an_order_waits_behind_one_that_has_failed() -> Result<()> 
     let (mut session, worker) = (db.session().await?, db.worker().await?);
     let enqueue = "SELECT howdah.enqueue('k', options => '{\"order_key\": \"a\"}')";
     let first = session.text(enqueue).await?;
-    assert_eq!(session.list(&claim(worker, "default")).await?, [first.clone()]);
+    assert_eq!(session.list(&claim(worker, "default")).await?, [first.as_str()]);
     session
         .run(&format!("SELECT howdah.fail(id, ARRAY[{first}], delay_ms => '{{3600000}}') FROM howdah.lease"))
         .await?;
@@ -252,5 +252,20 @@ async fn a_slot_that_a_new_limit_gave_to_a_job_that_was_ending_is_swept_away() -
     assert_eq!(session.list(&claim(worker, "default")).await?.len(), 1, "it counts for nothing");
     session.run("SELECT howdah.prune()").await?;
     assert_eq!(session.number("SELECT count(*) FROM howdah.slot").await?, 1, "that of the job that runs");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_comes_to_an_order_while_its_first_is_being_cancelled_is_let_through() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut open, mut session, worker) = (db.session().await?, db.session().await?, db.worker().await?);
+    let enqueue = "SELECT howdah.enqueue('k', options => '{\"order_key\": \"a\"}'";
+    let first = session.text(&format!("{enqueue}, delay => '1 hour')")).await?;
+    open.run(&format!("BEGIN; SELECT howdah.cancel({first})")).await?;
+    let next = session.text(&format!("{enqueue})")).await?;
+    assert_eq!(session.list(&claim(worker, "default")).await?.len(), 0, "the first one holds its place");
+    open.run("COMMIT").await?;
+    session.run("SELECT howdah.open_gates(false)").await?;
+    assert_eq!(session.list(&claim(worker, "default")).await?, [next]);
     Ok(())
 }

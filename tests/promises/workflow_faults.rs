@@ -110,6 +110,46 @@ async fn check(db: &Db, records: &Records) -> Result<()> {
     Ok(())
 }
 
+/// What steps and completions wrote in their transactions is there once for each, and each job has ended once.
+async fn check_effects(db: &Db, model: &Model) -> Result<()> {
+    let names: Vec<_> = model.parents.keys().map(String::as_str).collect();
+    let expected = |more: &[&'static str], odd: bool| {
+        let in_tx = |name: &&&str| {
+            name.split_once(' ').is_some_and(|(_, k)| k.parse().is_ok_and(|k: usize| k.is_multiple_of(2)))
+        };
+        let mut all: Vec<_> =
+            names.iter().filter(|name| odd || in_tx(name)).copied().chain(more.iter().copied()).collect();
+        all.sort_unstable();
+        all.join(",")
+    };
+    let written = |table: &str| format!("SELECT string_agg(name, ',' ORDER BY name COLLATE \"C\") FROM {table}");
+    assert_eq!(db.text(&written("effect")).await?, expected(&["complete", "end", "all the same", "doomed end"], true));
+    assert_eq!(db.text(&written("did")).await?, expected(&["end"], false));
+    let twice = "SELECT count(*) FROM (SELECT FROM howdah.receipt, unnest(first_ids, counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g
+        GROUP BY r.first_id + g HAVING count(*) > 1) x";
+    assert_eq!(db.number(twice).await?, 0, "each has ended once");
+    Ok(())
+}
+
+/// Each node has returned what follows from what its parents have returned.
+async fn check_results(db: &Db, id: WorkflowId, model: &mut Model) -> Result<()> {
+    let results: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT n.name, r.result::bigint FROM howdah.workflow_job n JOIN howdah.result r USING (job_id) WHERE n.workflow_id = $1",
+    )
+    .bind(id.0)
+    .fetch_all(db.pool())
+    .await?;
+    model.parents.insert("on_complete".to_owned(), model.parents.keys().cloned().collect());
+    let all = model.parents["on_complete"].clone();
+    model.parents.insert("on_end".to_owned(), all);
+    assert_eq!(results.len(), model.parents.len());
+    let mut known = HashMap::new();
+    for (name, result) in results {
+        assert_eq!(result.unsigned_abs(), model.value(&name, &mut known), "{name}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn workflows_steps_sleeps_and_signals_come_through_kills_stops_and_crashes() -> Result<()> {
     let mut fleet = Fleet::new().await?;
@@ -150,36 +190,8 @@ async fn workflows_steps_sleeps_and_signals_come_through_kills_stops_and_crashes
         db.text(&format!("{ends} WHERE workflow_id = {doomed}")).await?,
         "after death=cancelled all the same=completed dies=dead on_complete=cancelled on_end=completed"
     );
-    // What a step and a completion wrote in their transactions: once for each.
-    let names: Vec<_> = model.parents.keys().map(String::as_str).collect();
-    let expected = |more: &[&'static str], odd: bool| {
-        let in_tx =
-            |name: &&&str| name.split_once(' ').is_some_and(|(_, k)| k.parse().is_ok_and(|k: usize| k % 2 == 0));
-        let mut all: Vec<_> =
-            names.iter().filter(|name| odd || in_tx(name)).copied().chain(more.iter().copied()).collect();
-        all.sort_unstable();
-        all.join(",")
-    };
-    let written = |table: &str| format!("SELECT string_agg(name, ',' ORDER BY name COLLATE \"C\") FROM {table}");
-    assert_eq!(db.text(&written("effect")).await?, expected(&["complete", "end", "all the same", "doomed end"], true));
-    assert_eq!(db.text(&written("did")).await?, expected(&["end"], false));
-    let twice = "SELECT count(*) FROM (SELECT FROM howdah.receipt, unnest(first_ids, counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g
-        GROUP BY r.first_id + g HAVING count(*) > 1) x";
-    assert_eq!(db.number(twice).await?, 0, "each has ended once");
-    let results: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT n.name, r.result::bigint FROM howdah.workflow_job n JOIN howdah.result r USING (job_id) WHERE n.workflow_id = $1",
-    )
-    .bind(id.0)
-    .fetch_all(db.pool())
-    .await?;
-    model.parents.insert("on_complete".to_owned(), model.parents.keys().cloned().collect());
-    let all = model.parents["on_complete"].clone();
-    model.parents.insert("on_end".to_owned(), all);
-    assert_eq!(results.len(), model.parents.len());
-    let mut known = HashMap::new();
-    for (name, result) in results {
-        assert_eq!(result.unsigned_abs(), model.value(&name, &mut known), "{name}");
-    }
+    check_effects(db, &model).await?;
+    check_results(db, id, &mut model).await?;
     let records = fleet.records().await?;
     check(&fleet.db, &records).await?;
     println!("{} lines of {} nodes", records.lines.len(), model.parents.len());
