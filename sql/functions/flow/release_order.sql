@@ -9,8 +9,6 @@ DECLARE
                      WHERE o.key = substr(release_order.gate, 7) AND NOT o.passed_by ORDER BY o.key, o.job_id LIMIT 1);
   v_tid  tid;
 BEGIN
-  -- None counts: those that wait here came to their gate, and do.
-  v_head := coalesce(v_head, (SELECT min(k.first_id) FROM howdah.deferred k WHERE k.gate = release_order.gate));
   SELECT k.ctid INTO v_tid FROM howdah.deferred k WHERE k.first_id = v_head AND k.gate = release_order.gate FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
     RETURN 0;

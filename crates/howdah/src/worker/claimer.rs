@@ -31,6 +31,9 @@ const STALE: Duration = Duration::from_millis(250);
 const UNKNOWN_WORKER: &str = "HD004";
 /// Looking in vain takes at most one part in so many of a claimer's time.
 const DEAR: u32 = 5;
+/// A claim that has emptied the queue is followed by the next one after this: in a stream of jobs, some have gathered
+/// until then, and enqueuers get more of the processors.
+const GATHER: Duration = Duration::from_millis(2);
 const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Starts runners: so many, for this queue.
@@ -241,6 +244,9 @@ impl Claimer {
         };
         if found > 0 {
             self.found(i, now);
+            if found < wanted {
+                self.looks[i].at = Instant::now() + GATHER;
+            }
         } else if swept {
             return self.found_nothing(i, now).await;
         } else {
