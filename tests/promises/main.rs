@@ -13,6 +13,7 @@ mod dependency_model;
 mod expiring;
 mod filters;
 mod groups;
+mod holding;
 mod in_transaction;
 mod layers;
 mod leases;

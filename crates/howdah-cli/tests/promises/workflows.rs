@@ -30,6 +30,20 @@ async fn a_job_is_enqueued_after_others() {
 }
 
 #[tokio::test]
+async fn a_held_job_is_let_go() {
+    let desk = Desk::with_queue().await;
+    let parent = desk.ok(&["enqueue", "k"]).await;
+    let child = desk.ok(&["enqueue", "k", "--after", parent.trim(), "--on-parent-failure", "hold"]).await;
+    let early = desk.run(&["jobs", "unhold", child.trim()]).await;
+    assert!(early.code == 1 && early.err.contains("is blocked: it is not held"), "{early:?}");
+    end(&desk.howdah().await, "fail(lease_id, ARRAY[id], '{discard}')").await;
+    let why = desk.ok(&["jobs", "why", child.trim()]).await;
+    assert!(why.contains("howdah.unhold("), "{why}");
+    assert_eq!(desk.ok(&["jobs", "unhold", child.trim()]).await, format!("{}\tready\n", child.trim()));
+    assert_eq!(desk.run(&["jobs", "unhold", "999999"]).await.code, 1);
+}
+
+#[tokio::test]
 async fn workflows_are_listed_shown_cancelled_and_run_again() {
     let desk = Desk::with_queue().await;
     assert_eq!(desk.ok(&["workflows", "ls"]).await, "");

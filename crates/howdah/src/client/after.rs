@@ -22,7 +22,7 @@ pub enum OnParentFailure {
     Cancel,
     /// It runs all the same, once everything that it waits for has ended.
     Run,
-    /// It stays blocked until that one is sent again and completes.
+    /// It stays blocked until that one is sent again and completes; or until [`Howdah::unhold`] lets it go.
     Hold,
 }
 
@@ -83,5 +83,17 @@ impl Howdah {
     pub async fn remove_dependency(&self, job: JobId, parent: JobId) -> Result<bool> {
         let query = sqlx::query_scalar(self.names().sql("SELECT howdah.remove_dependency($1, $2)"));
         self.observe("remove_dependency", query.bind(job.0).bind(parent.0).fetch_one(self.pool())).await
+    }
+
+    /// Lets a job go that is held ([`OnParentFailure::Hold`]) because of parents that are dead, cancelled, expired or gone: it runs
+    /// once what it still waits for has ended. Returns how many parents it does not wait for any more; 0: it is not held;
+    /// `None`: there is no such job. The SQL function behind it is `howdah.unhold`.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database).
+    pub async fn unhold(&self, job: JobId) -> Result<Option<u32>> {
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.unhold($1)")).bind(job.0);
+        let parents: Option<i32> = self.observe("unhold", query.fetch_one(self.pool())).await?;
+        Ok(parents.map(|parents| u32::try_from(parents).unwrap_or(0)))
     }
 }
