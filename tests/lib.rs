@@ -3,6 +3,8 @@
 //! Invariant: a test never waits for a time to pass, only for something to be seen, with a limit after which it
 //! fails and says what it waited for. Limit: one server for all tests of a process.
 
+mod graph_job;
+
 use std::future::IntoFuture;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -16,6 +18,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+pub use graph_job::{Fate, GRAPH_TABLES, GraphJob, graph_job};
 
 /// How long something may take that is expected at once.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -35,7 +35,7 @@ async fn a_dead_parent_is_kept_for_as_long_as_a_job_is_held_by_it() -> Result<()
     assert_eq!(session.number("SELECT howdah.purge('dead', '0')").await?, 0);
     session.run("UPDATE howdah.queue SET on_removal = 'hold'").await?;
     assert_eq!(session.number("SELECT count(*) FROM howdah.remove_held()").await?, 0);
-    session.run("UPDATE howdah.queue SET on_removal = NULL").await?;
+    session.run("UPDATE howdah.queue SET on_removal = 'delete'").await?;
     assert_eq!(state(&mut session, other).await?, "", "another one that is as old is not kept");
     assert_eq!(session.text("SELECT howdah.prune()").await?, "", "and it is not looked at for ever");
     // So it can be made good.

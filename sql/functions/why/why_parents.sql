@@ -8,16 +8,18 @@ DECLARE
   v_count bigint := 0;
   p       record;
 BEGIN
-  FOR p IN SELECT o.*, coalesce(o.state, 'gone') AS now, w.workflow_id
+  FOR p IN SELECT o.*, coalesce(o.state, 'gone') AS now, coalesce(e.id, w.workflow_id) AS workflow_id,
+                  CASE WHEN e.id IS NULL THEN 'job ' || o.parent_id ELSE format('workflow %s (%s)', e.id, e.name) END AS what
              FROM howdah.open_parents(why_parents.job_id) o LEFT JOIN howdah.workflow_job w ON w.job_id = o.parent_id
+             LEFT JOIN howdah.workflow e ON e.end_id = o.parent_id
             ORDER BY NOT o.held, o.parent_id LOOP
     v_count := v_count + 1;
     CONTINUE WHEN v_count > 19;
     code := CASE WHEN p.held THEN 'held' ELSE 'dependency' END;
     evidence := jsonb_build_object('job_id', p.parent_id, 'state', p.state, 'workflow_id', p.workflow_id);
-    reason := format('it waits for job %s, which is %s', p.parent_id, p.now);
+    reason := format('it waits for %s, which is %s', p.what, p.now);
     IF p.held THEN
-      reason := format('job %s, which it waits for, is %s: ', p.parent_id, p.now)
+      reason := format('%s, which it waits for, is %s: ', p.what, p.now)
         || CASE WHEN p.state = 'dead' THEN format('it goes on when that is run again (howdah.retry(%s)) and completes, or', p.parent_id)
                 WHEN p.workflow_id IS NOT NULL THEN format('it goes on when that is run again (howdah.retry_workflow(%s)) and completes, or', p.workflow_id)
                 ELSE 'that cannot be made good;' END

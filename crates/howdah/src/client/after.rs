@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::Howdah;
 use super::enqueue::Enqueue;
 use super::enqueue_many::EnqueueMany;
+use super::graph::Parent;
 use super::operate::JobState;
+use super::workflow::WorkflowId;
 use crate::error::Result;
 use crate::job::JobId;
 
@@ -44,7 +46,18 @@ macro_rules! after {
             /// # }
             /// ```
             pub fn after(mut $self, jobs: impl IntoIterator<Item = JobId>) -> Self {
-                $options.depends_on.get_or_insert_default().extend(jobs.into_iter().map(|id| id.0));
+                $options.depends_on.get_or_insert_default().extend(jobs.into_iter().map(Parent::from));
+                $self
+            }
+
+            /// Waits until all jobs of a workflow have ended, those that are added to it meanwhile and its callbacks too. If not
+            /// all of them complete, the workflow has failed for this job. Called again, for that one too.
+            ///
+            /// Of a workflow that lasts for longer than history is kept, say when it is enqueued that it will be waited for
+            /// ([`EnqueueWorkflow::with_end`](crate::EnqueueWorkflow::with_end)): else it is refused, because nobody knows any more how its first
+            /// jobs ended. The SQL function behind it is `howdah.workflow_end`.
+            pub fn after_workflow(mut $self, workflow: WorkflowId) -> Self {
+                $options.depends_on.get_or_insert_default().push(workflow.into());
                 $self
             }
 
