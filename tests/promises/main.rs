@@ -9,6 +9,7 @@ mod cron;
 mod cron_faults;
 mod deciding;
 mod dependencies;
+mod dependency_crowds;
 mod dependency_model;
 mod expiring;
 mod filters;
