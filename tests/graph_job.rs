@@ -37,7 +37,8 @@ pub struct GraphJob {
 }
 
 /// The tables that these jobs write to; a graph in `healed` is one in which nothing fails any more.
-pub const GRAPH_TABLES: &str = "CREATE TABLE event (n bigserial, graph integer, node integer, healed boolean, is_end boolean);
+pub const GRAPH_TABLES: &str =
+    "CREATE TABLE event (n bigserial, graph integer, node integer, healed boolean, is_end boolean);
     CREATE TABLE healed (graph integer)";
 
 /// Does what a [`GraphJob`] is made to do.

@@ -79,7 +79,11 @@ async fn a_thousand_children_of_one_parent_are_let_go_once_while_eight_sessions_
     let (mut session, worker) = (db.session().await?, db.worker().await?);
     let parent = session.number("SELECT howdah.enqueue('parent')").await?;
     let options = format!(r#"{{"depends_on": [{parent}]}}"#);
-    session.run(&format!("SELECT howdah.enqueue_many('child', array_fill('1'::jsonb, '{{1000}}'), options => '{options}')")).await?;
+    session
+        .run(&format!(
+            "SELECT howdah.enqueue_many('child', array_fill('1'::jsonb, '{{1000}}'), options => '{options}')"
+        ))
+        .await?;
     let lease = session.number(&format!("SELECT lease_id FROM howdah.claim({worker}, jobs => 1)")).await?;
     let children = session.list("SELECT id FROM howdah.job WHERE kind = 'child' ORDER BY id").await?;
     let mut sessions = Vec::new();

@@ -10,7 +10,9 @@ async fn held(session: &mut Session, worker: i64) -> Result<(i64, i64)> {
     let options = format!(r#"{{"depends_on": [{parent}], "on_parent_failure": "hold"}}"#);
     let child = session.number(&format!("SELECT howdah.enqueue('child', options => '{options}')")).await?;
     let claim = format!("howdah.claim({worker}, jobs => 1)");
-    session.run(&format!("SELECT count((SELECT howdah.fail(lease_id, ARRAY[id], '{{discard}}'))) FROM {claim}")).await?;
+    session
+        .run(&format!("SELECT count((SELECT howdah.fail(lease_id, ARRAY[id], '{{discard}}'))) FROM {claim}"))
+        .await?;
     Ok((parent, child))
 }
 
@@ -71,7 +73,9 @@ async fn what_is_held_says_by_whom_and_whether_that_can_be_made_good() -> Result
     // Among many parents, those that hold it come first.
     let many = session.number("SELECT first_id FROM howdah.enqueue_many('k', array_fill('1'::jsonb, '{100}'))").await?;
     let last = many + 99;
-    let options = format!("jsonb_build_object('on_parent_failure', 'hold', 'depends_on', (SELECT jsonb_agg({many} + g) FROM generate_series(0, 99) g))");
+    let options = format!(
+        "jsonb_build_object('on_parent_failure', 'hold', 'depends_on', (SELECT jsonb_agg({many} + g) FROM generate_series(0, 99) g))"
+    );
     let child = session.number(&format!("SELECT howdah.enqueue('child', options => {options})")).await?;
     session.run(&format!("SELECT howdah.cancel({last})")).await?;
     let first = why(&mut session, child).await?;

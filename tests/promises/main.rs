@@ -11,6 +11,7 @@ mod deciding;
 mod dependencies;
 mod dependency_crowds;
 mod dependency_model;
+mod dependency_races;
 mod expiring;
 mod filters;
 mod groups;

@@ -180,7 +180,9 @@ async fn what_would_wait_for_itself_over_workflows_is_refused_and_leaves_nothing
     let waits = |parent: &str| format!(r#"[{{"name": "c", "kind": "k", "depends_on": [{parent}]}}]"#);
     let callback = session.text("SELECT job_id FROM howdah.workflow_job WHERE callback").await?;
     let itself = db.howdah.workflow_end(one).await?;
-    for parent in [format!(r#"{{"workflow": {two}}}"#), format!(r#"{{"workflow": {one}}}"#), callback, itself.to_string()] {
+    for parent in
+        [format!(r#"{{"workflow": {two}}}"#), format!(r#"{{"workflow": {one}}}"#), callback, itself.to_string()]
+    {
         let add = format!("SELECT howdah.add_to_workflow({one}, '{}')", waits(&parent));
         assert_eq!(session.refusal(&add).await?, "HD002 depends_on", "{parent}");
     }
@@ -274,7 +276,7 @@ async fn a_nested_workflow_runs_once_and_its_job_and_what_comes_after_wait_for_i
     for (fails, wanted) in [(false, "completed"), (true, "failed")] {
         let id = db.howdah.workflow("w", graph(fails)).await?;
         db.wait_for(&format!("SELECT state FROM howdah.workflows WHERE id = {id}"), wanted).await?;
-        let inner = format!("SELECT state FROM howdah.workflows WHERE id = {} + 1", id);
+        let inner = format!("SELECT state FROM howdah.workflows WHERE id = {id} + 1");
         assert_eq!(db.text(&inner).await?, wanted, "no other one was made");
         // It lasted for as long as the inner one, and the last one came after that.
         let order = "SELECT bool_and(o.ended_at >= i.ended_at) FROM howdah.jobs i, howdah.jobs o

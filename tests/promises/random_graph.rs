@@ -155,7 +155,13 @@ fn end_of(node: &Node, fate: Fate, ends: &[JobState]) -> JobState {
     match (node.policy, failed, is(JobState::Blocked), fate) {
         (OnParentFailure::Cancel, true, ..) => JobState::Cancelled,
         (_, _, true, _) | (OnParentFailure::Hold, true, ..) => JobState::Blocked,
-        _ if node.role == Role::End => if failed { JobState::Cancelled } else { JobState::Completed },
+        _ if node.role == Role::End => {
+            if failed {
+                JobState::Cancelled
+            } else {
+                JobState::Completed
+            }
+        }
         (.., Fate::Die) => JobState::Dead,
         (.., Fate::CancelItself | Fate::BeCancelled) => JobState::Cancelled,
         _ => JobState::Completed,

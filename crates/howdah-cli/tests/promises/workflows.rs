@@ -20,7 +20,8 @@ async fn a_job_is_enqueued_after_others() {
     let job = desk.job(&id).await;
     assert_eq!((&job["state"], &job["options"]["on_parent_failure"]), (&"blocked".into(), &"run".into()), "{job}");
     let id = desk.howdah().await.workflow("w", Graph::new().job_raw("a", "k", &1)).await.unwrap().to_string();
-    let late = desk.ok(&["enqueue", "k", "--after-workflow", &id, "--after", a.trim(), "--on-parent-failure", "hold"]).await;
+    let late =
+        desk.ok(&["enqueue", "k", "--after-workflow", &id, "--after", a.trim(), "--on-parent-failure", "hold"]).await;
     let why = desk.ok(&["jobs", "why", late.trim()]).await;
     assert!(why.contains(&format!("it waits for workflow {id} (w), which is blocked")), "{why}");
     let unknown = desk.run(&["enqueue", "k", "--after-workflow", "77"]).await;
