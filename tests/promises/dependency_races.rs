@@ -187,3 +187,24 @@ async fn a_note_that_outlives_the_waiting_changes_nothing() -> Result<()> {
     assert_eq!(session.number("SELECT count(*) FROM howdah.second_look").await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_cancelled_job_waited_for_is_forgotten_although_somebody_had_it() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut open, mut other, worker) = (impatient(&db).await?, impatient(&db).await?, db.worker().await?);
+    let (one, two) = (parent(&mut other).await?, parent(&mut other).await?);
+    let below = child(&mut other, "k", &[one, two], "cancel").await?;
+    for _ in 0..3 {
+        keeper_looks(&mut other).await?;
+    }
+    let lease = other.number(&format!("SELECT lease_id FROM howdah.claim({worker}, jobs => 1)")).await?;
+    open.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {one})")).await?;
+    other.run(&format!("SELECT howdah.cancel({below})")).await?;
+    for _ in 0..3 {
+        keeper_looks(&mut other).await?;
+    }
+    open.run("ROLLBACK").await?;
+    keeper_looks(&mut other).await?;
+    assert_eq!(other.number("SELECT count(*) FROM howdah.dependency").await?, 0);
+    Ok(())
+}
