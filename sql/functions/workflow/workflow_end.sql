@@ -3,7 +3,7 @@
 -- them have completed, else cancelled. Whoever is to wait for the workflow depends on that job; no worker runs it. It is made by
 -- the first call, in the caller's transaction. depends_on calls this for {"workflow": id}.
 -- When it ends, a signal `workflow ID` is sent to everybody: {"workflow": id, "name": ..., "state": as in howdah.workflows}.
--- Writes: at the first call job, deferred, workflow, dependency, second_look. Locks: then the workflow's row.
+-- Writes: at the first call job, deferred, workflow, dependency, failed_parent, second_look. Locks: then the workflow's row.
 -- Errors: HD002 with COLUMN workflow_id: there is none; with COLUMN depends_on: one of its jobs ended longer ago than history is
 -- kept, so that nobody knows how (call this when the workflow is enqueued, and it is known); HD012 at the first call, the
 -- transaction is not READ COMMITTED.
@@ -36,6 +36,8 @@ BEGIN
             jsonb_build_object('ends_workflow', w.id, 'depends_on', v_ids, 'on_parent_failure', 'note'));
   INSERT INTO howdah.deferred (due_at, first_id, queue_id, priority, jobs, attempt, kind, gate)
     VALUES ('infinity', j.id, j.queue_id, j.priority, 1, 0, 'howdah.workflow', 'dependencies');
+  -- One that was deleted, or ended longer ago than history is kept.
+  DELETE FROM howdah.failed_parent p WHERE p.job_id = v_old;
   UPDATE howdah.workflow k SET end_id = j.id WHERE k.id = w.id;
   PERFORM howdah.wait_for_parents(ARRAY[j.id], v_ids, 'note');
   RETURN j.id;
