@@ -121,6 +121,12 @@ impl Random {
                 }
             }
             self.callbacks(&mut nodes);
+            if let (Some(cut), true) = (plan.added_from, nodes.iter().any(|node| node.role == Role::OnComplete)) {
+                // A workflow whose on_complete was cancelled, because something has failed, takes no more.
+                for node in nodes[..cut].iter_mut().filter(|node| !matches!(node.fate, Fate::Wait | Fate::FailOnce)) {
+                    node.fate = Fate::Complete;
+                }
+            }
         }
         plan.nodes = nodes;
         plan
