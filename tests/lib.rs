@@ -4,6 +4,7 @@
 //! fails and says what it waited for. Limit: one server for all tests of a process.
 
 mod crashes;
+mod graph_job;
 pub mod recorder;
 
 use std::future::IntoFuture;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use crashes::{crash, server_to_crash};
+pub use graph_job::{Fate, GRAPH_TABLES, GraphJob, graph_job};
 
 /// How long something may take that is expected at once.
 const PATIENCE: Duration = Duration::from_secs(60);

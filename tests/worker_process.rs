@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use howdah::{Ctx, Howdah, Job, JobError, Worker};
 use howdah_tests::recorder::{RECORDS, flowing, node};
-use howdah_tests::{Held, note, stepped, watched};
+use howdah_tests::{Held, graph_job, note, stepped, watched};
 
 async fn held(_: Held, cx: Ctx<()>) -> Result<(), JobError> {
     note(&cx, "started").await?;
@@ -47,6 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .handle(held)
         .handle(watched)
         .handle(stepped)
+        .handle(graph_job)
         .lease(Duration::from_millis(lease_ms.parse()?))
         .heartbeat(Duration::from_millis(heartbeat_ms.parse()?))
         .queue(Held::QUEUE, 4);

@@ -6,12 +6,12 @@ use howdah_tests::{Db, Session};
 use crate::plans::cost;
 
 /// Enqueues a job that waits for others, and gives its id.
-async fn child(session: &mut Session, kind: &str, parents: &[i64], policy: &str) -> Result<i64> {
+pub(crate) async fn child(session: &mut Session, kind: &str, parents: &[i64], policy: &str) -> Result<i64> {
     let options = format!(r#"{{"depends_on": {parents:?}, "on_parent_failure": "{policy}"}}"#);
     session.number(&format!("SELECT howdah.enqueue('{kind}', options => '{options}')")).await
 }
 
-async fn parent(session: &mut Session) -> Result<i64> {
+pub(crate) async fn parent(session: &mut Session) -> Result<i64> {
     session.number("SELECT howdah.enqueue('parent')").await
 }
 
@@ -21,7 +21,7 @@ async fn states(session: &mut Session) -> Result<String> {
 }
 
 /// Claims one job after the other, and ends each as it is told.
-async fn end(session: &mut Session, worker: i64, how: &[&str]) -> Result<()> {
+pub(crate) async fn end(session: &mut Session, worker: i64, how: &[&str]) -> Result<()> {
     for verdict in how {
         let sql = match *verdict {
             "complete" => "count(howdah.complete_in(lease_id, id))".to_owned(),
@@ -33,12 +33,12 @@ async fn end(session: &mut Session, worker: i64, how: &[&str]) -> Result<()> {
 }
 
 /// What the keeper does when it is told of something, and a while after.
-async fn keeper_looks(session: &mut Session) -> Result<()> {
+pub(crate) async fn keeper_looks(session: &mut Session) -> Result<()> {
     session.run("UPDATE howdah.second_look SET look_at = '-infinity'; SELECT howdah.look_again()").await
 }
 
 /// No open transaction may hold up a session for long.
-async fn impatient(db: &Db) -> Result<Session> {
+pub(crate) async fn impatient(db: &Db) -> Result<Session> {
     let mut session = db.session().await?;
     session.run("SET lock_timeout = '2s'; SET statement_timeout = '20s'").await?;
     Ok(session)
@@ -191,117 +191,6 @@ async fn a_dependency_is_added_and_removed_while_the_job_waits() -> Result<()> {
     end(&mut session, worker, &["complete"]).await?;
     assert_eq!(states(&mut session).await?, "completed scheduled scheduled");
     assert_eq!(session.refusal(&format!("SELECT howdah.add_dependency({a}, {c})")).await?, "HD007 job_id");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_parent_that_ends_while_its_child_is_being_enqueued_lets_it_go_soon() -> Result<()> {
-    let db = Db::new().await?;
-    let (mut open, mut other, worker) = (impatient(&db).await?, impatient(&db).await?, db.worker().await?);
-    for verdict in ["complete", "discard"] {
-        let one = parent(&mut other).await?;
-        open.run("BEGIN").await?;
-        let below = child(&mut open, "k", &[one], "cancel").await?;
-        // Neither waits for the other.
-        end(&mut other, worker, &[verdict]).await?;
-        open.run("COMMIT").await?;
-        assert_eq!(open.text(&format!("SELECT howdah.state({below})")).await?, "blocked", "nobody could see it");
-        keeper_looks(&mut other).await?;
-        let (state, wanted) = (open.text(&format!("SELECT howdah.state({below})")).await?, ["cancelled", "ready"]);
-        assert_eq!(state, wanted[usize::from(verdict == "complete")]);
-        end(&mut other, worker, &["complete"]).await?;
-    }
-    keeper_looks(&mut other).await?;
-    assert_eq!(other.number("SELECT count(*) FROM howdah.second_look").await?, 0);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_child_that_is_enqueued_while_its_parents_end_is_open_is_let_go_soon() -> Result<()> {
-    let db = Db::new().await?;
-    let (mut open, mut other, worker) = (impatient(&db).await?, impatient(&db).await?, db.worker().await?);
-    let one = parent(&mut other).await?;
-    let lease = other.number(&format!("SELECT lease_id FROM howdah.claim({worker}, jobs => 10)")).await?;
-    open.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {one})")).await?;
-    let below = child(&mut other, "k", &[one], "cancel").await?;
-    for _ in 0..5 {
-        keeper_looks(&mut other).await?;
-    }
-    assert_eq!(other.text(&format!("SELECT howdah.state({below})")).await?, "blocked");
-    assert_eq!(
-        other.number("SELECT count(*) FROM howdah.second_look").await?,
-        1,
-        "it is looked at again while that is open"
-    );
-    open.run("COMMIT").await?;
-    keeper_looks(&mut other).await?;
-    assert_eq!(other.text(&format!("SELECT howdah.state({below})")).await?, "ready");
-    // And at once by the worker, which lets go of the parent when its handler has returned.
-    let one = parent(&mut other).await?;
-    let two = parent(&mut other).await?;
-    let lease = other.number(&format!("SELECT max(lease_id) FROM howdah.claim({worker}, jobs => 10)")).await?;
-    open.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {one}), howdah.cancel_in({lease}, {two})")).await?;
-    let (left, right) =
-        (child(&mut other, "k", &[one], "cancel").await?, child(&mut other, "k", &[two], "cancel").await?);
-    open.run("COMMIT").await?;
-    other.run(&format!("SELECT howdah.forget({worker}, {lease}, '{{{one},{two}}}')")).await?;
-    assert_eq!(other.text(&format!("SELECT howdah.state({left}) || howdah.state({right})")).await?, "readycancelled");
-    Ok(())
-}
-
-#[tokio::test]
-async fn two_parents_that_end_at_the_same_moment_let_their_child_go_once() -> Result<()> {
-    let db = Db::new().await?;
-    let (mut one, mut two, worker) = (impatient(&db).await?, impatient(&db).await?, db.worker().await?);
-    for (first, second) in [("COMMIT", "COMMIT"), ("COMMIT", "ROLLBACK"), ("ROLLBACK", "ROLLBACK")] {
-        let (a, b) = (parent(&mut one).await?, parent(&mut one).await?);
-        let below = child(&mut one, "child", &[a, b], "cancel").await?;
-        // Away with the note that its enqueueing left.
-        for _ in 0..3 {
-            keeper_looks(&mut one).await?;
-        }
-        let lease = one.number(&format!("SELECT max(lease_id) FROM howdah.claim({worker}, jobs => 10)")).await?;
-        one.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {a})")).await?;
-        // Nobody waits, although the child of both is the same.
-        two.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {b}); {second}")).await?;
-        keeper_looks(&mut two).await?;
-        assert_eq!(two.text(&format!("SELECT howdah.state({below})")).await?, "blocked");
-        one.run(first).await?;
-        for _ in 0..3 {
-            keeper_looks(&mut two).await?;
-        }
-        let wanted = if (first, second) == ("COMMIT", "COMMIT") { "ready" } else { "blocked" };
-        assert_eq!(two.text(&format!("SELECT howdah.state({below})")).await?, wanted, "{first} {second}");
-        two.run(&format!("SELECT howdah.complete({lease})")).await?;
-        keeper_looks(&mut two).await?;
-        assert_eq!(two.text(&format!("SELECT howdah.state({below})")).await?, "ready", "{first} {second}");
-        assert_eq!(two.number("SELECT count(*) FROM howdah.ticket").await?, 1, "once");
-        end(&mut two, worker, &["complete"]).await?;
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_child_that_somebody_has_locked_holds_up_nobody_and_goes_afterwards() -> Result<()> {
-    let db = Db::new().await?;
-    let (mut open, mut other, worker) = (impatient(&db).await?, impatient(&db).await?, db.worker().await?);
-    for (verdict, wanted) in [("complete", "ready"), ("discard", "cancelled")] {
-        let one = parent(&mut other).await?;
-        let below = child(&mut other, "k", &[one], "cancel").await?;
-        let last = child(&mut other, "k", &[below], "cancel").await?;
-        open.run(&format!("BEGIN; SELECT howdah.change({below}, '{{\"n\": 1}}')")).await?;
-        end(&mut other, worker, &[verdict]).await?;
-        keeper_looks(&mut other).await?;
-        assert_eq!(
-            other.text(&format!("SELECT howdah.state({below}) || howdah.state({last})")).await?,
-            "blockedblocked"
-        );
-        open.run("COMMIT").await?;
-        keeper_looks(&mut other).await?;
-        assert_eq!(other.text(&format!("SELECT howdah.state({below})")).await?, wanted);
-        other.run(&format!("SELECT howdah.cancel({below})")).await?;
-        assert_eq!(other.text(&format!("SELECT howdah.state({last})")).await?, "cancelled");
-    }
     Ok(())
 }
 

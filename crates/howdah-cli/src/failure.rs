@@ -138,6 +138,7 @@ fn option_of(field: &str) -> String {
     match field {
         "delay" | "priority" | "queue" | "schema" | "retry" | "filter" => format!("--{field}"),
         "depends_on" => "--after".to_owned(),
+        "workflow_id" => "--after-workflow".to_owned(),
         "ttl_ms" => "--ttl".to_owned(),
         "expires_at" => "--expires-at".to_owned(),
         "timeout_ms" => "--timeout".to_owned(),

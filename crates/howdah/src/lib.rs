@@ -29,7 +29,7 @@ pub use client::{
 pub use cron::{Missed, Schedule};
 pub use error::{Error, Result};
 pub use filter::{Attribute, Filter, Value};
-pub use handler::{Ctx, EndedParent, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx};
+pub use handler::{Ctx, EndedParent, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx, WorkflowEnd};
 pub use howdah_derive::Job;
 pub use job::{Job, JobId};
 #[cfg(feature = "logs")]

@@ -16,7 +16,7 @@ DECLARE
 BEGIN
   PERFORM howdah.must_read_committed();
   PERFORM pg_advisory_xact_lock('howdah.dependency'::regclass::oid::bigint << 32);
-  PERFORM howdah.refuse_circle(add_dependency.job_id, add_dependency.parent_id);
+  PERFORM howdah.refuse_circle(add_dependency.job_id, ARRAY[add_dependency.parent_id]);
   w := howdah.single_out(add_dependency.job_id);
   IF w.state IS NULL THEN
     IF howdah.state(add_dependency.job_id) IS NULL THEN

@@ -13,17 +13,18 @@ BEGIN
     RETURN;
   END IF;
   IF jsonb_typeof(check_dependencies.value) <> 'array' THEN
-    PERFORM howdah.option_refused(check_dependencies.field, 'must be an array of ids of jobs, not ' || jsonb_typeof(check_dependencies.value));
+    PERFORM howdah.option_refused(check_dependencies.field, 'must be an array of ids of jobs, or of workflows such as {"workflow": 5}, not ' || jsonb_typeof(check_dependencies.value));
   END IF;
   IF jsonb_array_length(check_dependencies.value) NOT BETWEEN 1 AND 10000 THEN
     PERFORM howdah.option_refused(check_dependencies.field, 'must name 1 to 10000 jobs, not ' || jsonb_array_length(check_dependencies.value));
   END IF;
-  SELECT e INTO v_bad FROM jsonb_array_elements(check_dependencies.value) e WHERE jsonb_typeof(e) <> 'number' LIMIT 1;
+  SELECT e INTO v_bad FROM jsonb_array_elements(check_dependencies.value) e
+   WHERE jsonb_typeof(e) <> 'number' AND NOT howdah.is_workflow(e) LIMIT 1;
   IF NOT FOUND THEN
     SELECT e INTO v_bad FROM jsonb_array_elements(check_dependencies.value) e
-     WHERE (e #>> '{}')::numeric NOT BETWEEN 128 AND 9007199254740991 OR (e #>> '{}')::numeric % 1 <> 0 LIMIT 1;
+     WHERE CASE WHEN jsonb_typeof(e) = 'number' THEN (e #>> '{}')::numeric NOT BETWEEN 128 AND 9007199254740991 OR (e #>> '{}')::numeric % 1 <> 0 END LIMIT 1;
   END IF;
   IF v_bad IS NOT NULL THEN
-    PERFORM howdah.option_refused(check_dependencies.field, 'must hold ids of jobs, and not ' || left(v_bad::text, 100));
+    PERFORM howdah.option_refused(check_dependencies.field, 'must hold ids of jobs, or {"workflow": id}, and not ' || left(v_bad::text, 100));
   END IF;
 END $$;

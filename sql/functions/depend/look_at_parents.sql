@@ -2,7 +2,7 @@
 -- Tells blocked jobs of those parents that have ended, and lets go of the jobs that have nothing left to wait for; what is
 -- not blocked any more waits for nothing. A parent of which nothing is left, neither job nor history, counts as failed.
 -- Returns those of which not everything can be known now. Internal to look_again.
--- Writes: dependency, and see parents_ended and let_go. Errors: none. Cost: see states_of, of all the parents.
+-- Writes: dependency, and see parents_ended, let_go and end_failed. Errors: none. Cost: see states_of, of all the parents.
 CREATE OR REPLACE FUNCTION howdah.look_at_parents(job_ids bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -25,5 +25,7 @@ BEGIN
   IF v_failed IS NOT NULL THEN
     v_unsure := v_unsure || howdah.parents_ended(v_failed, array_fill(1::smallint, ARRAY[cardinality(v_failed)]), true);
   END IF;
-  RETURN v_unsure || howdah.let_go(look_at_parents.job_ids);
+  v_unsure := v_unsure || howdah.let_go(look_at_parents.job_ids);
+  PERFORM howdah.end_failed(look_at_parents.job_ids);
+  RETURN v_unsure;
 END $$;

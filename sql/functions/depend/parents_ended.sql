@@ -3,7 +3,7 @@
 --   failed  they are dead, cancelled or expired: what waits for them is cancelled, let go or held, as it was asked for
 -- Returns the jobs that the keeper has to look at again, see look_later: their rows are locked by somebody else, or other
 -- parents of theirs are ending in transactions that are not over. Internal.
--- Writes: dependency, and see cancel_dependents and let_go. Locks: rows of dependency, skipping what others have.
+-- Writes: dependency, failed_parent, and see cancel_dependents and let_go. Locks: rows of dependency, skipping what others have.
 -- Waits for nobody. Errors: none.
 -- Cost: of what waits for these jobs, however deep the graph below them is.
 CREATE OR REPLACE FUNCTION howdah.parents_ended(first_ids bigint[], counts smallint[], failed boolean) RETURNS bigint[]
@@ -21,9 +21,12 @@ BEGIN
     DELETE FROM howdah.dependency d WHERE d.ctid = ANY (ARRAY(
       SELECT u.ctid FROM unnest(parents_ended.first_ids, parents_ended.counts) r(first_id, jobs), LATERAL (
         SELECT x.ctid FROM howdah.dependency x
-         WHERE x.parent_id >= r.first_id AND x.parent_id < r.first_id + r.jobs AND (NOT parents_ended.failed OR x.on_failure = 'run')
+         WHERE x.parent_id >= r.first_id AND x.parent_id < r.first_id + r.jobs AND (NOT parents_ended.failed OR x.on_failure IN ('run', 'note'))
            FOR UPDATE SKIP LOCKED) u))
-    RETURNING d.job_id, d.parent_id)
+    RETURNING d.job_id, d.parent_id, d.on_failure),
+  noted AS (
+    INSERT INTO howdah.failed_parent (job_id, parent_id)
+    SELECT g.job_id, g.parent_id FROM gone g WHERE parents_ended.failed AND g.on_failure = 'note')
   SELECT array_agg(DISTINCT g.job_id), max(g.parent_id) INTO v_children, v_last FROM gone g;
   IF v_children IS NOT NULL THEN
     v_skipped := howdah.let_go(v_children, v_last);

@@ -13,7 +13,7 @@
 --               or is dead; pass: they go first until it is due again
 --   fair_key    a text: the queue is shared in turns among the values of this
 --   depends_on  an array of 1 to 10000 ids of jobs, in any queue: the job is blocked until all of them have ended. Those that
---               have ended count as what they ended as
+--               have ended count as what they ended as. {"workflow": id} in place of an id is all jobs of a workflow
 --   on_parent_failure  what becomes of it when one of them is dead, cancelled or expired: cancel (default): it is cancelled;
 --               run: as if it had completed; hold: it stays blocked until that one is sent again and completes
 --   weight      how many tokens of a rate it takes to start; 1 to 1000000, default 1

@@ -44,8 +44,9 @@ BEGIN
   IF v_options IS NOT NULL THEN
     v_options := howdah.stored_options(v_options, v_now);
     v_gates := howdah.gates_of(v_options);
-    IF v_options ? 'depends_on' AND v_due > v_now THEN
-      v_options := v_options || jsonb_build_object('due_at', v_due);
+    IF v_options ? 'depends_on' THEN
+      v_options := v_options || jsonb_build_object('depends_on', howdah.resolve_parents(v_options -> 'depends_on'))
+        || CASE WHEN v_due > v_now THEN jsonb_build_object('due_at', v_due) ELSE '{}' END;
     END IF;
   END IF;
   IF enqueue_many.options ? 'id' THEN

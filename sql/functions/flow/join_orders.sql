@@ -6,6 +6,6 @@ CREATE OR REPLACE FUNCTION howdah.join_orders(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
   INSERT INTO howdah.ordered (key, job_id, passed_by)
-  SELECT j.options ->> 'order_key', j.id, j.options ? 'depends_on' FROM unnest(join_orders.job_ids) u(id), LATERAL howdah.find_job(u.id) j WHERE j.options ? 'order_key'
+  SELECT j.options ->> 'order_key', j.id, j.options ? 'depends_on' FROM howdah.find_jobs(join_orders.job_ids) j WHERE j.options ? 'order_key'
   ON CONFLICT DO NOTHING;
 END $$;

@@ -1,6 +1,7 @@
 -- howdah.purge(state, older_than, queue, most) -> integer
 -- Removes jobs that have ended before their retention is over, now: in the caller's transaction. What a queue wishes
 -- for removal holds here too: it archives, and its before_removal is called; only 'hold' does not hold it up.
+-- Dead jobs by which others are held (on_parent_failure 'hold') are left: delete them, or let the others go, see howdah.unhold.
 --   state       completed, cancelled, expired or dead
 --   older_than  how long ago they must have ended; '0' is all of them
 --   queue       NULL: any

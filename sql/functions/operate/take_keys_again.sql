@@ -9,13 +9,13 @@ DECLARE
 BEGIN
   -- A key may have a row and be free: see take_key.
   DELETE FROM howdah.unique_key k WHERE k.ctid = ANY (ARRAY(
-    SELECT x.ctid FROM unnest(take_keys_again.job_ids) u(id), LATERAL howdah.find_job(u.id) j, LATERAL (
+    SELECT x.ctid FROM howdah.find_jobs(take_keys_again.job_ids) j, LATERAL (
       SELECT h.ctid, h AS held FROM howdah.unique_key h
-       WHERE h.kind = j.kind AND h.key = j.options -> 'unique' ->> 'key' AND h.job_id <> u.id FOR UPDATE SKIP LOCKED) x
+       WHERE h.kind = j.kind AND h.key = j.options -> 'unique' ->> 'key' AND h.job_id <> j.id FOR UPDATE SKIP LOCKED) x
      WHERE howdah.key_is_free(x.held)));
   WITH wanted AS (
     SELECT j.id, j.kind, j.options -> 'unique' ->> 'key' AS key
-      FROM unnest(take_keys_again.job_ids) u(id), LATERAL howdah.find_job(u.id) j WHERE j.options -> 'unique' ->> 'scope' = 'live'),
+      FROM howdah.find_jobs(take_keys_again.job_ids) j WHERE j.options -> 'unique' ->> 'scope' = 'live'),
   taken AS (
     INSERT INTO howdah.unique_key (kind, key, job_id, scope) SELECT w.kind, w.key, w.id, 'live' FROM wanted w ORDER BY w.kind, w.key, w.id
     ON CONFLICT DO NOTHING RETURNING unique_key.job_id)

@@ -1,6 +1,7 @@
 -- howdah.pick_ended(queue_ids, outcomes, cuts, most) -> (queue_id, slot, tids, dead_ids)
 -- Locks what ended before the cut of each queue and outcome (1 completed, 2 cancelled, 3 expired, 4 dead), wherever it
--- is, until it is `most` jobs or more: receipts by slot and ctid, dead jobs by their ids. Internal.
+-- is, until it is `most` jobs or more: receipts by slot and ctid, dead jobs by their ids. Dead jobs
+-- by which others are held are left. Internal.
 -- Locks: rows of receipt and dead, skipping what others have. Cost: reads receipts until it has found enough.
 CREATE OR REPLACE FUNCTION howdah.pick_ended(queue_ids integer[], outcomes smallint[], cuts timestamptz[], most integer)
 RETURNS TABLE (queue_id integer, slot integer, tids tid[], dead_ids bigint[]) LANGUAGE plpgsql
@@ -29,7 +30,7 @@ BEGIN
             WHERE u.outcome = 4 LOOP
     EXIT WHEN v_left <= 0;
     queue_id := k.queue_id;
-    dead_ids := ARRAY(SELECT d.job_id FROM howdah.dead d WHERE d.queue_id = k.queue_id AND d.died_at < k.cut
+    dead_ids := ARRAY(SELECT d.job_id FROM howdah.dead d WHERE d.queue_id = k.queue_id AND d.died_at < k.cut AND NOT howdah.holds_others(d.job_id)
                        ORDER BY d.died_at LIMIT v_left FOR UPDATE SKIP LOCKED);
     v_left := v_left - cardinality(dead_ids);
     IF dead_ids <> '{}' THEN

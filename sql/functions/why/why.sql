@@ -1,7 +1,7 @@
 -- howdah.why(job_id) -> setof (code, reason, evidence)
 -- Why a job is not running: a chain of plain reasons, the nearest first. Of a job that runs or has ended: what it does
 -- or how that was. No row: there is no such job, or it ended longer ago than history is kept.
---   code      for programs: ended, dead, running, cancelling, due, parked, dependency, sleep, signal, limit, held_by, rate, order, paused, no_worker, kind,
+--   code      for programs: ended, dead, running, cancelling, due, parked, held, dependency, sleep, signal, limit, held_by, rate, order, paused, no_worker, kind,
 --             filter, queue_limit, queue_rate, turn, behind, busy, soon, keeper, ...
 --   reason    for people: one sentence
 --   evidence  what it was seen by: ids, times, numbers

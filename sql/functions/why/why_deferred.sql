@@ -16,10 +16,7 @@ BEGIN
              LATERAL (SELECT coalesce(howdah.state(o.job_id), 'gone') AS state) f;
     RETURN QUERY SELECT * FROM howdah.why_gate(d.gate);
   ELSIF d.gate = 'dependencies' THEN
-    RETURN QUERY
-      SELECT 'dependency', format('it waits for job %s, which is %s', p.parent_id, coalesce(s.state, 'gone')), jsonb_build_object('job_id', p.parent_id, 'state', s.state)
-        FROM (SELECT k.parent_id FROM howdah.dependency k WHERE k.job_id = why_deferred.job_id ORDER BY k.parent_id LIMIT 20) p,
-             LATERAL (SELECT howdah.state(p.parent_id) AS state) s;
+    RETURN QUERY SELECT * FROM howdah.why_parents(why_deferred.job_id);
   ELSIF d.gate IS NOT NULL THEN
     RETURN QUERY SELECT 'blocked', 'it waits for ' || d.gate, jsonb_build_object('gate', d.gate);
   ELSIF howdah.waits_because(why_deferred.job_id) IS NOT NULL THEN

@@ -4,7 +4,8 @@
 --   jobs  an array of 1 to 10,000 nodes. A node is an object with
 --           name   1 to 200 bytes without /, unique among its siblings
 --           kind, payload, queue, priority, run_at, delay_ms, max_attempts, options: as for howdah.enqueue
---           depends_on  names of other nodes in any order, or ids of any jobs: it is blocked until they have ended
+--           depends_on  names of other nodes in any order, or ids of any jobs: it is blocked until they have ended;
+--                       {"workflow": id} is all jobs of another workflow, see workflow_end
 --           on_parent_failure  cancel (default), run or hold: see howdah.check_options
 --         or a group: name, jobs (nodes again), depends_on and on_parent_failure for all in it. Whoever names the group waits for
 --         all that is in it; its nodes see their siblings by their names, and are called group/name elsewhere

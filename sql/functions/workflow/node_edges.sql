@@ -1,8 +1,8 @@
 -- howdah.node_edges(workflow_id, jobs) -> (child, parent, parent_id, wrong)
 -- What the nodes of a workflow wait for: a row for each pair. child, parent: their n in howdah.flatten_nodes; parent_id: a job
--- that is there already, given by its id, or by its name in the workflow. The name of a group means each job in it; what a
+-- that is there already, given by its id, by its name in the workflow, or as the end of another workflow. The name of a group means each job in it; what a
 -- group waits for, each job in it waits for. wrong: what was named and is not there, and by which node; then the rest is NULL.
--- Internal to insert_nodes. Errors: none. Cost: of the pairs.
+-- Internal to insert_nodes. Writes and errors: see workflow_end. Cost: of the pairs.
 CREATE OR REPLACE FUNCTION howdah.node_edges(workflow_id bigint, jobs jsonb) RETURNS TABLE (child bigint, parent bigint, parent_id bigint, wrong text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
@@ -28,7 +28,9 @@ BEGIN
       SELECT u.path, u.ref, m.n, m.job_id FROM found u JOIN meant m ON m.path = u.full_name
       UNION ALL
       SELECT w.path, w.ref, NULL, CASE WHEN (w.ref #>> '{}')::numeric BETWEEN 128 AND 9007199254740991 AND (w.ref #>> '{}')::numeric % 1 = 0 THEN (w.ref #>> '{}')::numeric::bigint END
-        FROM wish w WHERE jsonb_typeof(w.ref) = 'number')
+        FROM wish w WHERE jsonb_typeof(w.ref) = 'number'
+      UNION ALL
+      SELECT w.path, w.ref, NULL, howdah.workflow_end((w.ref ->> 'workflow')::bigint) FROM wish w WHERE jsonb_typeof(w.ref) = 'object' AND howdah.is_workflow(w.ref))
     SELECT DISTINCT o.n, t.n, t.job_id, NULL::text FROM node o, unnest(o.chain) c(path) JOIN target t ON t.path = c.path WHERE o.leaf
     UNION ALL
     SELECT NULL, NULL, NULL, format('%s waits for %s, and there is no such node', w.path, left(w.ref::text, 200))

@@ -38,6 +38,8 @@ pub(crate) enum Jobs {
     Wait(Ids),
     /// Run dead jobs again with all their attempts, and scheduled ones at once, by number or by what they are
     Retry(Retry),
+    /// Let jobs go that are held because a job that they wait for has failed (--on-parent-failure hold)
+    Unhold(Ids),
 }
 
 /// Which jobs to list.
@@ -173,6 +175,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Jobs) -> Result<A
             selection::run(&howdah, out, CANCELLED, (&w.which, &w.state, &w.sure), Howdah::cancel_all).await
         }
         Jobs::Wait(Ids { ids }) => wait::all(&howdah, out, &ids).await,
+        Jobs::Unhold(Ids { ids }) => unhold(&howdah, out, &ids).await,
         Jobs::Retry(r) if !r.jobs.ids.is_empty() => retry(&howdah, out, &r).await,
         Jobs::Retry(Retry { jobs: w, .. }) => {
             selection::run(&howdah, out, RETRIED, (&w.which, &w.state, &w.sure), Howdah::retry_all).await
@@ -284,6 +287,16 @@ async fn retry(howdah: &Howdah, out: Output, what: &Retry) -> Result<Answer> {
         });
     }
     tell(out, &results, "only dead and scheduled jobs can be retried")
+}
+
+async fn unhold(howdah: &Howdah, out: Output, ids: &[i64]) -> Result<Answer> {
+    let mut results = Vec::new();
+    for id in ids {
+        let done = howdah.unhold(JobId(*id)).await?;
+        let state = if done.is_some() { howdah.state(JobId(*id)).await? } else { None };
+        results.push((*id, state.map_or("not found", JobState::as_str), done > Some(0)));
+    }
+    tell(out, &results, "it is not held by a job that has failed")
 }
 
 async fn why(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {

@@ -19,6 +19,13 @@ async fn a_job_is_enqueued_after_others() {
     let id = desk.ok(&["enqueue", "k", "--after", &both, "--on-parent-failure", "run"]).await;
     let job = desk.job(&id).await;
     assert_eq!((&job["state"], &job["options"]["on_parent_failure"]), (&"blocked".into(), &"run".into()), "{job}");
+    let id = desk.howdah().await.workflow("w", Graph::new().job_raw("a", "k", &1)).await.unwrap().to_string();
+    let late =
+        desk.ok(&["enqueue", "k", "--after-workflow", &id, "--after", a.trim(), "--on-parent-failure", "hold"]).await;
+    let why = desk.ok(&["jobs", "why", late.trim()]).await;
+    assert!(why.contains(&format!("it waits for workflow {id} (w), which is blocked")), "{why}");
+    let unknown = desk.run(&["enqueue", "k", "--after-workflow", "77"]).await;
+    assert!(unknown.code == 2 && unknown.err.contains("no such workflow"), "{unknown:?}");
     let unknown = desk.run(&["enqueue", "k", "--after", "999999"]).await;
     assert!(unknown.code == 2 && unknown.err.contains("--after") && unknown.err.contains("999999"), "{unknown:?}");
     for wrong in
@@ -27,6 +34,20 @@ async fn a_job_is_enqueued_after_others() {
         let said = desk.run(&[&["enqueue", "k"], wrong].concat()).await;
         assert_eq!(said.code, 2, "{said:?}");
     }
+}
+
+#[tokio::test]
+async fn a_held_job_is_let_go() {
+    let desk = Desk::with_queue().await;
+    let parent = desk.ok(&["enqueue", "k"]).await;
+    let child = desk.ok(&["enqueue", "k", "--after", parent.trim(), "--on-parent-failure", "hold"]).await;
+    let early = desk.run(&["jobs", "unhold", child.trim()]).await;
+    assert!(early.code == 1 && early.err.contains("is blocked: it is not held"), "{early:?}");
+    end(&desk.howdah().await, "fail(lease_id, ARRAY[id], '{discard}')").await;
+    let why = desk.ok(&["jobs", "why", child.trim()]).await;
+    assert!(why.contains("howdah.unhold("), "{why}");
+    assert_eq!(desk.ok(&["jobs", "unhold", child.trim()]).await, format!("{}\tready\n", child.trim()));
+    assert_eq!(desk.run(&["jobs", "unhold", "999999"]).await.code, 1);
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::Howdah;
 use super::enqueue::Enqueue;
 use super::enqueue_many::EnqueueMany;
+use super::graph::Parent;
 use super::operate::JobState;
+use super::workflow::WorkflowId;
 use crate::error::Result;
 use crate::job::JobId;
 
@@ -22,7 +24,7 @@ pub enum OnParentFailure {
     Cancel,
     /// It runs all the same, once everything that it waits for has ended.
     Run,
-    /// It stays blocked until that one is sent again and completes.
+    /// It stays blocked until that one is sent again and completes; or until [`Howdah::unhold`] lets it go.
     Hold,
 }
 
@@ -44,7 +46,18 @@ macro_rules! after {
             /// # }
             /// ```
             pub fn after(mut $self, jobs: impl IntoIterator<Item = JobId>) -> Self {
-                $options.depends_on.get_or_insert_default().extend(jobs.into_iter().map(|id| id.0));
+                $options.depends_on.get_or_insert_default().extend(jobs.into_iter().map(Parent::from));
+                $self
+            }
+
+            /// Waits until all jobs of a workflow have ended, those that are added to it meanwhile and its callbacks too. If not
+            /// all of them complete, the workflow has failed for this job. Called again, for that one too.
+            ///
+            /// Of a workflow that lasts for longer than history is kept, say when it is enqueued that it will be waited for
+            /// ([`EnqueueWorkflow::with_end`](crate::EnqueueWorkflow::with_end)): else it is refused, because nobody knows any more how its first
+            /// jobs ended. The SQL function behind it is `howdah.workflow_end`.
+            pub fn after_workflow(mut $self, workflow: WorkflowId) -> Self {
+                $options.depends_on.get_or_insert_default().push(workflow.into());
                 $self
             }
 
@@ -83,5 +96,17 @@ impl Howdah {
     pub async fn remove_dependency(&self, job: JobId, parent: JobId) -> Result<bool> {
         let query = sqlx::query_scalar(self.names().sql("SELECT howdah.remove_dependency($1, $2)"));
         self.observe("remove_dependency", query.bind(job.0).bind(parent.0).fetch_one(self.pool())).await
+    }
+
+    /// Lets a job go that is held ([`OnParentFailure::Hold`]) because of parents that are dead, cancelled, expired or gone: it runs
+    /// once what it still waits for has ended. Returns how many parents it does not wait for any more; 0: it is not held;
+    /// `None`: there is no such job. The SQL function behind it is `howdah.unhold`.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database).
+    pub async fn unhold(&self, job: JobId) -> Result<Option<u32>> {
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.unhold($1)")).bind(job.0);
+        let parents: Option<i32> = self.observe("unhold", query.fetch_one(self.pool())).await?;
+        Ok(parents.map(|parents| u32::try_from(parents).unwrap_or(0)))
     }
 }

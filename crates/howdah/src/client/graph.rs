@@ -12,17 +12,23 @@ use serde_json::value::RawValue;
 use super::after::OnParentFailure;
 use super::options::Options;
 use super::payload;
+use super::workflow::WorkflowId;
 use crate::error::{Error, Result};
 use crate::job::{Job, JobId};
 
-/// Somebody that a node waits for: another node by its name, or any job by its id.
-#[derive(Debug, Clone, Serialize)]
+/// Somebody that a node waits for: another node by its name, any job by its id, or another workflow by its number.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Parent {
     /// A node of the same workflow, or a group of nodes.
     Node(String),
     /// A job that is there already.
     Job(i64),
+    /// All jobs of a workflow that is there already.
+    Workflow {
+        /// Its number.
+        workflow: i64,
+    },
 }
 
 impl From<&str> for Parent {
@@ -40,6 +46,12 @@ impl From<String> for Parent {
 impl From<JobId> for Parent {
     fn from(id: JobId) -> Self {
         Self::Job(id.0)
+    }
+}
+
+impl From<WorkflowId> for Parent {
+    fn from(id: WorkflowId) -> Self {
+        Self::Workflow { workflow: id.0 }
     }
 }
 
@@ -147,7 +159,8 @@ impl Graph {
         self
     }
 
-    /// The last node waits until these have ended: nodes or groups by their names, or any jobs by their ids.
+    /// The last node waits until these have ended: nodes or groups by their names, any jobs by their ids, or other workflows
+    /// by their numbers. Called again, for these too.
     pub fn after<P: Into<Parent>>(self, parents: impl IntoIterator<Item = P>) -> Self {
         self.last(|node| node.depends_on.extend(parents.into_iter().map(Into::into)))
     }

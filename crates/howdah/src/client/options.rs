@@ -13,6 +13,7 @@ use super::after::OnParentFailure;
 use super::enqueue::{Enqueue, micros};
 use super::enqueue_many::EnqueueMany;
 use super::flow::Flow;
+use super::graph::Parent;
 use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::retry::Retry;
@@ -39,7 +40,7 @@ pub(crate) struct Options {
     #[serde(flatten)]
     pub(super) flow: Flow,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) depends_on: Option<Vec<i64>>,
+    pub(super) depends_on: Option<Vec<Parent>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) on_parent_failure: Option<OnParentFailure>,
     /// A value that is no JSON, told when the enqueue is awaited.

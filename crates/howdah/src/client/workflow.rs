@@ -44,6 +44,7 @@ pub struct EnqueueWorkflow<'e> {
     howdah: &'e Howdah,
     into: Destination,
     graph: Graph,
+    with_end: bool,
     target: Target<'e>,
 }
 
@@ -96,7 +97,7 @@ impl Howdah {
     /// or for itself over others, and then all of these are named; [`Error::UnknownQueue`](crate::Error::UnknownQueue);
     /// [`Error::QueueFull`](crate::Error::QueueFull); [`Error::Database`](crate::Error::Database). Nothing is enqueued then.
     pub fn workflow(&self, name: impl Into<String>, graph: Graph) -> EnqueueWorkflow<'_> {
-        EnqueueWorkflow { howdah: self, into: Destination::New(name.into()), graph, target: Target::Pool(self.pool()) }
+        self.graph_into(Destination::New(name.into()), graph)
     }
 
     /// Adds nodes to a workflow that is there; they may wait for those that it has. Its callbacks wait for the new ones too,
@@ -106,7 +107,27 @@ impl Howdah {
     /// As [`workflow`](Self::workflow); [`Error::WrongState`](crate::Error::WrongState) if the workflow was cancelled, or one of
     /// its callbacks does not wait any more.
     pub fn add_to_workflow(&self, workflow: WorkflowId, graph: Graph) -> EnqueueWorkflow<'_> {
-        EnqueueWorkflow { howdah: self, into: Destination::Old(workflow), graph, target: Target::Pool(self.pool()) }
+        self.graph_into(Destination::Old(workflow), graph)
+    }
+
+    fn graph_into(&self, into: Destination, graph: Graph) -> EnqueueWorkflow<'_> {
+        EnqueueWorkflow { howdah: self, into, graph, with_end: false, target: Target::Pool(self.pool()) }
+    }
+
+    /// The job that ends when all jobs of a workflow have ended: completed if all of them have, else cancelled. It can be
+    /// waited for ([`wait`](Self::wait)) and depended on ([`add_dependency`](Self::add_dependency)) as any other; no worker runs it. The SQL function behind
+    /// it is `howdah.workflow_end`, which also says what it costs.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) if there is no such workflow, or if it is not known any more how one of its jobs
+    /// ended: see [`EnqueueWorkflow::with_end`]; [`Error::Database`](crate::Error::Database).
+    pub async fn workflow_end(&self, workflow: WorkflowId) -> Result<JobId> {
+        self.end_of(&mut *self.pool().acquire().await?, workflow).await
+    }
+
+    async fn end_of(&self, connection: &mut PgConnection, workflow: WorkflowId) -> Result<JobId> {
+        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.workflow_end($1)")).bind(workflow.0);
+        self.observe("workflow_end", query.fetch_one(connection)).await.map(JobId)
     }
 
     /// Cancels every job of a workflow that has not ended, as [`cancel_all`](Self::cancel_all) does. The SQL function behind it is
@@ -160,18 +181,40 @@ impl<'e> EnqueueWorkflow<'e> {
         self
     }
 
+    /// Says that somebody will wait for this workflow ([`after_workflow`](crate::Enqueue::after_workflow),
+    /// [`Howdah::workflow_end`]): then it is known how it ends, however long it lasts.
+    pub fn with_end(mut self) -> Self {
+        self.with_end = true;
+        self
+    }
+
     async fn run(mut self) -> Result<WorkflowId> {
         if let Destination::New(name) = &self.into {
             check_text("name", name)?;
         }
         let jobs = self.graph.encoded()?;
         match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
+            // All or none, with its end.
+            Target::Pool(pool) if self.with_end => {
+                let mut tx = pool.begin().await?;
+                let id = self.send(&mut tx, &jobs).await?;
+                tx.commit().await?;
+                Ok(id)
+            }
             Target::Pool(pool) => self.send(&mut *pool.acquire().await?, &jobs).await,
             Target::Connection(connection) => self.send(connection, &jobs).await,
         }
     }
 
     async fn send(&self, connection: &mut PgConnection, jobs: &RawValue) -> Result<WorkflowId> {
+        let id = self.enqueue(connection, jobs).await?;
+        if self.with_end {
+            self.howdah.end_of(connection, id).await?;
+        }
+        Ok(id)
+    }
+
+    async fn enqueue(&self, connection: &mut PgConnection, jobs: &RawValue) -> Result<WorkflowId> {
         for queue in &self.graph.queues {
             self.howdah.ensure_queue(connection, queue).await?;
         }

@@ -5,6 +5,7 @@
 
 mod ctx;
 mod limit;
+mod nested;
 mod options;
 mod parents;
 mod progress;
@@ -28,6 +29,7 @@ use crate::job::Job;
 pub(crate) use ctx::{Answer, Call};
 pub use ctx::{Ctx, FromRef};
 pub(crate) use limit::Limit;
+pub use nested::WorkflowEnd;
 pub(crate) use options::{FIRST_VERSION, Options};
 pub use parents::EndedParent;
 pub(crate) use progress::Said;

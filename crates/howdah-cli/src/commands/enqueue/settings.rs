@@ -5,8 +5,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use clap::Args;
-use howdah::{JobId, OnParentFailure, Retry};
+use clap::{ArgGroup, Args};
+use howdah::{JobId, OnParentFailure, Retry, WorkflowId};
 use serde_json::Value;
 
 use super::payload;
@@ -16,6 +16,7 @@ use crate::failure::Result;
 
 /// What few jobs have.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("parents").multiple(true)))]
 pub(super) struct Settings {
     /// Something to find and to filter the job by: NAME=TEXT, or NAME:=JSON
     #[arg(long = "attribute", value_name = "NAME=VALUE")]
@@ -48,10 +49,13 @@ pub(super) struct Settings {
     #[arg(long, value_name = "TOKENS")]
     weight: Option<u32>,
     /// Wait until these jobs have ended
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    #[arg(long, value_name = "ID", value_delimiter = ',', group = "parents")]
     after: Vec<i64>,
+    /// Wait until all jobs of these workflows have ended
+    #[arg(long, value_name = "WORKFLOW", value_delimiter = ',', group = "parents")]
+    after_workflow: Vec<i64>,
     /// When one of them does not complete: cancel this one, run it all the same, or hold it until that one is sent again
-    #[arg(long, value_name = "cancel|run|hold", value_parser = then, requires = "after")]
+    #[arg(long, value_name = "cancel|run|hold", value_parser = then, requires = "parents")]
     on_parent_failure: Option<OnParentFailure>,
     /// Do not run it by itself: it waits until it is retried
     #[arg(long, conflicts_with_all = ["delay", "run_at"])]
@@ -114,6 +118,9 @@ macro_rules! apply {
         }
         if !$settings.after.is_empty() {
             job = job.after($settings.after.iter().copied().map(JobId));
+        }
+        for workflow in &$settings.after_workflow {
+            job = job.after_workflow(WorkflowId(*workflow));
         }
         if let Some(then) = $settings.on_parent_failure {
             job = job.on_parent_failure(then);
