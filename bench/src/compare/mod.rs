@@ -179,6 +179,8 @@ async fn in_turns(run: &mut Run<'_>, scenario: Scenario, systems: &[&Manifest], 
             // What it has nothing for, or has failed at, it will not do in the next round either.
             out.push(&system.name);
             let why = match error.downcast_ref::<Unsupported>() {
+                // A limit does a part of the work by its nature, which needs no word.
+                Some(_) if system.role == Role::Limit => continue,
                 Some(why) => why.to_string(),
                 None => format!("failed in round {}: {error:#}", round + 1),
             };

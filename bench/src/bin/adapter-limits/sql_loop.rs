@@ -11,6 +11,9 @@ use tokio::task::JoinHandle;
 
 use crate::NO_QUEUE;
 
+/// How many jobs a claim takes.
+const BATCH: usize = 500;
+
 /// The functions, and the task that calls them.
 pub(super) struct Loop {
     pool: PgPool,
@@ -18,7 +21,7 @@ pub(super) struct Loop {
 }
 
 impl Adapter for Loop {
-    type Lane = PgConnection;
+    type Lane = ();
 
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
@@ -40,18 +43,17 @@ impl Adapter for Loop {
         Ok(tx.commit().await?)
     }
 
-    async fn lane(&self) -> Result<PgConnection> {
-        Ok(self.pool.acquire().await?.detach())
+    async fn lane(&self) -> Result<()> {
+        unsupported("it is about bulk")
     }
 
-    async fn enqueue_one(connection: &mut PgConnection, work: Work) -> Result<()> {
-        sqlx::query("SELECT howdah.enqueue('work', $1)").bind(Json(work)).execute(connection).await?;
-        Ok(())
+    async fn enqueue_one(_lane: &mut (), _work: Work) -> Result<()> {
+        unsupported("it is about bulk")
     }
 
-    async fn start_worker(&mut self, _concurrency: usize, other_queue: bool, seen: Seen) -> Result<()> {
-        if other_queue {
-            return unsupported("it never sleeps");
+    async fn start_worker(&mut self, concurrency: usize, other_queue: bool, seen: Seen) -> Result<()> {
+        if other_queue || concurrency > BATCH {
+            return unsupported("it runs nothing, and never sleeps");
         }
         let connection = self.pool.acquire().await?.detach();
         self.task = Some(tokio::spawn(work(connection, seen)));
@@ -78,9 +80,9 @@ impl Adapter for Loop {
 async fn work(mut connection: PgConnection, seen: Seen) -> Result<()> {
     let worker: i64 = sqlx::query_scalar("SELECT howdah.start_worker('loop')").fetch_one(&mut connection).await?;
     loop {
-        let claim = "SELECT lease_id, id, kind, payload::text FROM howdah.claim($1, 'default', 500, NULL, NULL)";
+        let claim = "SELECT lease_id, id, kind, payload::text FROM howdah.claim($1, 'default', $2, NULL, NULL)";
         let jobs: Vec<(i64, i64, String, String)> =
-            sqlx::query_as(claim).bind(worker).fetch_all(&mut connection).await?;
+            sqlx::query_as(claim).bind(worker).bind(i32::try_from(BATCH)?).fetch_all(&mut connection).await?;
         let Some((lease, ..)) = jobs.first() else {
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;

@@ -1,0 +1,74 @@
+"""pgjobq, on asyncpg. It hands out jobs in batches and leaves running them side by side to the application."""
+
+import asyncio
+import contextlib
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "lib"))
+
+import asyncpg
+from contract import Adapter, batches, serve
+from pgjobq import connect_to_queue, create_queue, migrate_to_latest_version
+
+
+class PgJobQ(Adapter):
+    version = version("pgjobq")
+
+    async def open(self, url, install):
+        self.pool = await asyncpg.create_pool(url, min_size=4, max_size=20)
+        if install:
+            await migrate_to_latest_version(self.pool)
+            for name in ("work", "other"):
+                await create_queue(name, self.pool)
+        self.stack = contextlib.AsyncExitStack()
+        self.queue = await self.stack.enter_async_context(connect_to_queue("work", self.pool))
+
+    async def enqueue_bulk(self, jobs, batch):
+        for payloads in batches(jobs, batch):
+            async with self.queue.send(*(json.dumps(p).encode() for p in payloads)):
+                pass
+
+    async def lane(self):
+        async def enqueue(payload):
+            async with self.queue.send(json.dumps(payload).encode()):
+                pass
+
+        return enqueue
+
+    async def start_worker(self, concurrency, other, ran):
+        self.worker = asyncio.create_task(self.work(concurrency, other, ran))
+
+    async def work(self, concurrency, other, ran):
+        slots, running = asyncio.Semaphore(concurrency), set()
+
+        async def run(handle):
+            try:
+                async with handle.acquire() as job:
+                    await ran(json.loads(job.body))
+            finally:
+                slots.release()
+
+        async with contextlib.AsyncExitStack() as stack:
+            queue = self.queue
+            if other:
+                queue = await stack.enter_async_context(connect_to_queue("other", self.pool))
+            stream = await stack.enter_async_context(queue.receive(batch_size=concurrency))
+            async for handle in stream:
+                await slots.acquire()
+                task = asyncio.create_task(run(handle))
+                running.add(task)
+                task.add_done_callback(running.discard)
+
+    async def stop_worker(self):
+        self.worker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.worker
+
+    async def unfinished(self):
+        return await self.pool.fetchval("SELECT EXISTS (SELECT FROM pgjobq.jobs)")
+
+
+serve(PgJobQ())
