@@ -1,4 +1,4 @@
-"""pgjobq, on asyncpg. It hands out jobs in batches and leaves running them side by side to the application."""
+"""pgjobq, on asyncpg. It hands out jobs one by one; side by side they run in as many tasks, as in its example."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "lib"))
 
+import anyio
 import asyncpg
 from contract import Adapter, batches, serve
 from pgjobq import connect_to_queue, create_queue, migrate_to_latest_version
+
+# How many jobs a task fetches at once.
+BATCH = 10
 
 
 class PgJobQ(Adapter):
@@ -39,28 +43,18 @@ class PgJobQ(Adapter):
         return enqueue
 
     async def start_worker(self, concurrency, other, ran):
-        self.worker = asyncio.create_task(self.work(concurrency, other, ran))
+        self.worker = asyncio.create_task(self.work(concurrency, "other" if other else "work", ran))
 
-    async def work(self, concurrency, other, ran):
-        slots, running = asyncio.Semaphore(concurrency), set()
+    async def work(self, concurrency, name, ran):
+        async def one_by_one(queue):
+            async with queue.receive(batch_size=BATCH) as stream:
+                async for handle in stream:
+                    async with handle.acquire() as job:
+                        await ran(json.loads(job.body))
 
-        async def run(handle):
-            try:
-                async with handle.acquire() as job:
-                    await ran(json.loads(job.body))
-            finally:
-                slots.release()
-
-        async with contextlib.AsyncExitStack() as stack:
-            queue = self.queue
-            if other:
-                queue = await stack.enter_async_context(connect_to_queue("other", self.pool))
-            stream = await stack.enter_async_context(queue.receive(batch_size=concurrency))
-            async for handle in stream:
-                await slots.acquire()
-                task = asyncio.create_task(run(handle))
-                running.add(task)
-                task.add_done_callback(running.discard)
+        async with connect_to_queue(name, self.pool) as queue, anyio.create_task_group() as workers:
+            for _ in range(concurrency):
+                workers.start_soon(one_by_one, queue)
 
     async def stop_worker(self):
         self.worker.cancel()

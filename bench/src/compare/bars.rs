@@ -15,17 +15,18 @@ pub(crate) struct Bar {
     /// Beside what it is held.
     pub(crate) beside: String,
     pub(crate) reached: f64,
-    pub(crate) wanted: f64,
+    /// Where there is something to reach.
+    pub(crate) wanted: Option<f64>,
     pub(crate) better: Better,
 }
 
 impl Bar {
     /// Whether it was reached.
     pub(crate) fn holds(&self) -> bool {
-        match self.better {
-            Better::Higher => self.reached >= self.wanted,
-            Better::Lower => self.reached <= self.wanted,
-        }
+        self.wanted.is_none_or(|wanted| match self.better {
+            Better::Higher => self.reached >= wanted,
+            Better::Lower => self.reached <= wanted,
+        })
     }
 }
 
@@ -52,13 +53,25 @@ pub(crate) fn bars(samples: &Samples, peers: &[&str]) -> Vec<Bar> {
     for (metric, wanted) in BESIDE_PEERS {
         if let (Some(own), Some((peer, best))) = (samples.median("howdah", metric), samples.best(peers, metric)) {
             let beside = format!("of the best peer, {peer}");
-            bars.push(Bar { what: metric.title.into(), beside, reached: own / best, wanted, better: metric.better });
+            bars.push(Bar {
+                what: metric.title.into(),
+                beside,
+                reached: own / best,
+                wanted: Some(wanted),
+                better: metric.better,
+            });
         }
     }
     for (metric, limit, of_limit, wanted) in BESIDE_LIMITS {
         if let (Some(own), Some(most)) = (samples.median("howdah", metric), samples.median(limit, of_limit)) {
             let beside = format!("of {limit}");
-            bars.push(Bar { what: metric.title.into(), beside, reached: own / most, wanted, better: metric.better });
+            bars.push(Bar {
+                what: metric.title.into(),
+                beside,
+                reached: own / most,
+                wanted: Some(wanted),
+                better: metric.better,
+            });
         }
     }
     for (metric, wanted) in ALONE {
@@ -67,7 +80,7 @@ pub(crate) fn bars(samples: &Samples, peers: &[&str]) -> Vec<Bar> {
                 what: metric.title.into(),
                 beside: metric.unit.into(),
                 reached,
-                wanted,
+                wanted: Some(wanted),
                 better: metric.better,
             });
         }

@@ -106,6 +106,7 @@ mod tests {
             metrics: metric::ALL,
             passes: vec![pass],
             alone: Vec::new(),
+            failed: Vec::new(),
         };
         let svg = svg(&report).unwrap();
         assert!(svg.contains(r#"width="440.0" height="14" rx="2" class="howdah""#), "{svg}");

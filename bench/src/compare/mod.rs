@@ -7,6 +7,7 @@
 //! carry over to other machines, absolute figures do not.
 
 mod adapter;
+mod alone;
 mod bars;
 mod chart;
 mod install;
@@ -27,6 +28,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use adapter::Unsupported;
+use alone::Alone;
 use manifest::{Manifest, Role, Store};
 use report::{Pass, Report, System};
 use samples::Samples;
@@ -42,6 +44,9 @@ pub(crate) struct Options {
     /// Only these scenarios.
     #[arg(long, value_delimiter = ',', value_enum)]
     scenarios: Vec<Scenario>,
+    /// Only these questions to Howdah alone; all of them if neither `only` nor `scenarios` is given.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    alone: Vec<Alone>,
     /// Only with these settings of the server.
     #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Durable::Durable, Durable::Async])]
     passes: Vec<Durable>,
@@ -108,10 +113,20 @@ pub(crate) async fn run(options: &Options, rounds: usize) -> Result<()> {
         metrics: metric::ALL,
         passes: Vec::new(),
         alone: Vec::new(),
+        failed: Vec::new(),
     };
     for durable in &options.passes {
         stage.set_durable(*durable == Durable::Durable).await?;
         report.passes.push(pass(options, rounds, &candidates, &stage, &target, &logs, *durable).await?);
+        write(&report, &options.results)?;
+    }
+    stage.set_durable(true).await?;
+    for question in questions(options) {
+        eprintln!("howdah alone: {question:?}");
+        match question.run(&stage, options.quick).await {
+            Ok(bars) => report.alone.extend(bars),
+            Err(error) => report.failed.push(format!("{question:?}: {error:#}")),
+        }
         write(&report, &options.results)?;
     }
     stage.end().await?;
@@ -126,6 +141,13 @@ fn chosen(options: &Options) -> Result<Vec<Manifest>> {
     }
     systems.retain(|s| options.only.is_empty() || options.only.contains(&s.name));
     Ok(systems)
+}
+
+fn questions(options: &Options) -> Vec<Alone> {
+    if options.alone.is_empty() && options.only.is_empty() && options.scenarios.is_empty() {
+        return Alone::value_variants().to_vec();
+    }
+    options.alone.clone()
 }
 
 /// The folder that all of cargo's builds share.

@@ -24,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) passes: Vec<Pass>,
     /// What only Howdah is asked, each beside a reference of the same run.
     pub(crate) alone: Vec<Bar>,
+    /// Which of those questions have no answer, and why.
+    pub(crate) failed: Vec<String>,
 }
 
 /// All systems with one setting of the server.

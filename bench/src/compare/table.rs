@@ -28,6 +28,9 @@ pub(crate) fn text(report: &Report) -> String {
         out.push_str("\n== howdah by itself ==\n");
         out.push_str(&bars(&report.alone));
     }
+    for failed in &report.failed {
+        let _ = writeln!(out, "  no answer: {failed}");
+    }
     out
 }
 
@@ -86,11 +89,16 @@ fn missing(pass: &Pass) -> String {
 fn bars(bars: &[Bar]) -> String {
     let mut out = String::new();
     for bar in bars {
-        let (sign, said) = match bar.better {
-            Better::Higher => ("≥", if bar.holds() { "reached" } else { "NOT REACHED" }),
-            Better::Lower => ("≤", if bar.holds() { "reached" } else { "NOT REACHED" }),
+        let sign = match bar.better {
+            Better::Higher => "≥",
+            Better::Lower => "≤",
         };
-        let wanted = format!("{sign} {}", number(bar.wanted));
+        let wanted = bar.wanted.map_or_else(String::new, |wanted| format!("{sign} {}", number(wanted)));
+        let said = match bar.wanted {
+            None => "",
+            Some(_) if bar.holds() => "reached",
+            Some(_) => "NOT REACHED",
+        };
         let _ = writeln!(out, "  {:<52} {:>8} {wanted:>8}  {said:<11}  {}", bar.what, number(bar.reached), bar.beside);
     }
     if out.is_empty() { out } else { format!("\nBars\n{out}") }
