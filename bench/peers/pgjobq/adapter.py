@@ -14,10 +14,6 @@ import asyncpg
 from contract import Adapter, batches, serve
 from pgjobq import connect_to_queue, create_queue, migrate_to_latest_version
 
-# How many jobs a task fetches at once.
-BATCH = 10
-
-
 class PgJobQ(Adapter):
     version = version("pgjobq")
 
@@ -47,7 +43,7 @@ class PgJobQ(Adapter):
 
     async def work(self, concurrency, name, ran):
         async def one_by_one(queue):
-            async with queue.receive(batch_size=BATCH) as stream:
+            async with queue.receive(batch_size=max(1, 200 // concurrency)) as stream:
                 async for handle in stream:
                     async with handle.acquire() as job:
                         await ran(json.loads(job.body))

@@ -7,6 +7,8 @@ use howdah_bench_contract::{Adapter, Result, Seen, Work, serve};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
 
 const QUEUE: &str = "work";
 
@@ -35,8 +37,9 @@ impl Adapter for Awa {
         let pool = PgPoolOptions::new().max_connections(20).test_before_acquire(false).connect(url).await?;
         let storage = QueueStorage::new(QueueStorageConfig::default())?;
         if install {
-            migrations::run(&pool).await?;
-            storage.install(&pool).await?;
+            // Their futures are not `Send`, so they cannot be awaited here.
+            block_in_place(|| Handle::current().block_on(migrations::run(&pool)))?;
+            block_in_place(|| Handle::current().block_on(storage.install(&pool)))?;
         }
         Ok(Self { pool, storage, client: None })
     }

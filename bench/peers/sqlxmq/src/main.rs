@@ -12,8 +12,8 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 #[job(channel_name = "work")]
 async fn work(mut current_job: CurrentJob, seen: Seen) -> Result<(), Failed> {
-    if let Some(work) = current_job.json::<Work>()? {
-        seen.ran(work).await;
+    if let Some(payload) = current_job.json::<Work>()? {
+        seen.ran(payload).await;
     }
     current_job.complete().await?;
     Ok(())
@@ -52,8 +52,8 @@ impl Adapter for Sqlxmq {
         Ok(self.pool.clone())
     }
 
-    async fn enqueue_one(pool: &mut PgPool, job: Work) -> Result<()> {
-        work.builder().set_json(&job)?.spawn(&*pool).await?;
+    async fn enqueue_one(pool: &mut PgPool, payload: Work) -> Result<()> {
+        work.builder().set_json(&payload)?.spawn(&*pool).await?;
         Ok(())
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use howdah_bench_contract::{Adapter, Result, Seen, Work, serve, unsupported};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgPool, Postgres, Transaction};
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, block_in_place};
 use underway::{Queue, Task, Worker, task};
 
 /// Connections beside those of running jobs: for its listeners and for who asks.
@@ -45,7 +46,8 @@ impl Adapter for Underway {
         let most = u32::try_from(MOST + SPARE)?;
         let pool = PgPoolOptions::new().max_connections(most).test_before_acquire(false).connect(url).await?;
         if install {
-            underway::run_migrations(&pool).await?;
+            // Its future is not `Send`, so it cannot be awaited here.
+            block_in_place(|| Handle::current().block_on(underway::run_migrations(&pool)))?;
         }
         let queue = queue(&pool, "work").await?;
         Ok(Self { pool, queue, worker: None })
