@@ -23,8 +23,9 @@ mod table;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, ValueEnum};
 
 use adapter::Unsupported;
@@ -34,6 +35,9 @@ use report::{Pass, Report, System};
 use samples::Samples;
 use scenario::{Run, Scenario, Sizes};
 use stage::Stage;
+
+/// How long a question to Howdah alone may take.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Howdah beside other job queues.
 #[derive(Args, Debug)]
@@ -59,9 +63,9 @@ pub(crate) struct Options {
     /// Where the peers are.
     #[arg(long, default_value = "bench/peers")]
     peers: PathBuf,
-    /// Where the results go.
-    #[arg(long, default_value = "bench/results")]
-    results: PathBuf,
+    /// Where the results go: bench/results for a whole run, bench/results/part for anything less.
+    #[arg(long)]
+    results: Option<PathBuf>,
 }
 
 /// A setting of the server for one pass over all systems.
@@ -89,7 +93,8 @@ type Candidate = (Manifest, Result<String, String>);
 pub(crate) async fn run(options: &Options, rounds: usize) -> Result<()> {
     let rounds = if options.quick { 1 } else { rounds };
     let systems = chosen(options)?;
-    let logs = options.results.join("logs");
+    let results = results(options);
+    let logs = results.join("logs");
     std::fs::create_dir_all(&logs)?;
     let logs = logs.canonicalize()?;
     let target = cargo_target()?;
@@ -118,16 +123,17 @@ pub(crate) async fn run(options: &Options, rounds: usize) -> Result<()> {
     for durable in &options.passes {
         stage.set_durable(*durable == Durable::Durable).await?;
         report.passes.push(pass(options, rounds, &candidates, &stage, &target, &logs, *durable).await?);
-        write(&report, &options.results)?;
+        write(&report, &results)?;
     }
     stage.set_durable(true).await?;
     for question in questions(options) {
         eprintln!("howdah alone: {question:?}");
-        match question.run(&stage, options.quick).await {
+        let answer = tokio::time::timeout(PATIENCE, question.run(&stage, options.quick)).await;
+        match answer.unwrap_or_else(|_| Err(anyhow!("it took more than {} minutes", PATIENCE.as_secs() / 60))) {
             Ok(bars) => report.alone.extend(bars),
             Err(error) => report.failed.push(format!("{question:?}: {error:#}")),
         }
-        write(&report, &options.results)?;
+        write(&report, &results)?;
     }
     stage.end().await?;
     println!("{}", table::text(&report));
@@ -141,6 +147,14 @@ fn chosen(options: &Options) -> Result<Vec<Manifest>> {
     }
     systems.retain(|s| options.only.is_empty() || options.only.contains(&s.name));
     Ok(systems)
+}
+
+/// A part of a run never takes the place of a whole one.
+fn results(options: &Options) -> PathBuf {
+    let named = !options.only.is_empty() || !options.scenarios.is_empty() || !options.alone.is_empty();
+    let part = options.quick || named || options.passes.len() < Durable::value_variants().len();
+    let usual = if part { "bench/results/part" } else { "bench/results" };
+    options.results.clone().unwrap_or_else(|| PathBuf::from(usual))
 }
 
 fn questions(options: &Options) -> Vec<Alone> {

@@ -51,7 +51,7 @@ pub(super) async fn run(stage: &Stage, quick: bool) -> Result<Vec<Bar>> {
     for _ in 0..WINDOWS {
         let (start, before) = (Instant::now(), seen.count());
         while start.elapsed() < window {
-            if enqueued - seen.count() < WAITING {
+            if enqueued < seen.count() + WAITING {
                 howdah.enqueue_many((0..CALL).map(|n| Nothing { n })).await?;
                 enqueued += CALL;
             } else {
