@@ -20,17 +20,17 @@ use sqlx::postgres::PgConnection;
 use super::bars::Bar;
 use super::stage::Stage;
 
-/// A question to Howdah alone.
+/// A question to Howdah alone. The one that leaves most behind is the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Alone {
-    /// Claims and completions beside 10,000,000 waiting and 10,000,000 scheduled jobs, against 10,000 and 10,000.
-    Backlog,
     /// A drain of 10,000 queues, and of 10,000 shares of one queue, against one without shares.
     Queues,
     /// The tenth minute under a transaction that holds the horizon of vacuum, against the first.
     Horizon,
     /// 10 queues, 3 priorities, one attempt in 20 fails, one job in 10 is delayed: against a no-op drain.
     Mixed,
+    /// Claims and completions beside 10,000,000 waiting and 10,000,000 scheduled jobs, against 10,000 and 10,000.
+    Backlog,
 }
 
 impl Alone {
