@@ -20,6 +20,18 @@ class Unsupported(Exception):
     """What a system has nothing for."""
 
 
+def spawn(work):
+    """A task whose failure is told at once, and not only to whom it is awaited by."""
+
+    def tell(task):
+        if not task.cancelled() and task.exception():
+            traceback.print_exception(task.exception())
+
+    task = asyncio.create_task(work)
+    task.add_done_callback(tell)
+    return task
+
+
 class Adapter:
     """A system under measurement, by its public API."""
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "lib"))
 
 import anyio
 import asyncpg
-from contract import Adapter, batches, serve
+from contract import Adapter, batches, serve, spawn
 from pgjobq import connect_to_queue, create_queue, migrate_to_latest_version
 
 class PgJobQ(Adapter):
@@ -39,7 +40,7 @@ class PgJobQ(Adapter):
         return enqueue
 
     async def start_worker(self, concurrency, other, ran):
-        self.worker = asyncio.create_task(self.work(concurrency, "other" if other else "work", ran))
+        self.worker = spawn(self.work(concurrency, "other" if other else "work", ran))
 
     async def work(self, concurrency, name, ran):
         async def one_by_one(queue):
@@ -48,9 +49,15 @@ class PgJobQ(Adapter):
                     async with handle.acquire() as job:
                         await ran(json.loads(job.body))
 
-        async with connect_to_queue(name, self.pool) as queue, anyio.create_task_group() as workers:
-            for _ in range(concurrency):
-                workers.start_soon(one_by_one, queue)
+        while True:
+            try:
+                async with connect_to_queue(name, self.pool) as queue, anyio.create_task_group() as workers:
+                    for _ in range(concurrency):
+                        workers.start_soon(one_by_one, queue)
+            except Exception:
+                # Its keeper of deadlines gives up when a job is completed meanwhile, and all ends with it: begin again,
+                # as an application would have to. What had been fetched comes back after its deadline of 10 s.
+                traceback.print_exc()
 
     async def stop_worker(self):
         self.worker.cancel()

@@ -1,6 +1,5 @@
 """PgQueuer, on asyncpg: one connection for the worker, as its guide has it, and a pool for those who enqueue."""
 
-import asyncio
 import json
 import sys
 from importlib.metadata import version
@@ -9,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "lib"))
 
 import asyncpg
-from contract import Adapter, batches, serve
+from contract import Adapter, batches, serve, spawn
 from pgqueuer.db import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.qm import QueueManager
 from pgqueuer.queries import Queries
@@ -44,7 +43,7 @@ class PgQueuer(Adapter):
             await ran(json.loads(job.payload))
 
         # It wants room for two batches.
-        self.worker = asyncio.create_task(
+        self.worker = spawn(
             self.manager.run(batch_size=concurrency // 2, max_concurrent_tasks=concurrency)
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "lib"))
 
 import procrastinate
-from contract import Adapter, batches, serve
+from contract import Adapter, batches, serve, spawn
 
 
 class Procrastinate(Adapter):
@@ -41,7 +41,7 @@ class Procrastinate(Adapter):
 
     async def start_worker(self, concurrency, other, ran):
         self.ran = ran
-        self.worker = asyncio.create_task(
+        self.worker = spawn(
             self.app.run_worker_async(
                 queues=["other" if other else "default"], concurrency=concurrency, install_signal_handlers=False
             )

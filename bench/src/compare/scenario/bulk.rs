@@ -16,7 +16,7 @@ use crate::compare::process::cpu_seconds;
 use crate::compare::stage::{Counters, Place};
 
 /// The first guess of how many jobs a system drains in its time.
-const FIRST_GUESS: u64 = 1000;
+const FIRST_GUESS: u64 = 200;
 
 /// What was used until a moment: by the server, and by the client's processor.
 struct Used(Counters, f64);
