@@ -6,6 +6,7 @@ are the same for every library in Python.
 
 import asyncio
 import json
+import os
 import sys
 import time
 import traceback
@@ -21,11 +22,13 @@ class Unsupported(Exception):
 
 
 def spawn(work):
-    """A task whose failure is told at once, and not only to whom it is awaited by."""
+    """A worker's task. If it fails, so does the adapter: nobody would wait for its jobs in vain."""
 
     def tell(task):
         if not task.cancelled() and task.exception():
             traceback.print_exception(task.exception())
+            sys.stderr.flush()
+            os._exit(1)
 
     task = asyncio.create_task(work)
     task.add_done_callback(tell)
@@ -175,6 +178,4 @@ def serve(adapter):
     uvloop.run(main(adapter))
     # A library's thread or task must not keep the process.
     sys.stdout.flush()
-    import os
-
     os._exit(0)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import sys
-import traceback
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,15 +48,10 @@ class PgJobQ(Adapter):
                     async with handle.acquire() as job:
                         await ran(json.loads(job.body))
 
-        while True:
-            try:
-                async with connect_to_queue(name, self.pool) as queue, anyio.create_task_group() as workers:
-                    for _ in range(concurrency):
-                        workers.start_soon(one_by_one, queue)
-            except Exception:
-                # Its keeper of deadlines gives up when a job is completed meanwhile, and all ends with it: begin again,
-                # as an application would have to. What had been fetched comes back after its deadline of 10 s.
-                traceback.print_exc()
+        # Its keeper of deadlines raises when a job is completed meanwhile, and the worker ends with it.
+        async with connect_to_queue(name, self.pool) as queue, anyio.create_task_group() as workers:
+            for _ in range(concurrency):
+                workers.start_soon(one_by_one, queue)
 
     async def stop_worker(self):
         self.worker.cancel()
