@@ -3,6 +3,7 @@
 //! Invariant: every figure stands beside the one that it is compared with, taken in turns on the same server, and
 //! every round is printed. Limit: ratios carry over to other machines, absolute figures do not.
 
+mod compare;
 mod drain;
 mod enqueue;
 mod limits;
@@ -19,13 +20,15 @@ use howdah_devdb::{Durability, Server};
 struct Args {
     #[command(subcommand)]
     what: What,
-    /// How often each measurement is taken.
-    #[arg(long, default_value_t = 5, global = true)]
-    rounds: usize,
+    /// How often each measurement is taken: 5 times, by `compare` 3 times.
+    #[arg(long, global = true)]
+    rounds: Option<usize>,
 }
 
-#[derive(Subcommand, PartialEq, Eq, Clone, Copy)]
+#[derive(Subcommand)]
 enum What {
+    /// Howdah beside other job queues: what bench/run runs.
+    Compare(compare::Options),
     /// Single enqueues on 16 connections with two idle workers, against a plain INSERT.
     Enqueue,
     /// 200,000 jobs in bulk and a no-op drain through the library, against a raw loop over the same functions.
@@ -45,6 +48,10 @@ async fn main() -> Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let args = Args::parse();
+    if let What::Compare(options) = &args.what {
+        return compare::run(options, args.rounds.unwrap_or(3)).await;
+    }
+    let rounds = args.rounds.unwrap_or(5);
     let server = Server::builder()
         .durability(Durability::Durable)
         .setting("shared_buffers", "512MB")
@@ -52,18 +59,17 @@ async fn main() -> Result<()> {
         .on_progress(|step| eprintln!("{step}"))
         .start()
         .await?;
-    let wants = |what| args.what == what || args.what == What::All;
-    if wants(What::Enqueue) {
-        enqueue::run(&database(&server).await?, args.rounds).await?;
+    if matches!(args.what, What::Enqueue | What::All) {
+        enqueue::run(&database(&server).await?, rounds).await?;
     }
-    if wants(What::Drain) {
-        drain::run(&database(&server).await?, args.rounds).await?;
+    if matches!(args.what, What::Drain | What::All) {
+        drain::run(&database(&server).await?, rounds).await?;
     }
-    if wants(What::Limits) {
-        limits::run(&database(&server).await?, &database(&server).await?, args.rounds).await?;
+    if matches!(args.what, What::Limits | What::All) {
+        limits::run(&database(&server).await?, &database(&server).await?, rounds).await?;
     }
-    if wants(What::Pickup) {
-        pickup::run(&database(&server).await?, args.rounds).await?;
+    if matches!(args.what, What::Pickup | What::All) {
+        pickup::run(&database(&server).await?, rounds).await?;
     }
     server.stop().await?;
     Ok(())
