@@ -5319,7 +5319,7 @@ BEGIN
 END $$;
 -- howdah.keeper_vacant() -> boolean
 -- Whether the keeper's office can be taken: nobody has it, its term has run out, or its holder has missed a
--- heartbeat and its session has ended. Cheap: workers ask every second.
+-- heartbeat and its session has ended. Cheap: workers ask with each heartbeat.
 -- Reads: keeper, worker. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.keeper_vacant() RETURNS boolean
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -9363,5 +9363,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'completed') AS completed, count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
-INSERT INTO howdah.code (hash, release) VALUES ('ae3b6da7bd2e317e', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('86f74ccb06302500', '0.1.0');
 COMMIT;

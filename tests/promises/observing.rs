@@ -230,11 +230,10 @@ struct Pages {
 }
 
 /// What a worker and a client of these tests say, each on its connection.
-const OPERATIONS: [&str; 23] = [
+const OPERATIONS: [&str; 22] = [
     "chores elect_keeper",
     "chores heartbeat",
     "chores keep",
-    "chores keeper_vacant",
     "chores resign_keeper",
     "chores start_worker",
     "chores stop_worker",

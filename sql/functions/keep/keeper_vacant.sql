@@ -1,6 +1,6 @@
 -- howdah.keeper_vacant() -> boolean
 -- Whether the keeper's office can be taken: nobody has it, its term has run out, or its holder has missed a
--- heartbeat and its session has ended. Cheap: workers ask every second.
+-- heartbeat and its session has ended. Cheap: workers ask with each heartbeat.
 -- Reads: keeper, worker. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.keeper_vacant() RETURNS boolean
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$

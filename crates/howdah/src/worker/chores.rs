@@ -3,10 +3,11 @@
 //! Both on one connection: a chore is short, and a heartbeat that comes some hundred milliseconds late harms
 //! nobody. The keeper promotes what is due (by a timer for the next due time; in a stream of due jobs every 25 ms),
 //! rescues the jobs of dead workers. What takes longer (rotate, prune) is in [`Rotation`], and the
-//! clock of schedules in [`Cron`].
+//! clock of schedules in [`Cron`]. A tick and a heartbeat that are due at about the same time are one statement, so that an
+//! idle worker asks little.
 //!
 //! Invariant: every chore's statement checks that the term is still this worker's. Limit: without any keeper,
-//! nothing is promoted or rescued; every worker looks each second whether there is one.
+//! nothing is promoted or rescued; every worker looks with its heartbeat whether there is one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,18 +28,41 @@ use crate::metrics;
 /// What `howdah.keep` says when another keeper was elected.
 pub(super) const TERM_IS_OVER: &str = "HD011";
 /// How often the keeper looks for dead workers and for what was committed late.
-const TICK: Duration = Duration::from_millis(1500);
+const TICK: Duration = Duration::from_secs(2);
+/// A tick comes so much earlier if a heartbeat is due.
+const ALONG: Duration = Duration::from_millis(500);
 /// How long an office that is not renewed lasts.
 const TERM_MS: i32 = 5000;
 /// In a stream of due jobs: how often to promote, and how long after the last one it is a stream.
 const STREAM_TICK: Duration = Duration::from_millis(25);
 const STREAM: Duration = Duration::from_millis(250);
-/// How often a worker looks whether the keeper's office is vacant.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often a worker looks whether the keeper's office is vacant, if its heartbeats do not tell sooner.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// How often to look for claims that were never answered.
 const DISOWN_EVERY: Duration = Duration::from_secs(30);
 /// What `howdah.keep` promotes at most.
 const MOST_PROMOTED: i32 = 1000;
+
+const BEAT: &str = "SELECT alive, keeper_vacant, cancelled, robbed, timeouts FROM howdah.heartbeat($1)";
+const KEEP: &str =
+    "SELECT promoted, next_ms, rescued, NULL::boolean, NULL::boolean, NULL::bigint[], NULL::integer, NULL::jsonb
+   FROM howdah.keep($1, $2, $3, $4, $5)";
+const KEEP_AND_BEAT: &str = "SELECT promoted, next_ms, rescued, alive, keeper_vacant, cancelled, robbed, timeouts
+   FROM howdah.keep($1, $2, $3, $4, $5), howdah.heartbeat($1)";
+
+/// What [`BEAT`] gives.
+type Pulse = (bool, bool, Vec<i64>, Option<i32>, Option<Json<Set>>);
+/// What [`KEEP`] gives, and with [`KEEP_AND_BEAT`] what [`BEAT`] gives.
+type Kept = (
+    i32,
+    Option<i64>,
+    Option<Vec<String>>,
+    Option<bool>,
+    Option<bool>,
+    Option<Vec<i64>>,
+    Option<i32>,
+    Option<Json<Set>>,
+);
 
 struct Office {
     term: i64,
@@ -104,30 +128,36 @@ impl Chores {
 
     async fn turn(&mut self) -> Result<()> {
         let now = Instant::now();
-        if now >= self.beat_at {
+        let beat = now >= self.beat_at;
+        if self.office.as_ref().is_some_and(|o| now + if beat { ALONG } else { Duration::ZERO } >= o.tick_at) {
+            self.tick(beat).await?;
+        } else if beat {
             self.heartbeat().await?;
+        }
+        if beat {
             self.beat_at = now + self.shared.settings.heartbeat;
         }
-        if self.office.is_none() && now >= self.watch_at {
+        if self.office.is_none() && now >= self.watch_at && self.may_keep() {
             self.watch().await?;
-            self.watch_at = now + WATCH_EVERY;
         }
         if now >= self.disown_at {
             self.disown().await?;
             self.disown_at = now + DISOWN_EVERY;
         }
-        if self.office.as_ref().is_some_and(|o| now >= o.tick_at) {
-            self.tick().await?;
-        }
         Ok(())
     }
 
     async fn heartbeat(&mut self) -> Result<()> {
-        let (shared, worker) = (&self.shared, self.shared.worker_id());
-        let sql = shared.howdah.names().sql("SELECT alive, cancelled, robbed, timeouts FROM howdah.heartbeat($1)");
-        let (alive, cancelled, robbed, timeouts): (bool, Vec<i64>, Option<i32>, Option<Json<Set>>) =
-            self.link.row(sqlx::query_as(sql).bind(worker)).await?;
+        let sql = self.shared.howdah.names().sql(BEAT);
+        let pulse = self.link.row(sqlx::query_as(sql).bind(self.shared.worker_id())).await?;
+        self.heard(pulse).await
+    }
+
+    /// What a heartbeat has said.
+    async fn heard(&mut self, (alive, vacant, cancelled, robbed, timeouts): Pulse) -> Result<()> {
+        let shared = &self.shared;
         if !alive {
+            let worker = shared.worker_id();
             tracing::warn!(worker, "this worker was given up: its heartbeat was overdue; registering again");
             let queues = shared.queue_names();
             let query = start_worker(&shared.howdah, &shared.settings, &queues, shared.kinds.as_deref());
@@ -136,9 +166,10 @@ impl Chores {
             (self.office, self.robbed) = (None, 0);
             return Ok(());
         }
-        self.shared.timeouts.learn(timeouts.map(|Json(set)| set));
-        self.shared.ask_to_cancel(&cancelled);
-        self.look_for_lost(robbed.unwrap_or(0)).await
+        shared.timeouts.learn(timeouts.map(|Json(set)| set));
+        shared.ask_to_cancel(&cancelled);
+        self.look_for_lost(robbed.unwrap_or(0)).await?;
+        self.found_the_office(vacant).await
     }
 
     /// After a silence in which jobs whose leases are short went to others: which ones.
@@ -158,17 +189,24 @@ impl Chores {
         Ok(())
     }
 
-    /// Stands for the keeper's office if it is vacant.
+    /// Looks whether the keeper's office is vacant.
     async fn watch(&mut self) -> Result<()> {
-        if !self.shared.settings.keeper || self.shared.stopping.is_cancelled() {
-            return Ok(());
-        }
         let sql = self.shared.howdah.names().sql("SELECT howdah.keeper_vacant()");
         let (vacant,): (bool,) = self.link.row(sqlx::query_as(sql)).await?;
-        if vacant {
+        self.found_the_office(vacant).await
+    }
+
+    /// Stands for the keeper's office if it is vacant.
+    async fn found_the_office(&mut self, vacant: bool) -> Result<()> {
+        self.watch_at = Instant::now() + WATCH_EVERY;
+        if vacant && self.office.is_none() && self.may_keep() {
             self.stand_for_office().await?;
         }
         Ok(())
+    }
+
+    fn may_keep(&self) -> bool {
+        self.shared.settings.keeper && !self.shared.stopping.is_cancelled()
     }
 
     /// Gives back what the claimer has never heard of: claims whose answer was lost on the way.
@@ -194,16 +232,18 @@ impl Chores {
         Ok(())
     }
 
-    async fn tick(&mut self) -> Result<()> {
+    /// A tick of the keeper, with a heartbeat if that is due too.
+    async fn tick(&mut self, beat: bool) -> Result<()> {
         let Some(office) = &mut self.office else { return Ok(()) };
         let now = Instant::now();
         let sweep = now >= office.sweep_at;
         let streaming = office.promoted.is_some_and(|at| now.duration_since(at) < STREAM);
         let (shared, worker, term) = (&self.shared, self.shared.worker_id(), office.term);
-        let sql = shared.howdah.names().sql("SELECT promoted, next_ms, rescued FROM howdah.keep($1, $2, $3, $4, $5)");
+        let sql = shared.howdah.names().sql(if beat { KEEP_AND_BEAT } else { KEEP });
         let tick_ms = i32::try_from(TICK.as_millis()).unwrap_or(i32::MAX);
         let query = sqlx::query_as(sql).bind(worker).bind(term).bind(sweep).bind(streaming).bind(tick_ms);
-        let (promoted, next_ms, rescued): (i32, Option<i64>, Option<Vec<String>>) = self.link.row(query).await?;
+        let (promoted, next_ms, rescued, alive, vacant, cancelled, robbed, timeouts): Kept =
+            self.link.row(query).await?;
         for line in rescued.unwrap_or_default() {
             tracing::warn!("rescued the jobs of a dead worker: {line}");
         }
@@ -222,7 +262,13 @@ impl Chores {
             wait = wait.min(Duration::from_millis(next.max(1)));
         }
         office.tick_at = now + wait;
-        Ok(())
+        match alive {
+            Some(alive) => {
+                let cancelled = cancelled.unwrap_or_default();
+                self.heard((alive, vacant.unwrap_or(false), cancelled, robbed, timeouts)).await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Leaves the office and the list of workers; what is still held goes to others.

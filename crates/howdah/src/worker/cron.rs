@@ -10,6 +10,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -23,8 +24,9 @@ use super::shared::Shared;
 use crate::cron::{Due, Plan};
 use crate::error::{Error, Result};
 
-/// How often to look without being told.
+/// How often to look without being told; while notifications of changed schedules come, only for what they may miss.
 const POLL: Duration = Duration::from_secs(1);
+const POLL_LISTENING: Duration = Duration::from_secs(10);
 /// How many schedules are looked at in one go.
 const AT_A_TIME: usize = 100;
 /// Most waits for a lock are for something that takes as long as somebody's transaction.
@@ -102,7 +104,8 @@ impl Clock {
         let query =
             sqlx::query_as(sql).bind(self.worker).bind(self.term).bind(i32::try_from(AT_A_TIME).unwrap_or(i32::MAX));
         let (Json(look),): (Json<Look>,) = self.link.row(query).await?;
-        let mut wait = look.next_ms.map_or(POLL, Duration::from_millis).min(POLL);
+        let poll = if self.shared.listening.load(Ordering::Acquire) { POLL_LISTENING } else { POLL };
+        let mut wait = look.next_ms.map_or(poll, Duration::from_millis).min(poll);
         if look.due.len() >= AT_A_TIME {
             wait = Duration::ZERO;
         }
