@@ -24,7 +24,7 @@ use crate::metrics;
 use crate::sqltime::Micros;
 
 /// How often a listening worker looks without being told to.
-const LOOK_ANYWAY: Duration = Duration::from_secs(4);
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 /// Jobs that were claimed ahead and have not started after this are given back.
 const STALE: Duration = Duration::from_millis(250);
 /// What `howdah.claim` says to a worker that was given up.

@@ -19,7 +19,7 @@ use crate::metrics;
 use crate::statement::Statement;
 
 /// Silence after which the session is asked whether it still lives, and how long it may take to answer.
-const SILENCE: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(shared: Arc<Shared>, options: PgConnectOptions) {
