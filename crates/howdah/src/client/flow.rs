@@ -171,7 +171,7 @@ impl Limit {
 
 impl Howdah {
     /// Sets a limit: what is there of the same scope and name is replaced. It holds at once, for every worker; what waits
-    /// and may run now is let through within a second or so. What runs already goes on. The SQL function behind it is
+    /// and may run now is let through within a second or so. What runs already counts, and goes on. The SQL function behind it is
     /// `howdah.set_limit`.
     ///
     /// # Errors
