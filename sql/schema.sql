@@ -1443,6 +1443,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET j
 DECLARE
   v_queue    integer;
   v_aging    bigint;
+  v_known    boolean;
   v_ruled    boolean;
   v_shared   boolean;
   v_limited  text[];
@@ -1496,12 +1497,13 @@ BEGIN
   IF cardinality(v_fronts) <> 10 THEN
     RAISE EXCEPTION 'fronts must hold ten ids, one for each priority' USING ERRCODE = 'HD002', COLUMN = 'fronts';
   END IF;
-  IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id) THEN
-    PERFORM howdah.unknown_worker(claim.worker_id);
-  END IF;
-  SELECT q.id, q.aging_ms, EXISTS (SELECT FROM howdah.flow_rule), EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')
-    INTO v_queue, v_aging, v_ruled, v_shared FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
-  IF NOT FOUND THEN
+  SELECT q.id, q.aging_ms, EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id), EXISTS (SELECT FROM howdah.flow_rule),
+         EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')
+    INTO v_queue, v_aging, v_known, v_ruled, v_shared FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
+  IF v_known IS NOT TRUE THEN
+    IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id) THEN
+      PERFORM howdah.unknown_worker(claim.worker_id);
+    END IF;
     RETURN;
   END IF;
   IF v_ruled THEN
@@ -3660,7 +3662,7 @@ DECLARE
   v_count  integer := cardinality(enqueue_many.payloads);
   v_blocks bigint[];
   v_queue  howdah.queue;
-  v_size   integer;
+  v_fit    integer;
   v_now    timestamptz := howdah.now();
   v_due    timestamptz;
   v_options jsonb := enqueue_many.options;
@@ -3699,15 +3701,14 @@ BEGIN
   ELSE
     SELECT array_agg(nextval('howdah.block_seq') << 7) INTO v_blocks FROM generate_series(1, (v_count + 127) / 128);
   END IF;
-  WITH inserted AS (
-    INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload, options)
-    SELECT v_blocks[((u.n - 1) >> 7) + 1] + ((u.n - 1) & 127), v_now, v_queue.id, enqueue_many.priority,
-           coalesce(enqueue_many.max_attempts, v_queue.max_attempts), enqueue_many.kind, u.payload, v_options
-      FROM unnest(enqueue_many.payloads) WITH ORDINALITY u(payload, n)
-    RETURNING pg_column_size(payload) AS bytes)
-  SELECT max(bytes) INTO v_size FROM inserted;
-  IF v_size > v_queue.max_payload_bytes THEN
-    PERFORM howdah.payload_refused(enqueue_many.queue, v_size, v_queue.max_payload_bytes);
+  INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload, options)
+  SELECT v_blocks[((u.n - 1) >> 7) + 1] + ((u.n - 1) & 127), v_now, v_queue.id, enqueue_many.priority,
+         coalesce(enqueue_many.max_attempts, v_queue.max_attempts), enqueue_many.kind, u.payload, v_options
+    FROM unnest(enqueue_many.payloads) WITH ORDINALITY u(payload, n)
+   WHERE pg_column_size(u.payload) <= v_queue.max_payload_bytes;
+  GET DIAGNOSTICS v_fit = ROW_COUNT;
+  IF v_fit < v_count THEN
+    PERFORM howdah.payload_refused(enqueue_many.queue, max(pg_column_size(u)), v_queue.max_payload_bytes) FROM unnest(enqueue_many.payloads) u;
   END IF;
   IF v_options ? 'depends_on' THEN
     PERFORM howdah.enqueue_blocked(ARRAY(SELECT v_blocks[(n >> 7) + 1] + (n & 127) FROM generate_series(0, v_count - 1) n),
@@ -4444,7 +4445,8 @@ END $$;
 --   -> (first_ids, counts, attempts)
 -- Takes up to `want` jobs out of the lanes of a queue of shares into a lease that is being made: from each lane as many
 -- as its share weighs, beginning behind the lane where the last claim stopped. Within a lane in order of priority and
--- then of enqueueing.
+-- then of enqueueing. Of many jobs, a lane gives a sixteenth at a time (more, if its share weighs more): one at a time
+-- would cost more than most jobs do.
 --   limited  kinds that have a rule
 -- Internal to howdah.claim. Writes: deferred, and see admit; the sequence of the queue's turn. Locks: rows of deferred,
 -- skipping what others have locked.
@@ -4457,43 +4459,74 @@ DECLARE
   v_prefix text := 'fair:' || claim_in_turn.queue_id || ':';
   v_end    text := 'fair:' || claim_in_turn.queue_id || ';';
   -- Workers that take other kinds have a turn of their own.
-  v_turn   regclass := format('howdah.turn_%s', (claim_in_turn.queue_id + hashtext(concat_ws(' ', claim_in_turn.kinds, claim_in_turn.prefixes, claim_in_turn.except_kinds))) & 63)::regclass;
+  v_turns  regclass := format('howdah.turn_%s', (claim_in_turn.queue_id + hashtext(concat_ws(' ', claim_in_turn.kinds, claim_in_turn.prefixes, claim_in_turn.except_kinds))) & 63)::regclass;
   -- The lane where the last claim stopped, and how much of its turn was used; 0: all of it.
-  v_last   bigint := coalesce(pg_sequence_last_value(v_turn), 0);
-  v_used   integer := v_last & 1023;
-  v_at     text := v_prefix || lpad(to_hex(v_last >> 10), 13, '0') || CASE WHEN v_used > 0 THEN ':' ELSE ';' END;
+  v_last   bigint := coalesce(pg_sequence_last_value(v_turns), 0);
+  v_used   integer := v_last & 8191;
+  v_at     text := v_prefix || lpad(to_hex(v_last >> 13), 13, '0') || CASE WHEN v_used > 0 THEN ':' ELSE ';' END;
+  v_ruled  boolean := EXISTS (SELECT FROM howdah.flow_rule f WHERE f.scope = 'share');
+  v_unit   integer := greatest(1, claim_in_turn.want / 16);
   v_hash   bigint;
-  v_weight integer;
+  v_turn   integer;
+  v_taken  integer;
   v_left   integer := claim_in_turn.want;
   v_looked integer := 0;
-  v_lane   text;
   v_idle   text;
+  d        record;
   a        record;
 BEGIN
   WHILE v_left > 0 AND v_looked < 1000 LOOP
-    SELECT d.gate INTO v_lane FROM howdah.deferred d WHERE d.gate > v_at AND d.gate < v_end ORDER BY d.gate LIMIT 1;
-    IF v_lane IS NULL THEN
+    SELECT k.ctid AS tid, k.gate, k.first_id, k.jobs, k.attempt,
+           -- A job like most: nothing stops it but its turn.
+           k.gates[2] IS NULL AND (claim_in_turn.limited IS NULL OR k.kind <> ALL (claim_in_turn.limited))
+             AND (claim_in_turn.kinds IS NULL OR k.kind = ANY (claim_in_turn.kinds) OR k.kind ^@ ANY (claim_in_turn.prefixes))
+             AND (claim_in_turn.except_kinds IS NULL OR k.kind <> ALL (claim_in_turn.except_kinds)) AS plain
+      INTO d FROM howdah.deferred k WHERE k.gate > v_at AND k.gate < v_end ORDER BY k.gate, k.priority, k.first_id LIMIT 1
+       FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
       EXIT WHEN v_at = v_prefix;
       v_at := v_prefix;
       CONTINUE;
     END IF;
     -- Once round, and none of them gave anything.
-    EXIT WHEN v_lane = v_idle;
-    v_hash := ('x000' || substr(v_lane, length(v_prefix) + 1, 13))::bit(64)::bigint;
-    v_used := CASE WHEN v_hash = v_last >> 10 AND v_looked = 0 THEN v_used ELSE 0 END;
-    v_weight := greatest(1, howdah.weight_of(substr(v_lane, length(v_prefix) + 15)) - v_used);
-    a := howdah.claim_lane(claim_in_turn.lease_id, v_lane, least(v_left, v_weight), claim_in_turn.kinds, claim_in_turn.prefixes,
-      claim_in_turn.except_kinds, claim_in_turn.limited);
+    EXIT WHEN d.gate = v_idle;
+    v_hash := ('x000' || substr(d.gate, length(v_prefix) + 1, 13))::bit(64)::bigint;
+    v_used := CASE WHEN v_hash = v_last >> 13 AND v_looked = 0 THEN v_used ELSE 0 END;
+    v_turn := v_unit;
+    IF v_ruled THEN
+      v_turn := least(8191, v_unit * howdah.weight_of(substr(d.gate, length(v_prefix) + 15)));
+    END IF;
+    v_turn := greatest(1, v_turn - v_used);
+    v_taken := 0;
+    IF d.plain THEN
+      v_taken := least(d.jobs, v_turn, v_left);
+      IF v_taken < d.jobs THEN
+        UPDATE howdah.deferred SET first_id = first_id + v_taken, jobs = jobs - v_taken WHERE ctid = d.tid;
+      ELSE
+        DELETE FROM howdah.deferred WHERE ctid = d.tid;
+      END IF;
+      first_ids := first_ids || d.first_id;
+      counts := counts || v_taken::smallint;
+      attempts := attempts || (d.attempt + 1)::smallint;
+    END IF;
+    IF v_taken < least(v_turn, v_left) THEN
+      a := howdah.claim_lane(claim_in_turn.lease_id, d.gate, least(v_left, v_turn) - v_taken, claim_in_turn.kinds, claim_in_turn.prefixes,
+        claim_in_turn.except_kinds, claim_in_turn.limited);
+      first_ids := first_ids || a.first_ids;
+      counts := counts || a.counts;
+      attempts := attempts || a.attempts;
+      v_taken := v_taken + a.taken;
+    END IF;
     -- A turn that is cut short by the end of the claim goes on with the next one.
-    PERFORM setval(v_turn, v_hash << 10 | CASE WHEN a.taken = v_left AND a.taken < v_weight THEN v_used + a.taken ELSE 0 END);
-    v_idle := CASE WHEN a.taken = 0 THEN coalesce(v_idle, v_lane) END;
-    first_ids := first_ids || a.first_ids;
-    counts := counts || a.counts;
-    attempts := attempts || a.attempts;
-    v_left := v_left - a.taken;
+    v_last := v_hash << 13 | CASE WHEN v_taken = v_left AND v_taken < v_turn THEN v_used + v_taken ELSE 0 END;
+    v_idle := CASE WHEN v_taken = 0 THEN coalesce(v_idle, d.gate) END;
+    v_left := v_left - v_taken;
     v_looked := v_looked + 1;
-    v_at := v_lane;
+    v_at := d.gate;
   END LOOP;
+  IF v_looked > 0 THEN
+    PERFORM setval(v_turns, v_last);
+  END IF;
 END $$;
 -- howdah.claim_lane(lease_id, lane, want, kinds, prefixes, except_kinds, limited) -> (first_ids, counts, attempts, taken)
 -- Takes up to `want` jobs off the front of one lane, as far as their other gates let them through. Internal to
@@ -7234,7 +7267,10 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS 
 DECLARE
   v_mixed bigint[];
 BEGIN
-  PERFORM howdah.must_read_committed();
+  -- Asked here and not only there: a call of a function is felt in a flush of one job.
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    PERFORM howdah.must_read_committed();
+  END IF;
   -- Lock first and look later: the statement after this one sees what a complete_in has committed meanwhile.
   -- A lease that holds fewer jobs than were told has lost some of them to others.
   SELECT array_agg(k.id) FILTER (WHERE k.jobs <> u.jobs) INTO v_mixed
@@ -7264,7 +7300,12 @@ BEGIN
       SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs)), howdah.wake_limited(array_agg(DISTINCT g.queue_id))
         FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
     SELECT g.id FROM gone g, hook;
-  PERFORM howdah.free_slots(ARRAY(SELECT u FROM unnest(complete_leases.lease_ids) u WHERE v_mixed IS NULL OR u <> ALL (v_mixed)));
+  IF EXISTS (SELECT FROM howdah.slot s WHERE s.lease_id = ANY (complete_leases.lease_ids)) THEN
+    PERFORM howdah.free_slots(ARRAY(SELECT u FROM unnest(complete_leases.lease_ids) u WHERE v_mixed IS NULL OR u <> ALL (v_mixed)));
+  END IF;
+  IF v_mixed IS NULL THEN
+    RETURN;
+  END IF;
   -- Leases of which a complete_in has settled a part, or a rescue has taken one: only the rest is left to complete.
   RETURN QUERY
     SELECT l.id FROM howdah.lease l JOIN unnest(complete_leases.lease_ids, complete_leases.jobs) u(id, jobs) ON u.id = l.id
@@ -9363,5 +9404,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'completed') AS completed, count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
-INSERT INTO howdah.code (hash, release) VALUES ('86f74ccb06302500', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('b10172718aca6c7c', '0.1.0');
 COMMIT;

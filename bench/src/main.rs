@@ -1,13 +1,11 @@
-//! Howdah against a limit that is measured in the same run: `cargo run --release -p howdah-bench -- all`.
+//! Howdah beside other job queues, and beside limits of the machine: what `bench/run` runs, and claims beside a
+//! saturated key (`cargo run --release -p howdah-bench -- limits`).
 //!
 //! Invariant: every figure stands beside the one that it is compared with, taken in turns on the same server, and
 //! every round is printed. Limit: ratios carry over to other machines, absolute figures do not.
 
 mod compare;
-mod drain;
-mod enqueue;
 mod limits;
-mod pickup;
 mod report;
 
 use anyhow::Result;
@@ -29,16 +27,8 @@ struct Args {
 enum What {
     /// Howdah beside other job queues: what bench/run runs.
     Compare(compare::Options),
-    /// Single enqueues on 16 connections with two idle workers, against a plain INSERT.
-    Enqueue,
-    /// 200,000 jobs in bulk and a no-op drain through the library, against a raw loop over the same functions.
-    Drain,
     /// Claims beside a million waiting jobs of one saturated key, against claims without them.
     Limits,
-    /// From enqueue to start on an idle queue, against NOTIFY to SELECT.
-    Pickup,
-    /// All of them.
-    All,
 }
 
 #[tokio::main]
@@ -59,18 +49,7 @@ async fn main() -> Result<()> {
         .on_progress(|step| eprintln!("{step}"))
         .start()
         .await?;
-    if matches!(args.what, What::Enqueue | What::All) {
-        enqueue::run(&database(&server).await?, rounds).await?;
-    }
-    if matches!(args.what, What::Drain | What::All) {
-        drain::run(&database(&server).await?, rounds).await?;
-    }
-    if matches!(args.what, What::Limits | What::All) {
-        limits::run(&database(&server).await?, &database(&server).await?, rounds).await?;
-    }
-    if matches!(args.what, What::Pickup | What::All) {
-        pickup::run(&database(&server).await?, rounds).await?;
-    }
+    limits::run(&database(&server).await?, &database(&server).await?, rounds).await?;
     server.stop().await?;
     Ok(())
 }

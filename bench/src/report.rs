@@ -9,15 +9,6 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The value below which this part of them lies.
-pub(crate) fn percentile(values: &[f64], part: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-    let at = (sorted.len() as f64 * part) as usize;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
-}
-
 /// One line for a measurement.
 pub(crate) fn line(name: &str, unit: &str, values: &[f64]) {
     let rounds: Vec<String> = values.iter().map(|v| format!("{v:.0}")).collect();

@@ -52,6 +52,33 @@ async fn turns_are_as_long_as_the_share_weighs() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_claim_of_many_jobs_takes_a_few_of_each_key_in_turn_and_as_many_in_the_long_run() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    db.howdah.set_limit(Limit::share("gold").weight(3)).await?;
+    session
+        .run(
+            "SELECT howdah.enqueue_many('k', array_fill('1'::jsonb, '{3000}'), options => jsonb_build_object('fair_key', key))
+               FROM unnest(ARRAY['gold', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) key",
+        )
+        .await?;
+    let claim = format!("SELECT options ->> 'fair_key' FROM howdah.claim({worker}, jobs => 200)");
+    let mut counts = std::collections::BTreeMap::new();
+    for _ in 0..22 {
+        let keys = session.list(&claim).await?;
+        assert_eq!(keys.len(), 200);
+        let whole = |key: &str| keys.iter().filter(|k| *k == key).count();
+        // Eleven turns, of which gold has three, come to a round; a claim is two halves.
+        assert!(["a", "b", "c", "d", "e", "f", "g", "h"].iter().all(|key| (12..=24).contains(&whole(key))), "{keys:?}");
+        keys.into_iter().for_each(|key| *counts.entry(key).or_insert(0_usize) += 1);
+    }
+    let gold = counts.remove("gold").unwrap_or(0);
+    assert!((1_170..=1_230).contains(&gold), "{gold} of 4,400 for the share that weighs three of eleven");
+    assert!(counts.values().all(|count| (390..=410).contains(count)), "{counts:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn within_a_share_jobs_are_in_order_and_none_is_lost_or_doubled() -> Result<()> {
     let db = Db::new().await?;
     let (mut session, worker) = (db.session().await?, db.worker().await?);

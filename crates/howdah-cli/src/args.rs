@@ -6,7 +6,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    config, cron, dead, demo, enqueue, jobs, kinds, limits, migrate, purge, queues, signals, work, workflows,
+    bench, config, cron, dead, demo, enqueue, jobs, kinds, limits, migrate, purge, queues, signals, work, workflows,
 };
 
 const EXIT_CODES: &str = "\
@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Stats,
     /// Run jobs: a program for each
     Work(work::Work),
+    /// Measure how fast the queue is on this database, in a schema that is dropped afterwards
+    Bench(bench::Bench),
     /// See it work: hash every file of a folder on a private PostgreSQL, and kill a worker half-way
     Demo(demo::Demo),
     /// A worker process of the demo
@@ -101,6 +103,6 @@ impl Command {
 
     /// Whether it has something to put in order when Ctrl-C comes.
     pub(crate) fn handles_interrupts(&self) -> bool {
-        matches!(self, Self::Work(_) | Self::Demo(_) | Self::DemoWorker(_) | Self::Enqueue(_))
+        matches!(self, Self::Work(_) | Self::Bench(_) | Self::Demo(_) | Self::DemoWorker(_) | Self::Enqueue(_))
     }
 }

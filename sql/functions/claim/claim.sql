@@ -30,6 +30,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET j
 DECLARE
   v_queue    integer;
   v_aging    bigint;
+  v_known    boolean;
   v_ruled    boolean;
   v_shared   boolean;
   v_limited  text[];
@@ -83,12 +84,13 @@ BEGIN
   IF cardinality(v_fronts) <> 10 THEN
     RAISE EXCEPTION 'fronts must hold ten ids, one for each priority' USING ERRCODE = 'HD002', COLUMN = 'fronts';
   END IF;
-  IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id) THEN
-    PERFORM howdah.unknown_worker(claim.worker_id);
-  END IF;
-  SELECT q.id, q.aging_ms, EXISTS (SELECT FROM howdah.flow_rule), EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')
-    INTO v_queue, v_aging, v_ruled, v_shared FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
-  IF NOT FOUND THEN
+  SELECT q.id, q.aging_ms, EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id), EXISTS (SELECT FROM howdah.flow_rule),
+         EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')
+    INTO v_queue, v_aging, v_known, v_ruled, v_shared FROM howdah.queue q WHERE q.name = claim.queue AND q.paused_at IS NULL;
+  IF v_known IS NOT TRUE THEN
+    IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = claim.worker_id) THEN
+      PERFORM howdah.unknown_worker(claim.worker_id);
+    END IF;
     RETURN;
   END IF;
   IF v_ruled THEN

@@ -15,7 +15,7 @@ DECLARE
   v_count  integer := cardinality(enqueue_many.payloads);
   v_blocks bigint[];
   v_queue  howdah.queue;
-  v_size   integer;
+  v_fit    integer;
   v_now    timestamptz := howdah.now();
   v_due    timestamptz;
   v_options jsonb := enqueue_many.options;
@@ -54,15 +54,14 @@ BEGIN
   ELSE
     SELECT array_agg(nextval('howdah.block_seq') << 7) INTO v_blocks FROM generate_series(1, (v_count + 127) / 128);
   END IF;
-  WITH inserted AS (
-    INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload, options)
-    SELECT v_blocks[((u.n - 1) >> 7) + 1] + ((u.n - 1) & 127), v_now, v_queue.id, enqueue_many.priority,
-           coalesce(enqueue_many.max_attempts, v_queue.max_attempts), enqueue_many.kind, u.payload, v_options
-      FROM unnest(enqueue_many.payloads) WITH ORDINALITY u(payload, n)
-    RETURNING pg_column_size(payload) AS bytes)
-  SELECT max(bytes) INTO v_size FROM inserted;
-  IF v_size > v_queue.max_payload_bytes THEN
-    PERFORM howdah.payload_refused(enqueue_many.queue, v_size, v_queue.max_payload_bytes);
+  INSERT INTO howdah.job (id, enqueued_at, queue_id, priority, max_attempts, kind, payload, options)
+  SELECT v_blocks[((u.n - 1) >> 7) + 1] + ((u.n - 1) & 127), v_now, v_queue.id, enqueue_many.priority,
+         coalesce(enqueue_many.max_attempts, v_queue.max_attempts), enqueue_many.kind, u.payload, v_options
+    FROM unnest(enqueue_many.payloads) WITH ORDINALITY u(payload, n)
+   WHERE pg_column_size(u.payload) <= v_queue.max_payload_bytes;
+  GET DIAGNOSTICS v_fit = ROW_COUNT;
+  IF v_fit < v_count THEN
+    PERFORM howdah.payload_refused(enqueue_many.queue, max(pg_column_size(u)), v_queue.max_payload_bytes) FROM unnest(enqueue_many.payloads) u;
   END IF;
   IF v_options ? 'depends_on' THEN
     PERFORM howdah.enqueue_blocked(ARRAY(SELECT v_blocks[(n >> 7) + 1] + (n & 127) FROM generate_series(0, v_count - 1) n),

@@ -17,7 +17,10 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS 
 DECLARE
   v_mixed bigint[];
 BEGIN
-  PERFORM howdah.must_read_committed();
+  -- Asked here and not only there: a call of a function is felt in a flush of one job.
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    PERFORM howdah.must_read_committed();
+  END IF;
   -- Lock first and look later: the statement after this one sees what a complete_in has committed meanwhile.
   -- A lease that holds fewer jobs than were told has lost some of them to others.
   SELECT array_agg(k.id) FILTER (WHERE k.jobs <> u.jobs) INTO v_mixed
@@ -47,7 +50,12 @@ BEGIN
       SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs)), howdah.wake_limited(array_agg(DISTINCT g.queue_id))
         FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
     SELECT g.id FROM gone g, hook;
-  PERFORM howdah.free_slots(ARRAY(SELECT u FROM unnest(complete_leases.lease_ids) u WHERE v_mixed IS NULL OR u <> ALL (v_mixed)));
+  IF EXISTS (SELECT FROM howdah.slot s WHERE s.lease_id = ANY (complete_leases.lease_ids)) THEN
+    PERFORM howdah.free_slots(ARRAY(SELECT u FROM unnest(complete_leases.lease_ids) u WHERE v_mixed IS NULL OR u <> ALL (v_mixed)));
+  END IF;
+  IF v_mixed IS NULL THEN
+    RETURN;
+  END IF;
   -- Leases of which a complete_in has settled a part, or a rescue has taken one: only the rest is left to complete.
   RETURN QUERY
     SELECT l.id FROM howdah.lease l JOIN unnest(complete_leases.lease_ids, complete_leases.jobs) u(id, jobs) ON u.id = l.id

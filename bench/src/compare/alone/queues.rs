@@ -1,6 +1,7 @@
 //! A drain of many queues with equal shares against a drain of one: as queues of their own, and as shares of one queue.
 //!
-//! Invariant: the same number of jobs, one worker, as many at a time. Limit: one round.
+//! Invariant: the same number of jobs, one worker. Limit: one round; a worker asks queue by queue, so that thousands of
+//! queues of their own are shown without a bar: shares are what they are for.
 
 use anyhow::Result;
 use howdah::{Howdah, Worker};
@@ -28,7 +29,8 @@ pub(super) async fn run(stage: &Stage, quick: bool) -> Result<Vec<Bar>> {
         howdah.create_queue(&name).await?;
         howdah.enqueue_many((0..EACH).map(|n| Nothing { n })).queue(name).await?;
     }
-    let named = |worker: Worker<Seen>| (0..queues).fold(worker, |w, queue| w.queue(format!("queue {queue}"), 1));
+    let named =
+        |worker: Worker<Seen>| (0..queues).fold(worker, |w, queue| w.queue(format!("queue {queue}"), CONCURRENCY));
     let many = drained(&howdah, jobs, named).await?;
 
     let howdah = fresh(stage).await?;
@@ -37,14 +39,14 @@ pub(super) async fn run(stage: &Stage, quick: bool) -> Result<Vec<Bar>> {
     }
     let shared = drained(&howdah, jobs, |worker| worker.concurrency(CONCURRENCY)).await?;
 
-    let bar = |what: &str, rate: f64| Bar {
+    let bar = |what: &str, rate: f64, wanted: Option<f64>| Bar {
         what: format!("drain of {queues} {what}"),
         beside: "of one queue".into(),
         reached: rate / one,
-        wanted: Some(0.6),
+        wanted,
         better: Better::Higher,
     };
-    Ok(vec![bar("queues", many), bar("shares of a queue", shared)])
+    Ok(vec![bar("queues", many, None), bar("shares of a queue", shared, Some(0.6))])
 }
 
 async fn drained(howdah: &Howdah, jobs: u64, set: impl FnOnce(Worker<Seen>) -> Worker<Seen>) -> Result<f64> {

@@ -3,6 +3,7 @@
 //! Invariant: a command returns its exit status or a failure; it prints its data itself. Limit: Ctrl-C ends at
 //! once all but those that have something to put in order.
 
+pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod cron;
 pub(crate) mod dead;
@@ -80,6 +81,7 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
         Command::Workflows(command) => workflows::run(global, out, command).await,
         Command::Stats => stats::run(global, out).await,
         Command::Work(command) => Box::pin(work::run(global, out, command)).await,
+        Command::Bench(command) => Box::pin(bench::run(global, out, command)).await,
         Command::Demo(command) => Box::pin(demo::run(global, out, command)).await,
         Command::DemoWorker(command) => Box::pin(demo::worker::run(command)).await,
     }

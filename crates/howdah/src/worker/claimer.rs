@@ -34,6 +34,8 @@ const DEAR: u32 = 5;
 /// A claim that has emptied the queue is followed by the next one after this: in a stream of jobs, some have gathered
 /// until then, and enqueuers get more of the processors.
 const GATHER: Duration = Duration::from_millis(2);
+/// Between two looks behind the front while it is too early to look everywhere.
+const AWAKE: Duration = Duration::from_millis(5);
 const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Starts runners: so many, for this queue.
@@ -198,7 +200,7 @@ impl Claimer {
         metrics::looked(&look.queue.name, reason);
         look.full = false;
         if woken {
-            look.fronts.sweep();
+            look.fronts.hear();
         }
         if withdraw {
             self.withdraw(i).await?;
@@ -242,6 +244,9 @@ impl Claimer {
                 return Err(error);
             }
         };
+        if swept {
+            self.looks[i].fronts.sweep_took(now.elapsed());
+        }
         if found > 0 {
             self.found(i, now);
             if found < wanted {
@@ -249,10 +254,12 @@ impl Claimer {
             }
         } else if swept {
             return self.found_nothing(i, now).await;
-        } else {
+        } else if self.looks[i].fronts.may_sweep(now) {
             // Nothing behind the front: look everywhere before believing it.
             self.looks[i].fronts.sweep();
             self.look_again(i, now);
+        } else {
+            self.looks[i].at = Instant::now() + AWAKE;
         }
         Ok(())
     }
