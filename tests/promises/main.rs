@@ -27,6 +27,7 @@ mod leases;
 mod leaving;
 mod limits;
 mod logs;
+mod many_queues;
 mod nested;
 mod observing;
 mod ordering;

@@ -16,6 +16,7 @@ use super::chores::{disown, warn_of_disowned};
 use super::fronts::Fronts;
 use super::link::Link;
 use super::queue::{Claimed, Lease, Queue};
+use super::several::Due;
 use super::shared::Shared;
 use super::sleep::{Next, Sleep};
 use super::walk::Walk;
@@ -73,14 +74,21 @@ const CLAIM_AND_CLOCK: &str =
 
 pub(super) struct Look {
     pub(super) queue: Arc<Queue>,
-    fronts: Fronts,
+    pub(super) fronts: Fronts,
     /// Instead of the fronts, if the worker has a filter.
     pub(super) walk: Walk,
     sleep: Sleep,
     /// When to look again by itself.
-    at: Instant,
+    pub(super) at: Instant,
     /// There was no free hand when it last wanted to look.
     full: bool,
+}
+
+impl Look {
+    /// Whether it waits to be notified.
+    pub(super) fn is_asleep(&self) -> bool {
+        self.sleep.announced()
+    }
 }
 
 pub(super) struct Claimer {
@@ -118,21 +126,18 @@ impl Claimer {
         let stopping = self.shared.stopping.clone();
         while !stopping.is_cancelled() {
             self.know_thyself();
-            for i in 0..self.looks.len() {
-                let looked = match self.disown().await {
-                    Ok(()) => self.look(i).await,
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = looked {
-                    if error.has_code(UNKNOWN_WORKER) {
-                        // Given up by the keeper: the heartbeat finds out and registers again.
-                        self.shared.beat.notify_one();
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                    } else {
-                        tokio::select! {
-                            () = self.link.failed(&error) => {}
-                            () = stopping.cancelled() => {}
-                        }
+            if let Err(error) = self.look().await {
+                // Who was woken, or had a free hand, may have been passed over.
+                let now = Instant::now();
+                self.looks.iter_mut().for_each(|look| look.at = now);
+                if error.has_code(UNKNOWN_WORKER) {
+                    // Given up by the keeper: the heartbeat finds out and registers again.
+                    self.shared.beat.notify_one();
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                } else {
+                    tokio::select! {
+                        () = self.link.failed(&error) => {}
+                        () = stopping.cancelled() => {}
                     }
                 }
             }
@@ -171,8 +176,21 @@ impl Claimer {
         Ok(())
     }
 
-    /// Looks into one queue, if it is time and there is a free hand.
-    async fn look(&mut self, i: usize) -> Result<()> {
+    /// Looks into the queues for which it is time.
+    async fn look(&mut self) -> Result<()> {
+        self.disown().await?;
+        self.gather_sleepers(Instant::now());
+        let mut due = Vec::new();
+        for i in 0..self.looks.len() {
+            if let Some(wanted) = self.due(i).await? {
+                due.push(Due { look: i, wanted });
+            }
+        }
+        self.claim_all(&due).await
+    }
+
+    /// Whether it is time to look into a queue and there is a free hand: then for how many jobs.
+    async fn due(&mut self, i: usize) -> Result<Option<usize>> {
         if self.looks[i].queue.remade.swap(false, Ordering::AcqRel) {
             self.find_again(i).await?;
         }
@@ -185,10 +203,13 @@ impl Claimer {
         if wanted == 0 {
             look.full = true;
             look.at = now + if look.queue.is_idle() { FOREVER } else { STALE };
-            return if withdraw { self.withdraw(i).await } else { Ok(()) };
+            if withdraw {
+                self.withdraw(i).await?;
+            }
+            return Ok(None);
         }
         if !(woken || look.full || now >= look.at) {
-            return Ok(());
+            return Ok(None);
         }
         let reason = if woken {
             "notified"
@@ -205,7 +226,7 @@ impl Claimer {
         if withdraw {
             self.withdraw(i).await?;
         }
-        self.claim_or_sleep(i, wanted).await
+        Ok(Some(wanted))
     }
 
     /// The queue may be another one of the same name: its jobs are claimed by its name, but whoever enqueues looks for
@@ -230,7 +251,7 @@ impl Claimer {
         Ok(())
     }
 
-    async fn claim_or_sleep(&mut self, i: usize, wanted: usize) -> Result<()> {
+    pub(super) async fn claim_or_sleep(&mut self, i: usize, wanted: usize) -> Result<()> {
         if self.shared.settings.filter.is_some() {
             return self.claim_by_filter(i, wanted).await;
         }
@@ -244,16 +265,22 @@ impl Claimer {
                 return Err(error);
             }
         };
+        let is_drowsy = self.claimed(i, now, Due { look: i, wanted }, found, swept);
+        if is_drowsy { self.fall_asleep(&[i]).await } else { Ok(()) }
+    }
+
+    /// Decides when to look again after a claim that began `now`. Returns whether it is time to sleep.
+    pub(super) fn claimed(&mut self, i: usize, now: Instant, due: Due, found: usize, swept: bool) -> bool {
         if swept {
             self.looks[i].fronts.sweep_took(now.elapsed());
         }
         if found > 0 {
             self.found(i, now);
-            if found < wanted {
+            if found < due.wanted {
                 self.looks[i].at = Instant::now() + GATHER;
             }
         } else if swept {
-            return self.found_nothing(i, now).await;
+            return self.found_nothing(i, now);
         } else if self.looks[i].fronts.may_sweep(now) {
             // Nothing behind the front: look everywhere before believing it.
             self.looks[i].fronts.sweep();
@@ -261,7 +288,7 @@ impl Claimer {
         } else {
             self.looks[i].at = Instant::now() + AWAKE;
         }
-        Ok(())
+        false
     }
 
     pub(super) fn failed_to_claim(&mut self, i: usize, now: Instant) {
@@ -279,8 +306,8 @@ impl Claimer {
         self.looks[i].at = now;
     }
 
-    /// There is nothing to claim in the whole queue: waits, or sleeps.
-    pub(super) async fn found_nothing(&mut self, i: usize, now: Instant) -> Result<()> {
+    /// There is nothing to claim in the whole queue: waits. Returns whether it is time to sleep.
+    pub(super) fn found_nothing(&mut self, i: usize, now: Instant) -> bool {
         let poll = if self.shared.listening.load(Ordering::Acquire) { LOOK_ANYWAY } else { self.shared.settings.poll };
         // Not all processes at once.
         let poll = poll.mul_f64(rand::random_range(0.9..1.1));
@@ -289,14 +316,26 @@ impl Claimer {
         look.fronts.sweep();
         match look.sleep.found_nothing(now, poll) {
             // A look that walked over many jobs of other kinds is not repeated soon.
-            Next::LookIn(wait) => look.at = Instant::now() + wait.max(now.elapsed() * DEAR).min(LOOK_ANYWAY.max(poll)),
-            Next::Announce => {
-                let (queue, worker) = (look.queue.id(), self.shared.worker_id());
-                self.announce("SELECT howdah.fall_asleep($1, ARRAY[$2])", worker, queue).await?;
-                let look = &mut self.looks[i];
-                look.sleep.fell_asleep();
-                look.at = now;
+            Next::LookIn(wait) => {
+                look.at = Instant::now() + wait.max(now.elapsed() * DEAR).min(LOOK_ANYWAY.max(poll));
+                false
             }
+            Next::Announce => true,
+        }
+    }
+
+    /// Announces that it sleeps in these queues, and looks into them once more.
+    pub(super) async fn fall_asleep(&mut self, drowsy: &[usize]) -> Result<()> {
+        if drowsy.is_empty() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let queues = drowsy.iter().map(|i| self.looks[*i].queue.id()).collect();
+        self.announce("SELECT howdah.fall_asleep($1, $2)", self.shared.worker_id(), queues).await?;
+        for i in drowsy {
+            let look = &mut self.looks[*i];
+            look.sleep.fell_asleep();
+            look.at = now;
         }
         Ok(())
     }
@@ -357,15 +396,15 @@ impl Claimer {
         // One row stands for all lanes of the queue: it stays while another of them sleeps.
         let mut others = self.looks.iter().enumerate().filter(|(k, other)| *k != i && other.queue.id() == queue);
         if !others.any(|(_, other)| other.sleep.announced()) {
-            self.announce("SELECT howdah.stay_awake($1, ARRAY[$2])", worker, queue).await?;
+            self.announce("SELECT howdah.stay_awake($1, $2)", worker, vec![queue]).await?;
         }
         self.looks[i].sleep.stays_awake(Instant::now());
         Ok(())
     }
 
-    async fn announce(&mut self, sql: &'static str, worker: i64, queue: i32) -> Result<()> {
+    async fn announce(&mut self, sql: &'static str, worker: i64, queues: Vec<i32>) -> Result<()> {
         let sql = self.shared.howdah.names().sql(sql);
-        self.link.rows::<()>(sqlx::query_as(sql).bind(worker).bind(queue)).await?;
+        self.link.rows::<()>(sqlx::query_as(sql).bind(worker).bind(queues)).await?;
         Ok(())
     }
 }

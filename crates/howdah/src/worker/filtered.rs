@@ -43,7 +43,9 @@ impl Claimer {
         if found > 0 {
             self.found(i, now);
         } else if seen_all {
-            return self.found_nothing(i, now).await;
+            if self.found_nothing(i, now) {
+                return self.fall_asleep(&[i]).await;
+            }
         } else {
             self.look_again(i, now);
         }

@@ -33,6 +33,7 @@ mod receive;
 mod rotation;
 mod routing;
 mod runner;
+mod several;
 mod shared;
 mod sleep;
 mod timeouts;

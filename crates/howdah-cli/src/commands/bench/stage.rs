@@ -3,6 +3,8 @@
 //! Invariant: only a schema that bears the mark is ever dropped; the lock lets one measurement at a time use it. Limit:
 //! one that was killed with SIGKILL leaves its schema, which the next one drops.
 
+use std::time::Duration;
+
 use howdah::Howdah;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
@@ -14,6 +16,10 @@ use crate::sql;
 
 const SCHEMA: &str = "howdah_bench";
 const MARK: &str = "made by howdah bench, which drops it at its end";
+
+/// How often the schema is tried to be dropped while a deadlock or a lock is in the way.
+const TRIES: u32 = 10;
+const IN_THE_WAY: [&str; 2] = ["40P01", "55P03"];
 
 /// A table with the columns and the key of `howdah.job`, for what PostgreSQL can do at best.
 const PLAIN: &str = r#"CREATE TABLE howdah.plain (
@@ -100,7 +106,20 @@ impl Stage {
     }
 }
 
+/// What has just ended on the client may go on for a moment on the server, and lock what is to be dropped in another order.
 async fn drop_schema(connection: &mut PgConnection, name: &str) -> Result<()> {
-    sqlx::raw_sql(AssertSqlSafe(format!("DROP SCHEMA {name} CASCADE"))).execute(connection).await?;
-    Ok(())
+    let mut tries = 0;
+    loop {
+        let drop = format!("SET lock_timeout = '5s'; DROP SCHEMA {name} CASCADE");
+        match sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await {
+            Ok(_) => return Ok(()),
+            Err(sqlx::Error::Database(e))
+                if tries < TRIES && e.code().is_some_and(|code| IN_THE_WAY.contains(&code.as_ref())) =>
+            {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
