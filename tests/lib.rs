@@ -174,6 +174,16 @@ impl Db {
         .await
     }
 
+    /// Turns autovacuum off for the queue's tables: from here on only what the test does changes plans and pages.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn stop_autovacuum(&self) -> Result<()> {
+        let off = "SELECT string_agg(format('ALTER TABLE %s SET (autovacuum_enabled = off)', oid::regclass), ';')
+                     FROM pg_class WHERE relnamespace = 'howdah'::regnamespace AND relkind = 'r'";
+        self.run(&self.text(off).await?).await
+    }
+
     /// Registers a worker by SQL, with a lease of a minute and a heartbeat every two seconds.
     ///
     /// # Errors

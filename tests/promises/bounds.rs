@@ -220,10 +220,7 @@ async fn counting_to_a_bound_does_not_read_what_lies_beyond_it_or_in_other_queue
     let db = bounded(1000).await?;
     db.run("SELECT howdah.create_queue('other')").await?;
     // Vacuum between the two measurements would let one of them read the index alone.
-    db.run("ALTER TABLE howdah.deferred SET (autovacuum_enabled = off)").await?;
-    for slot in 0..4 {
-        db.run(&format!("ALTER TABLE howdah.ticket_{slot} SET (autovacuum_enabled = off)")).await?;
-    }
+    db.stop_autovacuum().await?;
     let mut session = db.session().await?;
     // The plan is made while the tables are empty, and stays.
     session.run("SELECT howdah.unfinished(1, 1000) FROM generate_series(1, 8)").await?;

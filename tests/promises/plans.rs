@@ -34,9 +34,7 @@ enum Tables {
 /// A session that has called everything so often, with next to nothing in the tables, that its plans are made for
 /// good. From then on nobody vacuums or analyses.
 async fn early_session(db: &Db, tables: Tables) -> Result<(Session, i64)> {
-    let off = "SELECT string_agg(format('ALTER TABLE %s SET (autovacuum_enabled = off)', oid::regclass), ';')
-                 FROM pg_class WHERE relnamespace = 'howdah'::regnamespace AND relkind = 'r'";
-    db.run(&db.text(off).await?).await?;
+    db.stop_autovacuum().await?;
     if let Tables::VacuumedEmpty = tables {
         db.run("VACUUM (ANALYZE)").await?;
     }

@@ -76,9 +76,7 @@ const LEASE_AND_JOBS: &str =
 
 /// So many jobs wait, as many are due later, a tenth have ended, and others run.
 async fn fill(db: &Db, rows: usize) -> Result<()> {
-    let off = "SELECT string_agg(format('ALTER TABLE %s SET (autovacuum_enabled = off)', oid::regclass), ';')
-                 FROM pg_class WHERE relnamespace = 'howdah'::regnamespace AND relkind = 'r'";
-    db.run(&db.text(off).await?).await?;
+    db.stop_autovacuum().await?;
     let worker = db.worker().await?;
     let ended = (rows / 10).min(500_000);
     db.run(&format!(

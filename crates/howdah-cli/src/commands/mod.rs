@@ -25,6 +25,8 @@ pub(crate) mod workflows;
 
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::args::{Cli, Command};
 use crate::failure::{Failure, NO, Result};
 use crate::output::Output;
@@ -84,5 +86,17 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
         Command::Bench(command) => Box::pin(bench::run(global, out, command)).await,
         Command::Demo(command) => Box::pin(demo::run(global, out, command)).await,
         Command::DemoWorker(command) => Box::pin(demo::worker::run(command)).await,
+    }
+}
+
+/// Ready at Ctrl-C, SIGTERM and SIGHUP: for what has something to take away at its end.
+async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
     }
 }

@@ -18,7 +18,7 @@ use super::link::Link;
 use super::queue::{Claimed, Lease, Queue};
 use super::several::Due;
 use super::shared::Shared;
-use super::sleep::{Next, Sleep};
+use super::sleep::{LOOK, Next, Sleep};
 use super::walk::Walk;
 use crate::error::Result;
 use crate::metrics;
@@ -35,8 +35,6 @@ const DEAR: u32 = 5;
 /// A claim that has emptied the queue is followed by the next one after this: in a stream of jobs, some have gathered
 /// until then, and enqueuers get more of the processors.
 const GATHER: Duration = Duration::from_millis(2);
-/// Between two looks behind the front while it is too early to look everywhere.
-const AWAKE: Duration = Duration::from_millis(5);
 const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Starts runners: so many, for this queue.
@@ -265,12 +263,13 @@ impl Claimer {
                 return Err(error);
             }
         };
-        let is_drowsy = self.claimed(i, now, Due { look: i, wanted }, found, swept);
+        let is_drowsy = self.claimed(Due { look: i, wanted }, now, found, swept);
         if is_drowsy { self.fall_asleep(&[i]).await } else { Ok(()) }
     }
 
     /// Decides when to look again after a claim that began `now`. Returns whether it is time to sleep.
-    pub(super) fn claimed(&mut self, i: usize, now: Instant, due: Due, found: usize, swept: bool) -> bool {
+    pub(super) fn claimed(&mut self, due: Due, now: Instant, found: usize, swept: bool) -> bool {
+        let i = due.look;
         if swept {
             self.looks[i].fronts.sweep_took(now.elapsed());
         }
@@ -286,7 +285,8 @@ impl Claimer {
             self.looks[i].fronts.sweep();
             self.look_again(i, now);
         } else {
-            self.looks[i].at = Instant::now() + AWAKE;
+            // Too early to look everywhere: behind the front again, as any worker that is awake.
+            self.looks[i].at = Instant::now() + LOOK;
         }
         false
     }

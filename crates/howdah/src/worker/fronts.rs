@@ -2,7 +2,7 @@
 //!
 //! Invariant: everything before a front was seen at least [`MARGIN`] ago. What commits later than that (a long
 //! transaction took its id early) is found by the sweep, once a second and before every sleep. A sweep walks over all
-//! that is dead and not vacuumed: where that takes long, sweeps get at most one part in [`DEAR`] of the time, but one a second. Limit: one
+//! that is dead and not vacuumed: unless that is cheap, those between get one part in [`DEAR`] of the time. Limit: one
 //! front for each priority.
 
 use std::collections::VecDeque;

@@ -100,7 +100,7 @@ impl Claimer {
         let mut drowsy = Vec::new();
         for ((due, swept), rows) in batch.iter().zip(swept).zip(of) {
             let found = self.accept(due.look, now, rows);
-            if self.claimed(due.look, now, *due, found, swept) {
+            if self.claimed(*due, now, found, swept) {
                 drowsy.push(due.look);
             }
         }

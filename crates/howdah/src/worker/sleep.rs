@@ -12,7 +12,7 @@
 use std::time::{Duration, Instant};
 
 /// How often an awake worker looks, and how long it stays awake after its last job.
-const LOOK: Duration = Duration::from_millis(5);
+pub(super) const LOOK: Duration = Duration::from_millis(5);
 const SELDOM: Duration = Duration::from_millis(40);
 const STAY_AWAKE: Duration = Duration::from_millis(250);
 /// Woken this often within this time: stay awake instead, and for longer.

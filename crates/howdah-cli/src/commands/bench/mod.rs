@@ -12,12 +12,11 @@ mod single;
 mod stage;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::progress::Progress;
 use self::report::Report;
 use self::stage::Stage;
-use super::Answer;
+use super::{Answer, told_to_stop};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -77,16 +76,4 @@ async fn play(global: &Global, bench: &Bench, stage: &mut Option<Stage>) -> Resu
         progress.next_round();
     }
     Ok(report)
-}
-
-/// Ready at Ctrl-C, SIGTERM and SIGHUP.
-async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
 }

@@ -16,14 +16,13 @@ pub(crate) mod worker;
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use worker::DemoWorker;
 
 use self::fleet::Fleet;
 use self::report::Report;
 use self::stage::Stage;
-use super::Answer;
+use super::{Answer, told_to_stop};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -81,16 +80,4 @@ async fn play(global: &Global, demo: &Demo, stage: &mut Option<Stage>) -> Result
 /// Runs what would hold up the runtime on a thread of its own.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|e| Failure::no(format!("a thread of the demo ended: {e}")))
-}
-
-/// Ready at Ctrl-C, SIGTERM and SIGHUP.
-async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
 }
