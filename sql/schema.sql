@@ -922,7 +922,387 @@ ANALYZE howdah.failed_parent;
 -- This takes several parents now.
 DROP FUNCTION IF EXISTS howdah.refuse_circle(bigint, bigint);
 INSERT INTO howdah.migration (version, name) VALUES (13, 'graphs');
+-- 0014 roles: which roles this schema was given by howdah.create_roles; none until somebody calls it.
+--
+-- Locks: creates new objects only. Safe while an application runs.
+
+-- prefix: the roles are prefix_owner, prefix_producer, ...
+CREATE TABLE howdah.access (
+  one    boolean PRIMARY KEY DEFAULT true CHECK (one),
+  prefix text NOT NULL
+);
+INSERT INTO howdah.migration (version, name) VALUES (14, 'roles');
+-- 0016 operations: what people do to many jobs at once, as rows that anybody can go on with, and who did what; errors in
+-- groups of the same cause.
+--
+-- Locks: takes howdah.config for a moment, and howdah.failure for as long as its new index takes (some 3 s for 100,000
+-- failures), during which failures wait. Safe while an application runs.
+
+-- An action on all jobs that a search means. It is done in steps, each a transaction that takes some jobs and moves `before`:
+-- whoever crashes has done a step or not.
+CREATE TABLE howdah.operation (
+  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  action     text        NOT NULL,
+  settings   jsonb       NOT NULL,
+  -- As somebody typed it, and as howdah.search takes it.
+  search     text        NOT NULL,
+  compiled   jsonb       NOT NULL,
+  made_at    timestamptz NOT NULL,
+  made_by    text        NOT NULL,
+  reason     text,
+  -- running; stopped: a step failed, and the next one begins where it did; done; cancelled.
+  state      text        NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'stopped', 'done', 'cancelled')),
+  -- Every job from this id on has been dealt with.
+  before     bigint      NOT NULL,
+  looked     bigint      NOT NULL DEFAULT 0,
+  matched    bigint      NOT NULL DEFAULT 0,
+  changed    bigint      NOT NULL DEFAULT 0,
+  steps      bigint      NOT NULL DEFAULT 0,
+  stepped_at timestamptz NOT NULL,
+  ended_at   timestamptz,
+  ended_by   text,
+  error      text
+) WITH (fillfactor = 50);
+-- prune_audit: the oldest that have ended. people: those that go on.
+CREATE INDEX operation_ended ON howdah.operation (ended_at);
+
+-- Actions on jobs that were named by their ids.
+CREATE TABLE howdah.command (
+  id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  action   text        NOT NULL,
+  settings jsonb       NOT NULL,
+  job_ids  bigint[]    NOT NULL,
+  changed  bigint      NOT NULL,
+  made_at  timestamptz NOT NULL,
+  made_by  text        NOT NULL,
+  reason   text
+);
+-- prune_audit: the oldest.
+CREATE INDEX command_made_at ON howdah.command (made_at);
+
+ALTER TABLE howdah.config
+  ADD COLUMN audit_retention interval NOT NULL DEFAULT '90 days' CHECK (audit_retention BETWEEN '0' AND '1000 years');
+
+-- Which errors are the same. These are functions of the release like all others; they are here because the index needs them.
+CREATE OR REPLACE FUNCTION howdah.error_shape(message text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN regexp_replace(regexp_replace(left(split_part(error_shape.message, E'\n', 1), 300),
+    '"[^"]*"|`[^`]*`|(?<![[:alnum:]])''[^'']*''(?![[:alnum:]])', '"*"', 'g'),
+    '[[:alnum:]_]*[0-9][[:alnum:]_]*([-.:/][[:alnum:]_]+)*', '#', 'g');
+END $$;
+CREATE OR REPLACE FUNCTION howdah.fingerprint(error_kind text, message text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN ('x' || substr(md5(fingerprint.error_kind || E'\n' || howdah.error_shape(fingerprint.message)), 1, 16))::bit(64)::bigint;
+END $$;
+-- error_groups: from one group to the next, and the newest of each.
+CREATE INDEX failure_fingerprint ON howdah.failure (howdah.fingerprint(error_kind, message), at);
+
+-- The planner takes an empty table that it knows nothing of for ten pages.
+ANALYZE howdah.operation, howdah.command;
+INSERT INTO howdah.migration (version, name) VALUES (16, 'operations');
+-- 0019 watch: what happened last, found without a look at what happened before.
+--
+-- Locks: takes howdah.receipt and howdah.failure for as long as their new indexes take (some 1 s for a million rows), during
+-- which jobs cannot end. Safe while an application runs.
+
+-- tail: what ended, and what failed, in the last seconds. A row of howdah.receipt is a claim's worth of jobs.
+CREATE INDEX receipt_at ON howdah.receipt (at);
+CREATE INDEX failure_at ON howdah.failure (at);
+INSERT INTO howdah.migration (version, name) VALUES (19, 'watch');
 SET LOCAL check_function_bodies = off;
+-- howdah.act(action, job_ids, settings, made_by, reason) -> bigint
+-- Does something to these jobs and notes who did it, in one transaction; see howdah.start_operation for the arguments.
+--   job_ids  at most 1,000
+-- Returns how many were changed; the others are in a state that the action is not for, or do not exist. One job is
+-- changed once, however often it is given.
+-- Writes: command, and see act_on. Locks: what act_on locks. Errors: HD001 unknown queue, HD002 invalid argument, HD005 the queue
+-- is full, HD012 the transaction is not READ COMMITTED: then nothing was changed or noted.
+CREATE OR REPLACE FUNCTION howdah.act(action text, job_ids bigint[], settings jsonb DEFAULT '{}', made_by text DEFAULT NULL, reason text DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_ids     bigint[] := ARRAY(SELECT DISTINCT i FROM unnest(act.job_ids) i WHERE i IS NOT NULL ORDER BY 1);
+  v_changed bigint;
+BEGIN
+  PERFORM howdah.must_read_committed(), howdah.check_action(act.action, act.settings);
+  IF cardinality(v_ids) > 1000 THEN
+    RAISE EXCEPTION 'job_ids must be at most 1000, not %', cardinality(v_ids) USING ERRCODE = 'HD002', COLUMN = 'job_ids', HINT = 'Call it several times.';
+  END IF;
+  v_changed := howdah.act_on(act.action, v_ids, act.settings,
+    howdah.action_states(act.action, '{scheduled,blocked,ready,running,completed,cancelled,expired,dead}'));
+  INSERT INTO howdah.command (action, settings, job_ids, changed, made_at, made_by, reason)
+  VALUES (act.action, act.settings, v_ids, v_changed, howdah.now(), left(coalesce(act.made_by, session_user::text), 256), left(act.reason, 1024));
+  RETURN v_changed;
+END $$;
+-- howdah.act_on(action, job_ids, settings, states) -> bigint
+-- Does something to those of these jobs (each given once) that are in one of these states when it comes to them. Returns
+-- how many were changed. Internal to act and step_operation, which have checked the arguments.
+-- Writes: see retry_many, cancel_many, purge_dead, delete, change, reschedule. Locks: rows of the rooms, in the order of ids; waits
+-- for whoever has them. Errors: HD005 the queue is full.
+CREATE OR REPLACE FUNCTION howdah.act_on(action text, job_ids bigint[], settings jsonb, states text[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_done bigint := 0;
+  v_some record;
+  v_next bigint := 0;
+  v_id   bigint;
+BEGIN
+  IF cardinality(act_on.job_ids) = 0 THEN
+    RETURN 0;
+  ELSIF act_on.action = 'retry' THEN
+    RETURN (SELECT r.retried FROM howdah.retry_many(states => act_on.states, ids => act_on.job_ids, most => 10000) r);
+  ELSIF act_on.action = 'cancel' THEN
+    -- More than once only if jobs kept moving.
+    FOR round IN 1..10 LOOP
+      EXIT WHEN v_next IS NULL;
+      SELECT * INTO v_some FROM howdah.cancel_many(states => act_on.states, ids => act_on.job_ids, most => 10000, after => v_next);
+      v_done := v_done + v_some.cancelled + v_some.cancelling;
+      v_next := v_some.next;
+    END LOOP;
+    RETURN v_done;
+  ELSIF act_on.action = 'purge' AND 'dead' = ANY (act_on.states) THEN
+    v_done := (SELECT p.purged FROM howdah.purge_dead(ids => act_on.job_ids, most => 10000) p);
+  END IF;
+  IF act_on.states <@ '{dead}' AND act_on.action = 'purge' THEN
+    RETURN v_done;
+  END IF;
+  FOR v_id IN SELECT j.id FROM howdah.find_jobs(act_on.job_ids) j ORDER BY j.id LOOP
+    CONTINUE WHEN NOT howdah.may_act_on(v_id, act_on.states);
+    CASE act_on.action
+      WHEN 'purge' THEN PERFORM howdah.delete(v_id);
+      WHEN 'priority' THEN PERFORM howdah.change(v_id, priority => (act_on.settings ->> 'priority')::integer);
+      WHEN 'move' THEN PERFORM howdah.change(v_id, queue => act_on.settings ->> 'queue');
+      WHEN 'reschedule' THEN PERFORM howdah.reschedule(v_id, (act_on.settings ->> 'run_at')::timestamptz, (act_on.settings ->> 'delay')::interval);
+    END CASE;
+    v_done := v_done + 1;
+  END LOOP;
+  RETURN v_done;
+END $$;
+-- howdah.action_states(action, states) -> text[]
+-- In which states jobs are that an action is for; of `states`, if they are given. Where it would be a surprise, a state
+-- has to be named: retry is for dead jobs, and for scheduled ones (at once, then) if that is said; purge for dead ones, and
+-- for any but running ones if that is said; priority and move for those that wait, and for dead ones if that is said.
+-- Internal. Errors: HD002 if it is for none of them.
+CREATE OR REPLACE FUNCTION howdah.action_states(action text, states text[]) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_usual text[];
+  v_more  text[] := '{}';
+  v_kept  text[];
+BEGIN
+  CASE action_states.action
+    WHEN 'retry' THEN v_usual := '{dead}'; v_more := '{scheduled}';
+    WHEN 'cancel' THEN v_usual := '{scheduled,blocked,ready,running}';
+    WHEN 'purge' THEN v_usual := '{dead}'; v_more := '{scheduled,blocked,ready,completed,cancelled,expired}';
+    WHEN 'reschedule' THEN v_usual := '{scheduled,blocked,ready}';
+    ELSE v_usual := '{scheduled,blocked,ready}'; v_more := '{dead}';
+  END CASE;
+  IF action_states.states IS NULL THEN
+    RETURN v_usual;
+  END IF;
+  v_kept := ARRAY(SELECT s FROM unnest(v_usual || v_more) s WHERE s = ANY (action_states.states));
+  IF v_kept = '{}' THEN
+    RAISE EXCEPTION '% is not for jobs that are %', action_states.action, coalesce(nullif(array_to_string(action_states.states, ' or '), ''), 'in no state')
+      USING ERRCODE = 'HD002', COLUMN = 'search', HINT = format('It is for jobs that are %s.', array_to_string(v_usual || v_more, ', '));
+  END IF;
+  RETURN v_kept;
+END $$;
+-- howdah.cancel_operation(id, made_by) -> boolean
+-- Ends an operation; what it has done is done. Returns whether it was under way; NULL: there is none.
+-- Writes: operation. Locks: its row, and waits for a step that is being done. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.cancel_operation(id bigint, made_by text DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  UPDATE howdah.operation p SET state = 'cancelled', ended_at = howdah.now(), ended_by = left(coalesce(cancel_operation.made_by, session_user::text), 256)
+   WHERE p.id = cancel_operation.id AND p.state IN ('running', 'stopped');
+  RETURN CASE WHEN FOUND THEN true WHEN EXISTS (SELECT FROM howdah.operation p WHERE p.id = cancel_operation.id) THEN false END;
+END $$;
+-- howdah.check_action(action, settings) -> void
+-- Refuses an action that there is not, and settings that are not its own:
+--   retry, cancel, purge  {}
+--   priority              {"priority": 0 to 9}
+--   move                  {"queue": name}
+--   reschedule            {"run_at": time} or {"delay": length of time}
+-- Internal. Reads: queue. Errors: HD001 unknown queue, HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.check_action(action text, settings jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_queue text := check_action.settings ->> 'queue';
+  v_names text[];
+BEGIN
+  v_names := CASE check_action.action WHEN 'retry' THEN '{}' WHEN 'cancel' THEN '{}' WHEN 'purge' THEN '{}' WHEN 'priority' THEN '{priority}'
+                                      WHEN 'move' THEN '{queue}' WHEN 'reschedule' THEN '{run_at,delay}' END;
+  IF v_names IS NULL THEN
+    RAISE EXCEPTION 'there is no action %', coalesce(quote_literal(left(check_action.action, 100)), 'NULL')
+      USING ERRCODE = 'HD002', COLUMN = 'action', HINT = 'There are retry, cancel, purge, priority, move and reschedule.';
+  END IF;
+  IF jsonb_typeof(check_action.settings) IS DISTINCT FROM 'object'
+     OR (SELECT count(*) FILTER (WHERE n = ANY (v_names)) <> least(cardinality(v_names), 1) OR count(*) > least(cardinality(v_names), 1)
+           FROM jsonb_object_keys(check_action.settings) n) THEN
+    RAISE EXCEPTION 'settings of % must be an object with %', check_action.action, CASE v_names WHEN '{}' THEN 'nothing in it' ELSE array_to_string(v_names, ' or ') END
+      USING ERRCODE = 'HD002', COLUMN = 'settings';
+  END IF;
+  IF v_queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = v_queue) THEN
+    PERFORM howdah.unknown_queue(v_queue);
+  END IF;
+  BEGIN
+    PERFORM howdah.check_job('any', coalesce((check_action.settings ->> 'priority')::integer, 5), (check_action.settings ->> 'run_at')::timestamptz,
+                             (check_action.settings ->> 'delay')::interval, NULL, NULL);
+  EXCEPTION WHEN data_exception THEN
+    RAISE EXCEPTION 'settings of % are not valid: %', check_action.action, SQLERRM USING ERRCODE = 'HD002', COLUMN = 'settings';
+  END;
+END $$;
+-- howdah.may_act_on(job_id, states) -> boolean
+-- Whether a job is in one of these states, and stays there until the caller's transaction ends: if it waits or is dead its row is
+-- locked, and what has ended does not come back. Never for one that runs. Internal.
+-- Writes and locks: see single_out; dead.
+CREATE OR REPLACE FUNCTION howdah.may_act_on(job_id bigint, states text[]) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_state text := (howdah.single_out(may_act_on.job_id)).state;
+BEGIN
+  IF v_state IS NULL THEN
+    PERFORM FROM howdah.dead x WHERE x.job_id = may_act_on.job_id FOR UPDATE;
+    v_state := CASE WHEN FOUND THEN 'dead' ELSE howdah.state(may_act_on.job_id) END;
+    -- If it is back in a room by now, it moved while we looked.
+    IF NOT FOUND AND v_state NOT IN ('completed', 'cancelled', 'expired') THEN
+      RETURN false;
+    END IF;
+  END IF;
+  RETURN coalesce(v_state = ANY (may_act_on.states), false);
+END $$;
+-- howdah.note_command(action, settings, made_by, reason) -> void
+-- Notes that somebody has done something that is not of jobs, such as pausing a queue: a row of howdah.audit without jobs. Call it in
+-- the transaction that does it.
+--   action    what, 1 to 64 bytes: pause_queue
+--   settings  of what, an object: {"queue": "mail"}
+--   made_by   who; NULL: the user of the session
+--   reason    why; may be NULL
+-- Writes: command. Locks: none. Errors: HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.note_command(action text, settings jsonb, made_by text DEFAULT NULL, reason text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF note_command.action IS NULL OR octet_length(note_command.action) NOT BETWEEN 1 AND 64 THEN
+    RAISE EXCEPTION 'action must be 1 to 64 bytes' USING ERRCODE = 'HD002', COLUMN = 'action';
+  END IF;
+  IF jsonb_typeof(note_command.settings) IS DISTINCT FROM 'object' OR octet_length(note_command.settings::text) > 4096 THEN
+    RAISE EXCEPTION 'settings must be an object of at most 4096 bytes' USING ERRCODE = 'HD002', COLUMN = 'settings';
+  END IF;
+  INSERT INTO howdah.command (action, settings, job_ids, changed, made_at, made_by, reason)
+  VALUES (note_command.action, note_command.settings, '{}', 0, howdah.now(),
+          left(coalesce(note_command.made_by, session_user::text), 256), left(note_command.reason, 1024));
+END $$;
+-- howdah.operation_search(action, search) -> jsonb
+-- The jobs of a search that an operation begun now would be about, as a search: those that are in a state that it is for, and
+-- were enqueued before now; what is said of times is meant from now. For a dry run: howdah.search(howdah.operation_search(...)).
+-- Reads: block_seq. Errors: HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.operation_search(action text, search jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_states text[];
+BEGIN
+  PERFORM howdah.check_search(operation_search.search);
+  IF operation_search.search ? 'states' THEN
+    v_states := ARRAY(SELECT jsonb_array_elements_text(operation_search.search -> 'states'));
+  END IF;
+  RETURN operation_search.search || jsonb_build_object(
+    'states', to_jsonb(howdah.action_states(operation_search.action, v_states)), 'now', howdah.micros(howdah.now()),
+    'upto_id', least((operation_search.search ->> 'upto_id')::bigint, howdah.last_id()));
+END $$;
+-- howdah.prune_audit(most) -> text
+-- Removes operations that have ended and commands that were given longer ago than audit_retention, at most `most` of each.
+-- Returns what it did; NULL: nothing. Internal to prune. Writes: operation, command. Locks: those rows.
+CREATE OR REPLACE FUNCTION howdah.prune_audit(most integer) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+  v_before   timestamptz := (SELECT howdah.now() - c.audit_retention FROM howdah.config c);
+  v_ended    bigint;
+  v_commands bigint;
+BEGIN
+  DELETE FROM howdah.operation o WHERE o.id = ANY (ARRAY(
+    SELECT p.id FROM howdah.operation p WHERE p.ended_at < v_before ORDER BY p.ended_at LIMIT prune_audit.most));
+  GET DIAGNOSTICS v_ended = ROW_COUNT;
+  DELETE FROM howdah.command o WHERE o.id = ANY (ARRAY(
+    SELECT c.id FROM howdah.command c WHERE c.made_at < v_before ORDER BY c.made_at LIMIT prune_audit.most));
+  GET DIAGNOSTICS v_commands = ROW_COUNT;
+  RETURN CASE WHEN v_ended + v_commands > 0 THEN format('pruned %s operations and %s commands', v_ended, v_commands) END;
+END $$;
+-- howdah.start_operation(action, search, compiled, settings, made_by, reason) -> bigint
+-- Begins something that is to be done to all jobs that a search means; nothing is done to them before
+-- howdah.step_operation is called.
+--   action    retry, cancel, purge, priority, move, reschedule
+--   search    as somebody typed it, for those who read it later
+--   compiled  the same as howdah.search takes it
+--   settings  of the action: {"priority": 3}, {"queue": "mail"}, {"run_at": "2026-01-31T10:00Z"}, {"delay": "1 hour"}
+--   made_by   who; NULL: the user of the session
+--   reason    why; may be NULL
+-- Which jobs: those that fit when their turn comes, in a state that the action is for (see howdah.action_states), and were
+-- enqueued before now. "now" and ages in the search are meant from this moment.
+-- Returns the operation's id. Writes: operation. Locks: none. Errors: HD001 unknown queue, HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.start_operation(action text, search text, compiled jsonb, settings jsonb DEFAULT '{}',
+  made_by text DEFAULT NULL, reason text DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_search jsonb;
+  v_id     bigint;
+BEGIN
+  PERFORM howdah.check_action(start_operation.action, start_operation.settings);
+  v_search := howdah.operation_search(start_operation.action, start_operation.compiled);
+  INSERT INTO howdah.operation (action, settings, search, compiled, made_at, made_by, reason, before, stepped_at)
+  VALUES (start_operation.action, start_operation.settings, left(coalesce(start_operation.search, ''), 8192), v_search, howdah.now(),
+          left(coalesce(start_operation.made_by, session_user::text), 256), left(start_operation.reason, 1024), (v_search ->> 'upto_id')::bigint + 1, howdah.now())
+  RETURNING operation.id INTO v_id;
+  RETURN v_id;
+END $$;
+-- howdah.step_operation(id, most) -> operation
+-- Goes on with an operation by one step, in the caller's transaction: call it again, each time in a transaction of its own,
+-- until the state is not 'running'. Anybody may, at any time: steps of one operation are done one after another, and each
+-- begins where the last one that was committed ended. So every job is dealt with once, whoever crashes.
+--   most  how many jobs are changed in one step, 1 to 1,000
+-- If a step fails (a queue is full, a lock is waited for too long), nothing of it remains, the state is 'stopped' and the error
+-- is in the row; the next call tries again from there. One that has ended, or was cancelled, is returned as it is.
+-- Returns the operation as it is then; a row of NULLs: there is none.
+-- Writes: operation, and see act_on. Locks: the operation's row, and waits for whoever does a step; what act_on locks.
+-- Errors: HD002 invalid argument, HD012 the transaction is not READ COMMITTED.
+CREATE OR REPLACE FUNCTION howdah.step_operation(id bigint, most integer DEFAULT 200) RETURNS howdah.operation
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  o       howdah.operation;
+  s       record;
+  v_error text;
+BEGIN
+  PERFORM howdah.must_read_committed(), howdah.check_most(step_operation.most, 1000, NULL);
+  SELECT * INTO o FROM howdah.operation p WHERE p.id = step_operation.id FOR UPDATE;
+  IF NOT FOUND OR o.state IN ('done', 'cancelled') THEN
+    RETURN o;
+  END IF;
+  BEGIN
+    SELECT * INTO s FROM howdah.search(o.compiled, o.before, step_operation.most);
+    o.changed := o.changed + howdah.act_on(o.action, s.ids, o.settings, ARRAY(SELECT jsonb_array_elements_text(o.compiled -> 'states')));
+  EXCEPTION WHEN OTHERS THEN
+    v_error := SQLERRM;
+  END;
+  o.stepped_at := howdah.now();
+  o.steps := o.steps + 1;
+  o.error := v_error;
+  IF v_error IS NOT NULL THEN
+    o.state := 'stopped';
+  ELSE
+    o.state := CASE WHEN s.next IS NULL THEN 'done' ELSE 'running' END;
+    o.ended_at := CASE WHEN s.next IS NULL THEN howdah.now() END;
+    o.before := coalesce(s.next, 0);
+    o.looked := o.looked + s.looked;
+    o.matched := o.matched + cardinality(s.ids);
+  END IF;
+  UPDATE howdah.operation p SET changed = o.changed, stepped_at = o.stepped_at, steps = o.steps, error = o.error, state = o.state, ended_at = o.ended_at,
+         before = o.before, looked = o.looked, matched = o.matched WHERE p.id = o.id;
+  RETURN o;
+END $$;
 -- howdah.ask_to_cancel(job_ids) -> integer
 -- Asks for the end of those of these jobs that run; one notification for each worker. Returns how many were asked that
 -- had not been. Internal. Writes: cancel_request. Locks: none that a worker waits for.
@@ -1947,7 +2327,7 @@ BEGIN
        | (SELECT r.slot FROM howdah.ring r WHERE r.name = 'lease');
 END $$;
 -- howdah.unknown_worker(worker_id) -> never returns
--- Says that a worker is not registered, or no longer. Errors: HD004.
+-- Says that a worker is not registered, or no longer. Errors: HD004. Internal.
 CREATE OR REPLACE FUNCTION howdah.unknown_worker(worker_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -2169,13 +2549,14 @@ END $$;
 -- howdah.pause_schedule(schedule, by, reason) -> boolean
 -- Fires no slot until resume_schedule, over restarts and whatever programs declare. Slots that pass meanwhile are not
 -- missed, they are left out. Returns whether it was running before.
--- Writes: schedule. Errors: HD002 unknown schedule.
+-- Writes: schedule. Errors: HD002 unknown schedule; by (256 bytes) or reason (1024) is too long.
 CREATE OR REPLACE FUNCTION howdah.pause_schedule(schedule text, by text DEFAULT NULL, reason text DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_was timestamptz;
 BEGIN
+  PERFORM howdah.check_pause(pause_schedule.by, pause_schedule.reason);
   SELECT s.paused_at INTO v_was FROM howdah.schedule s WHERE s.name = pause_schedule.schedule FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     PERFORM howdah.unknown_schedule(pause_schedule.schedule);
@@ -2331,7 +2712,7 @@ BEGIN
   RETURN howdah.settings_of('schedule', set_schedule.name);
 END $$;
 -- howdah.unknown_schedule(name) -> never returns
--- Says that a schedule does not exist. Errors: HD002 with COLUMN schedule.
+-- Says that a schedule does not exist. Errors: HD002 with COLUMN schedule. Internal.
 CREATE OR REPLACE FUNCTION howdah.unknown_schedule(name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -2358,24 +2739,13 @@ DECLARE
   j       howdah.job;
 BEGIN
   PERFORM howdah.must_read_committed(), howdah.check_job('any', coalesce(change.priority, 5), NULL, NULL, change.max_attempts, NULL);
-  SELECT q.* INTO v_queue FROM howdah.queue q
-   WHERE CASE WHEN change.queue IS NULL THEN q.id = (SELECT j.queue_id FROM howdah.find_job(change.job_id) j) ELSE q.name = change.queue END;
-  IF NOT FOUND THEN
-    -- The one that is named, or the job's own, which was deleted.
-    PERFORM howdah.unknown_queue(coalesce(change.queue, (
-      SELECT d.name FROM howdah.find_job(change.job_id) f JOIN howdah.deleted_queue d ON d.id = f.queue_id)))
-      WHERE change.queue IS NOT NULL OR EXISTS (SELECT FROM howdah.find_job(change.job_id));
-    RETURN NULL;
-  END IF;
-  -- Out of an array, where it has its full size, however a table of the caller's has compressed it.
-  v_size := (SELECT pg_column_size(u) FROM unnest(ARRAY[change.payload]) u);
-  IF v_size > v_queue.max_payload_bytes THEN
-    PERFORM howdah.payload_refused(v_queue.name, v_size, v_queue.max_payload_bytes);
+  IF change.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = change.queue) THEN
+    PERFORM howdah.unknown_queue(change.queue);
   END IF;
   w := howdah.single_out(change.job_id);
   v_state := w.state;
   IF v_state IS NULL THEN
-    UPDATE howdah.dead x SET queue_id = v_queue.id, priority = coalesce(change.priority, x.priority) WHERE x.job_id = change.job_id;
+    PERFORM FROM howdah.dead x WHERE x.job_id = change.job_id FOR UPDATE;
     IF NOT FOUND THEN
       v_state := howdah.state(change.job_id);
       IF v_state IS NOT NULL THEN
@@ -2385,7 +2755,19 @@ BEGIN
     END IF;
     v_state := 'dead';
   END IF;
+  -- Looked at with the job in hand: while we waited for it somebody may have moved it to another queue.
   SELECT * INTO j FROM howdah.find_job(change.job_id);
+  SELECT q.* INTO v_queue FROM howdah.queue q
+   WHERE CASE WHEN change.queue IS NULL THEN q.id = j.queue_id ELSE q.name = change.queue END;
+  IF NOT FOUND THEN
+    -- The one that is named, or the job's own, which was deleted.
+    PERFORM howdah.unknown_queue(coalesce(change.queue, (SELECT d.name FROM howdah.deleted_queue d WHERE d.id = j.queue_id)));
+  END IF;
+  -- Out of an array, where it has its full size, however a table of the caller's has compressed it.
+  v_size := (SELECT pg_column_size(u) FROM unnest(ARRAY[change.payload]) u);
+  IF v_size > v_queue.max_payload_bytes THEN
+    PERFORM howdah.payload_refused(v_queue.name, v_size, v_queue.max_payload_bytes);
+  END IF;
   IF j.queue_id <> v_queue.id AND v_state <> 'dead' THEN
     PERFORM howdah.make_room(v_queue, 1);
   END IF;
@@ -2394,7 +2776,9 @@ BEGIN
   j.queue_id := v_queue.id;
   j.max_attempts := coalesce(change.max_attempts, j.max_attempts);
   PERFORM howdah.rewrite_job(j);
-  IF v_state IN ('scheduled', 'blocked') THEN
+  IF v_state = 'dead' THEN
+    UPDATE howdah.dead x SET queue_id = v_queue.id, priority = coalesce(change.priority, x.priority) WHERE x.job_id = change.job_id;
+  ELSIF v_state IN ('scheduled', 'blocked') THEN
     UPDATE howdah.deferred d SET queue_id = v_queue.id, priority = coalesce(change.priority, d.priority) WHERE d.first_id = change.job_id;
   ELSIF v_state = 'ready' AND (v_queue.id <> w.queue_id OR coalesce(change.priority, w.priority) <> w.priority) THEN
     PERFORM howdah.drop_waiting(change.job_id, v_state, w.queue_id, w.priority);
@@ -2805,7 +3189,7 @@ BEGIN
    WHERE jsonb_typeof(e) <> 'number' AND NOT howdah.is_workflow(e) LIMIT 1;
   IF NOT FOUND THEN
     SELECT e INTO v_bad FROM jsonb_array_elements(check_dependencies.value) e
-     WHERE CASE WHEN jsonb_typeof(e) = 'number' THEN (e #>> '{}')::numeric NOT BETWEEN 128 AND 9007199254740991 OR (e #>> '{}')::numeric % 1 <> 0 END LIMIT 1;
+     WHERE CASE WHEN jsonb_typeof(e) = 'number' THEN (e #>> '{}')::numeric NOT BETWEEN 128 AND 9007199254740991 OR scale((e #>> '{}')::numeric) > 0 END LIMIT 1;
   END IF;
   IF v_bad IS NOT NULL THEN
     PERFORM howdah.option_refused(check_dependencies.field, 'must hold ids of jobs, or {"workflow": id}, and not ' || left(v_bad::text, 100));
@@ -2830,6 +3214,36 @@ BEGIN
   SELECT 'infinity', u.id, enqueue_blocked.queue_id, enqueue_blocked.priority, 1, 0, enqueue_blocked.kind, enqueue_blocked.gates, 'dependencies'
     FROM unnest(enqueue_blocked.job_ids) u(id);
   PERFORM howdah.wait_for_parents(enqueue_blocked.job_ids, v_parents, coalesce(enqueue_blocked.options ->> 'on_parent_failure', 'cancel'));
+END $$;
+-- howdah.family(job_id, most) -> (relation, id, name, kind, state)
+-- What a job belongs to:
+--   workflow  the workflow that it is in: its id and name
+--   parent    what it was asked to wait for, and in which state that is; NULL: it ended longer ago than history is kept
+--   child     what still waits for it
+--   most      how many parents, and how many children, 1 to 10,000
+-- Reads: workflow_job, job, dependency, and see states_of. Locks: none. Errors: HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.family(job_id bigint, most integer DEFAULT 100)
+RETURNS TABLE (relation text, id bigint, name text, kind text, state text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_parents  bigint[];
+  v_children bigint[];
+BEGIN
+  PERFORM howdah.check_most(family.most, 10000, NULL);
+  RETURN QUERY
+    SELECT 'workflow', w.id, w.name::text, NULL::text, NULL::text
+      FROM howdah.workflow_job k JOIN howdah.workflow w ON w.id = k.workflow_id WHERE k.job_id = family.job_id;
+  v_parents := ARRAY(SELECT p.id::bigint FROM howdah.find_job(family.job_id) j
+    CROSS JOIN LATERAL jsonb_array_elements_text(j.options -> 'depends_on') WITH ORDINALITY p(id, n) ORDER BY p.n LIMIT family.most);
+  v_children := ARRAY(SELECT d.job_id FROM howdah.dependency d WHERE d.parent_id = family.job_id ORDER BY d.job_id LIMIT family.most);
+  RETURN QUERY
+    SELECT u.relation, u.id, NULL::text, j.kind::text, s.state
+      FROM (SELECT 'parent' AS relation, p AS id, n FROM unnest(v_parents) WITH ORDINALITY x(p, n)
+            UNION ALL SELECT 'child', c, n FROM unnest(v_children) WITH ORDINALITY x(c, n)) u
+      LEFT JOIN howdah.find_jobs(v_parents || v_children) j ON j.id = u.id
+      LEFT JOIN howdah.states_of(v_parents || v_children) s ON s.job_id = u.id
+     ORDER BY u.relation DESC, u.n;
 END $$;
 -- howdah.go_on_after(first_ids, counts, failed) -> void
 -- What must be done for the jobs that depend on jobs that have ended: see parents_ended. failed NULL: it is looked up, for
@@ -2866,7 +3280,7 @@ BEGIN
   IF jsonb_typeof(v_id) IS DISTINCT FROM 'number' OR is_workflow.parent - 'workflow' <> '{}' THEN
     RETURN false;
   END IF;
-  RETURN (v_id #>> '{}')::numeric BETWEEN 1 AND 9007199254740991 AND (v_id #>> '{}')::numeric % 1 = 0;
+  RETURN (v_id #>> '{}')::numeric BETWEEN 1 AND 9007199254740991 AND scale((v_id #>> '{}')::numeric) = 0;
 END $$;
 -- howdah.let_go(job_ids, near) -> bigint[]
 -- Makes those of these blocked jobs ready that have nothing left to wait for; one that is due later is scheduled; and one that is
@@ -3331,6 +3745,928 @@ BEGIN
     || (SELECT jsonb_object_agg(o.key, o.value) FROM jsonb_each(with_dependencies.old) o
          WHERE o.key IN ('depends_on', 'on_parent_failure', 'due_at'));
 END $$;
+-- howdah.doctor(checks, limits, client) -> (name, state, found, proof, fix, detail)
+-- Looks for what goes wrong with a queue and with the database under it, and says how to mend it. A row for each finding, or
+-- one for a check that found nothing; in the order of howdah.doctor_checks.
+--   checks  names of howdah.doctor_checks; NULL: all
+--   limits  from where on something is worth saying: {"waiting_ms": 600000}; see howdah.doctor_limits
+--   client  what a program says of itself: migration, code, release (what it was built with), at_ms (its clock, in
+--           milliseconds since 1970), pooled (whether its sessions change behind its back)
+--   state   ok; notice: worth knowing; warning; problem: jobs are late, lost or about to be; unknown: the check failed, or
+--           this role may not see enough: found says why
+--   found   one sentence with figures
+--   proof   a query that shows it; NULL: howdah.doctor itself does
+--   fix     what to do, with the very statement, where there is one; detail.sql has the statements alone
+--   detail  the figures, for programs
+-- A check that fails takes none of the others down. None waits longer than a second for a lock, none reads jobs or what
+-- stands for them but at the front of each queue: the cost is that of some claims. Writes nothing. Locks: none that others feel.
+-- Errors: HD002 no such check, or no such limit (COLUMN checks or limits).
+CREATE OR REPLACE FUNCTION howdah.doctor(checks text[] DEFAULT NULL, limits jsonb DEFAULT NULL, client jsonb DEFAULT NULL)
+RETURNS TABLE (name text, state text, found text, proof text, fix text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_asked   jsonb := jsonb_build_object('client', coalesce(doctor.client, '{}'), 'limits', howdah.doctor_limits(doctor.limits));
+  v_unknown text := (SELECT c FROM unnest(doctor.checks) c WHERE NOT EXISTS (SELECT FROM howdah.doctor_checks() k WHERE k.name = c) LIMIT 1);
+  v_rows    bigint;
+  v_check   record;
+BEGIN
+  IF v_unknown IS NOT NULL THEN
+    RAISE EXCEPTION 'there is no check named %', quote_literal(v_unknown) USING ERRCODE = 'HD002', COLUMN = 'checks',
+      HINT = 'there are ' || (SELECT string_agg(k.name, ', ') FROM howdah.doctor_checks() k);
+  END IF;
+  FOR v_check IN SELECT k.name, k.healthy FROM howdah.doctor_checks() k WHERE doctor.checks IS NULL OR k.name = ANY (doctor.checks) LOOP
+    BEGIN
+      RETURN QUERY EXECUTE format('SELECT $1, f.state, f.found, f.proof, concat_ws('': '', f.advice, f.sql),
+        CASE WHEN f.sql IS NULL THEN f.detail ELSE f.detail || jsonb_build_object(''sql'', f.sql) END FROM howdah.%I($2) f', 'doctor_' || v_check.name)
+        USING v_check.name, v_asked;
+      GET DIAGNOSTICS v_rows = ROW_COUNT;
+      IF v_rows = 0 THEN
+        RETURN QUERY SELECT v_check.name, 'ok', v_check.healthy, NULL::text, NULL::text, '{}'::jsonb;
+      END IF;
+    EXCEPTION WHEN others THEN
+      RETURN QUERY SELECT v_check.name, 'unknown', format('it could not be looked at: %s', SQLERRM), NULL::text, NULL::text,
+        jsonb_build_object('sqlstate', SQLSTATE, 'error', SQLERRM);
+    END;
+  END LOOP;
+END $$;
+-- howdah.doctor_ago(asked, name) -> timestamptz
+-- The time so long ago as a limit says that is in milliseconds; a century at most. Internal to doctor.
+CREATE OR REPLACE FUNCTION howdah.doctor_ago(asked jsonb, name text) RETURNS timestamptz
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT howdah.now() - make_interval(secs => (least(howdah.doctor_limit(asked, name), 3155760000000) / 1000)::double precision)
+$$;
+-- howdah.doctor_autovacuum(asked) -> findings, see howdah.doctor_checks
+-- Autovacuum switched off, for the server or for a table; and tables with more than dead_rows dead rows that it has not come to
+-- for ten minutes (those that are emptied by truncation do not need it). Internal to doctor. Reads: the catalog and statistics.
+CREATE OR REPLACE FUNCTION howdah.doctor_autovacuum(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_dead   bigint := howdah.doctor_limit(doctor_autovacuum.asked, 'dead_rows');
+  v_schema oid := rtrim('howdah.', '.')::regnamespace;
+BEGIN
+  RETURN QUERY
+    SELECT 'problem', format('%s is off for the whole server: dead rows are never cleaned up', s.name), format('SHOW %s', s.name), 'switch it on',
+      format(E'ALTER SYSTEM SET %s = on;\nSELECT pg_reload_conf()', s.name), jsonb_build_object('setting', s.name)
+      FROM (VALUES ('autovacuum'), ('track_counts')) s(name) WHERE current_setting(s.name) = 'off';
+  RETURN QUERY
+    SELECT 'warning', format('autovacuum is off for %s tables of the queue: %s', count(*), left(string_agg(c.relname, ', ' ORDER BY c.relname), 200)),
+      format('SELECT oid::regclass, reloptions FROM pg_class WHERE relnamespace = %L::regnamespace AND reloptions IS NOT NULL', rtrim('howdah.', '.')), 'switch it on',
+      string_agg(format('ALTER TABLE %s RESET (autovacuum_enabled)', c.oid::regclass), E';\n' ORDER BY c.relname),
+      jsonb_build_object('tables', jsonb_agg(c.relname ORDER BY c.relname))
+      FROM pg_class c CROSS JOIN LATERAL pg_options_to_table(c.reloptions) o
+     WHERE c.relnamespace = v_schema AND c.relkind = 'r' AND o.option_name = 'autovacuum_enabled' AND NOT o.option_value::boolean
+    HAVING count(*) > 0;
+  RETURN QUERY
+    SELECT CASE WHEN t.dead > 10 * v_dead THEN 'problem' ELSE 'warning' END,
+      format('table %s has %s dead rows beside %s live ones, and was %s', t.relname, t.dead, t.live,
+             coalesce('vacuumed ' || howdah.doctor_span(t.vacuumed) || ' ago', 'never vacuumed')),
+      format('SELECT n_live_tup, n_dead_tup, last_vacuum, last_autovacuum FROM pg_stat_all_tables WHERE relid = %L::regclass', t.oid::regclass),
+      'end what the check horizon names, give autovacuum more workers or a higher autovacuum_vacuum_cost_limit; and now',
+      format('VACUUM (ANALYZE) %s', t.oid::regclass), jsonb_build_object('table', t.oid::regclass::text, 'dead_rows', t.dead, 'rows', t.live, 'vacuumed_at', t.vacuumed)
+      FROM (SELECT c.oid, c.relname, pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
+                   greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed
+              FROM pg_class c WHERE c.relnamespace = v_schema AND c.relkind = 'r' AND c.relname !~ '^(ticket|lease)_[0-3]$') t
+     WHERE t.dead > v_dead AND (t.vacuumed IS NULL OR t.vacuumed < howdah.now() - interval '10 minutes')
+     ORDER BY t.dead DESC;
+END $$;
+-- howdah.doctor_bloat(asked) -> findings, see howdah.doctor_checks
+-- Tables and indexes that are larger by bloat_bytes than twice what their rows should take, by the statistics: counted rows and
+-- the average width of columns. Indexes other than B-trees and the tables that hold large values apart are left out. Internal to
+-- doctor. Reads: the catalog, sizes of files, statistics. None of the tables themselves.
+CREATE OR REPLACE FUNCTION howdah.doctor_bloat(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_bytes bigint := howdah.doctor_limit(doctor_bloat.asked, 'bloat_bytes');
+  v_schema oid := rtrim('howdah.', '.')::regnamespace;
+BEGIN
+  RETURN QUERY
+    WITH large AS MATERIALIZED (
+      SELECT c.oid, c.relname, c.relkind, s.bytes, coalesce(i.indrelid, c.oid) AS of, coalesce(i.indkey::smallint[], '{}') AS columns
+        FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_am a ON a.oid = c.relam
+        CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) AS bytes) s
+       WHERE c.relnamespace = v_schema AND (c.relkind = 'r' OR (c.relkind = 'i' AND a.amname = 'btree')) AND s.bytes > v_bytes),
+    fair AS (
+      SELECT l.*, t.relname AS table_name, w.rows, 2 * w.rows * (28 + coalesce(w.width, 100)) AS enough
+        FROM large l JOIN pg_class t ON t.oid = l.of
+        CROSS JOIN LATERAL (
+          SELECT greatest(pg_stat_get_live_tuples(l.of), t.reltuples::bigint, 0) AS rows,
+                 (SELECT sum(s.avg_width) FROM pg_stats s JOIN pg_attribute a ON a.attrelid = l.of AND a.attname = s.attname
+                   WHERE s.schemaname = rtrim('howdah.', '.') AND s.tablename = t.relname AND (l.relkind = 'r' OR a.attnum = ANY (l.columns))) AS width) w)
+    SELECT CASE WHEN f.bytes - f.enough > 10 * v_bytes THEN 'problem' ELSE 'warning' END,
+      format('%s %s has %s for about %s rows, which need some %s', CASE f.relkind WHEN 'r' THEN 'table' ELSE 'index' END, f.relname,
+             pg_size_pretty(f.bytes), f.rows, pg_size_pretty(f.enough)),
+      format('SELECT pg_size_pretty(pg_relation_size(%L)), n_live_tup, n_dead_tup, last_autovacuum FROM pg_stat_all_tables WHERE relid = %L::regclass',
+             f.oid::regclass, f.of::regclass),
+      CASE WHEN f.relkind = 'r' AND f.table_name ~ '_[0-7]$' THEN 'end what the check horizon names; the keeper truncates it as soon as nothing lives in it, or do it by hand'
+           WHEN f.relkind = 'r' THEN 'end what the check horizon names; then give the room back (nobody else can use the table meanwhile)'
+           ELSE 'end what the check horizon names; then build it anew (the table can be used meanwhile)' END,
+      CASE WHEN f.relkind = 'r' AND f.table_name ~ '_[0-7]$' THEN 'SELECT howdah.rotate()'
+           ELSE format(CASE f.relkind WHEN 'r' THEN 'VACUUM (FULL, ANALYZE) %s' ELSE 'REINDEX INDEX CONCURRENTLY %s' END, f.oid::regclass) END,
+      jsonb_build_object('relation', f.oid::regclass::text, 'bytes', f.bytes, 'rows', f.rows, 'enough', f.enough, 'dead_rows', pg_stat_get_dead_tuples(f.of))
+      FROM fair f WHERE f.bytes - f.enough > v_bytes
+       -- After a crash nothing was counted yet: what is full would look empty.
+       AND (pg_stat_get_dead_tuples(f.of) > f.rows OR greatest(pg_stat_get_last_vacuum_time(f.of), pg_stat_get_last_autovacuum_time(f.of),
+            pg_stat_get_last_analyze_time(f.of), pg_stat_get_last_autoanalyze_time(f.of)) IS NOT NULL)
+     ORDER BY f.bytes - f.enough DESC;
+END $$;
+-- howdah.doctor_checks() -> (name, healthy)
+-- What howdah.doctor looks at, in this order, and what it says when nothing is wrong with it. The function behind a check is
+-- howdah.doctor_NAME(asked): a row for each finding, none if all is well.
+--   asked  {"client": {...}, "limits": {...}}, both whole: see howdah.doctor
+--   state, found, proof, detail  as in howdah.doctor
+--   advice, sql  what to do, and the statements that do it: each on a line of its own, between them ';'
+-- Errors: none.
+CREATE OR REPLACE FUNCTION howdah.doctor_checks() RETURNS TABLE (name text, healthy text)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  VALUES
+    ('schema',      'the schema, its functions and all workers are of one release'),
+    ('unserved',    'every queue that has jobs has a worker'),
+    ('kinds',       'every kind that waits in front has a worker'),
+    ('waiting',     'no job waits for long'),
+    ('paused',      'no paused queue has jobs'),
+    ('keeper',      'nothing that is due waits for a keeper'),
+    ('leases',      'every worker is heard of, and every lease has its worker'),
+    ('dead',        'few jobs die'),
+    ('schedules',   'every schedule can be worked out, and none is late'),
+    ('removal',     'what has ended is removed in time'),
+    ('orphans',     'no key, slot or settled job was left behind'),
+    ('payloads',    'the payloads of the newest jobs are far from their limits'),
+    ('rings',       'every ring turns'),
+    ('bloat',       'no table and no index is much larger than its rows'),
+    ('indexes',     'every index is there and valid'),
+    ('autovacuum',  'autovacuum is on and keeps up'),
+    ('horizon',     'nothing keeps old rows from being cleaned up'),
+    ('notify',      'the queue of notifications is short'),
+    ('connections', 'there are connections to spare'),
+    ('wraparound',  'no transaction id is near its end'),
+    ('clock',       'the clocks agree, and go forward'),
+    ('pooler',      'no pooler stands between workers and the server, as far as can be seen'),
+    ('settings',    'no setting endangers jobs or cuts transactions off'),
+    ('privileges',  'PUBLIC has no rights, and no worker is a superuser')
+$$;
+-- howdah.doctor_clock(asked) -> findings, see howdah.doctor_checks
+-- Whether the server's clock has gone back (something was written later than now), and whether the asking program's clock differs
+-- from it by more than clock_ms. The queue goes by the server's clock alone; a program that says when a job is due goes by its own.
+-- Internal to doctor. Reads: worker, ring, schedule, code.
+CREATE OR REPLACE FUNCTION howdah.doctor_clock(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_ms     numeric := howdah.doctor_limit(doctor_clock.asked, 'clock_ms');
+  v_now    timestamptz := howdah.now();
+  v_ahead  numeric := (doctor_clock.asked -> 'client' ->> 'at_ms')::numeric - extract(epoch FROM v_now) * 1000;
+  v_future record;
+BEGIN
+  SELECT t.what, t.at INTO v_future FROM (
+    SELECT format('the heartbeat of worker %s', w.name) AS what, w.heartbeat_at AS at FROM howdah.worker w
+    UNION ALL SELECT format('the last turn of ring %s', r.name), r.since FROM howdah.ring r
+    UNION ALL SELECT format('the last slot of schedule %s', s.name), s.after_at FROM howdah.schedule s
+    UNION ALL SELECT 'the installation of the functions', c.applied_at FROM howdah.code c) t
+   WHERE isfinite(t.at) ORDER BY t.at DESC LIMIT 1;
+  IF v_future.at > v_now + make_interval(secs => (v_ms / 1000)::double precision) THEN
+    RETURN QUERY SELECT 'problem', format('the server''s clock has gone back: %s is of %s, which is %s s ahead', v_future.what, howdah.at_text(v_future.at),
+        round(extract(epoch FROM v_future.at - v_now)::numeric, 1)),
+      'SELECT howdah.now(), (SELECT max(heartbeat_at) FROM howdah.worker), (SELECT max(since) FROM howdah.ring)',
+      'have the server''s clock set by a time service that moves it slowly; until it is there again leases last longer and schedules do not fire', NULL::text,
+      jsonb_build_object('what', v_future.what, 'at', v_future.at, 'now', v_now);
+  END IF;
+  IF abs(v_ahead) > v_ms THEN
+    RETURN QUERY SELECT 'warning', format('the clock of this program is %s s %s that of the server', round(abs(v_ahead) / 1000, 1), CASE WHEN v_ahead > 0 THEN 'ahead of' ELSE 'behind' END),
+      'SELECT howdah.now()', 'have both clocks set by a time service; until then give delays rather than times', NULL::text, jsonb_build_object('ahead_ms', round(v_ahead), 'now', v_now);
+  END IF;
+END $$;
+-- howdah.doctor_connections(asked) -> findings, see howdah.doctor_checks
+-- Whether connections_percent of the connections that the server allows to ordinary roles are in use; from 95 % it is a
+-- problem, because a worker that must connect again cannot. Internal to doctor. Reads: statistics.
+CREATE OR REPLACE FUNCTION howdah.doctor_connections(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_most bigint := current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint;
+  v_used bigint := (SELECT sum(d.numbackends) FROM pg_stat_database d);
+BEGIN
+  RETURN QUERY SELECT CASE WHEN 100 * v_used >= 95 * v_most THEN 'problem' ELSE 'warning' END,
+    format('%s of %s connections are in use', v_used, v_most),
+    'SELECT usename, application_name, state, count(*) FROM pg_stat_activity WHERE backend_type = ''client backend'' GROUP BY 1, 2, 3 ORDER BY 4 DESC',
+    'make the pools of applications smaller, put a pooler between them and the server (not for workers), or raise max_connections', NULL::text,
+    jsonb_build_object('used', v_used, 'most', v_most)
+   WHERE 100 * v_used >= howdah.doctor_limit(doctor_connections.asked, 'connections_percent') * v_most;
+END $$;
+-- howdah.doctor_dead(asked) -> findings, see howdah.doctor_checks
+-- Queues of which more than dead_per_hour jobs have died in the last hour; ten times that is a problem. Internal to doctor.
+-- Reads: dead, by its index: at most ten times the limit of each queue.
+CREATE OR REPLACE FUNCTION howdah.doctor_dead(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_limit bigint := howdah.doctor_limit(doctor_dead.asked, 'dead_per_hour');
+  v_since timestamptz := howdah.now() - interval '1 hour';
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN d.dead > 10 * v_limit THEN 'problem' ELSE 'warning' END,
+      format('%s%s jobs of queue %s died in the last hour, the last one %s ago: %s', CASE WHEN d.dead > 10 * v_limit THEN 'more than ' ELSE '' END,
+             least(d.dead, 10 * v_limit), q.name, howdah.doctor_span(l.died_at), left(l.reason, 200)),
+      format('SELECT kind, reason, count(*) FROM howdah.dead WHERE queue_id = %s AND died_at > howdah.now() - interval ''1 hour'' GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20', q.id),
+      'mend what fails them, and send them again', format('SELECT howdah.retry_many(queue => %L)', q.name),
+      jsonb_build_object('queue', q.name, 'dead', d.dead, 'last_job', l.job_id, 'last_kind', l.kind, 'last_reason', left(l.reason, 1000))
+      FROM howdah.queue q
+      CROSS JOIN LATERAL (SELECT count(*) AS dead FROM (SELECT FROM howdah.dead x WHERE x.queue_id = q.id AND x.died_at > v_since LIMIT 10 * v_limit + 1) n) d
+      CROSS JOIN LATERAL (SELECT * FROM howdah.dead x WHERE x.queue_id = q.id ORDER BY x.died_at DESC LIMIT 1) l
+     WHERE d.dead > v_limit ORDER BY d.dead DESC;
+END $$;
+-- howdah.doctor_expected() -> (index, definition)
+-- The indexes that migrations make, but for those of keys, as they are made. Whoever adds one in a migration adds it here: a
+-- test compares the list with a fresh installation. Internal to doctor.
+CREATE OR REPLACE FUNCTION howdah.doctor_expected() RETURNS TABLE (index text, definition text)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT format('job_%s_id', s), format('UNIQUE INDEX job_%s_id ON howdah.job_%1$s (id)', s) FROM generate_series(0, 7) s
+  UNION ALL
+  SELECT format('lease_%s_id', s), format('UNIQUE INDEX lease_%s_id ON howdah.lease_%1$s (id)', s) FROM generate_series(0, 3) s
+  UNION ALL
+  SELECT (regexp_match(d, 'INDEX (\w+) ON'))[1], d FROM (VALUES
+    ('INDEX ticket_order ON howdah.ticket (queue_id, priority, first_id)'),
+    ('INDEX receipt_span ON howdah.receipt USING gist (span)'),
+    ('INDEX failure_job ON howdah.failure (job_id, attempt)'),
+    ('INDEX deferred_due ON howdah.deferred (due_at, first_id)'),
+    ('INDEX deferred_queue ON howdah.deferred (queue_id)'),
+    ('INDEX deferred_gate ON howdah.deferred (gate, priority, first_id) WHERE gate IS NOT NULL'),
+    ('INDEX dead_queue_died_at ON howdah.dead (queue_id, died_at)'),
+    ('INDEX unique_key_job ON howdah.unique_key (job_id)'),
+    ('INDEX unique_key_expires ON howdah.unique_key (expires_at) WHERE expires_at IS NOT NULL'),
+    ('INDEX result_job ON howdah.result (job_id)'),
+    ('INDEX expiry_due ON howdah.expiry (expires_at, job_id)'),
+    ('INDEX log_job ON howdah.log (job_id, attempt, at, line)'),
+    ('INDEX archive_id ON howdah.archive (id)'),
+    ('INDEX archive_archived_at ON howdah.archive (archived_at)'),
+    ('INDEX slot_gate ON howdah.slot (gate, lease_id)'),
+    ('INDEX ordered_job ON howdah.ordered (job_id)'),
+    ('INDEX gate_look_at ON howdah.gate_look (look_at)'),
+    ('INDEX gate_look_gate ON howdah.gate_look (gate, look_at)'),
+    ('INDEX flow_rule_prefix ON howdah.flow_rule (scope, name) WHERE right(name, 1) = ''*'''),
+    ('INDEX schedule_look ON howdah.schedule (look_at)'),
+    ('UNIQUE INDEX firing_slot ON howdah.firing (schedule, due_at) WHERE how <> ''by hand'''),
+    ('INDEX firing_newest ON howdah.firing (schedule, fired_at)'),
+    ('INDEX dependency_job ON howdah.dependency (job_id, parent_id)'),
+    ('INDEX second_look_at ON howdah.second_look (look_at)'),
+    ('INDEX workflow_prune ON howdah.workflow (prune_at)'),
+    ('UNIQUE INDEX workflow_job_id ON howdah.workflow_job (job_id)'),
+    ('UNIQUE INDEX workflow_end ON howdah.workflow (end_id) WHERE end_id IS NOT NULL'),
+    ('INDEX workflow_callback ON howdah.workflow_job (workflow_id) WHERE callback'),
+    ('INDEX failed_parent_job ON howdah.failed_parent (job_id)'),
+    ('INDEX step_order ON howdah.step (job_id, n)'),
+    ('INDEX step_awaits ON howdah.step (name, job_id) WHERE kind = ''signal'' AND state = ''waiting'''),
+    ('INDEX past_step_job ON howdah.past_step (job_id, n)'),
+    ('INDEX signal_new ON howdah.signal (sent_at) WHERE NOT delivered'),
+    ('INDEX signal_expires ON howdah.signal (expires_at)'),
+    ('INDEX operation_ended ON howdah.operation (ended_at)'),
+    ('INDEX command_made_at ON howdah.command (made_at)'),
+    ('INDEX receipt_at ON howdah.receipt (at)'),
+    ('INDEX failure_at ON howdah.failure (at)'),
+    ('INDEX failure_fingerprint ON howdah.failure (howdah.fingerprint(error_kind, message), at)')) v(d)
+$$;
+-- howdah.doctor_fronts() -> setof (queue_id, queue, priority, job_id, kind, since)
+-- The first job that is ready at each priority of each queue, and of each queue of shares the first one that waits for its
+-- turn; and since when it is ready. Internal to doctor. Reads: ticket, deferred and job, by their indexes: a few pages for
+-- each queue and each priority that is in use, however much waits.
+CREATE OR REPLACE FUNCTION howdah.doctor_fronts() RETURNS TABLE (queue_id integer, queue text, priority smallint, job_id bigint, kind text, since timestamptz)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  q       record;
+  t       record;
+  v_after smallint;
+BEGIN
+  FOR q IN SELECT k.id, k.name FROM howdah.queue k LOOP
+    v_after := -1;
+    LOOP
+      SELECT k.priority, k.first_id, k.kind, k.ready_at INTO t FROM howdah.ticket k
+       WHERE k.queue_id = q.id AND k.priority > v_after ORDER BY k.priority, k.first_id LIMIT 1;
+      EXIT WHEN NOT FOUND;
+      v_after := t.priority;
+      RETURN QUERY SELECT q.id, q.name::text, t.priority, t.first_id, t.kind::text,
+        coalesce(t.ready_at, (SELECT j.enqueued_at FROM howdah.find_job(t.first_id) j), howdah.now());
+    END LOOP;
+    RETURN QUERY
+      SELECT q.id, q.name::text, d.priority, d.first_id, d.kind::text, coalesce((SELECT j.enqueued_at FROM howdah.find_job(d.first_id) j), howdah.now())
+        FROM (SELECT * FROM howdah.deferred k WHERE k.gate >= 'fair:' || q.id || ':' AND k.gate < 'fair:' || q.id || ';'
+               ORDER BY k.gate, k.priority, k.first_id LIMIT 1) d;
+  END LOOP;
+END $$;
+-- howdah.doctor_horizon(asked) -> findings, see howdah.doctor_checks
+-- What keeps dead rows from being cleaned up, and partitions from being truncated: transactions of this database that have been
+-- open for longer than transaction_ms, prepared or not, and see doctor_slots. Internal to doctor. Reads: statistics of sessions.
+CREATE OR REPLACE FUNCTION howdah.doctor_horizon(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_late   timestamptz := howdah.doctor_ago(doctor_horizon.asked, 'transaction_ms');
+  v_hidden bigint;
+  v_xids   bigint;
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN a.xact_start <= v_late - 9 * (howdah.now() - v_late) THEN 'problem' ELSE 'warning' END,
+      format('session %s of role %s (%s) has had a transaction open for %s and is %s%s', a.pid, a.usename, coalesce(nullif(a.application_name, ''), 'without a name'),
+             howdah.doctor_span(a.xact_start), coalesce(a.state, a.backend_type), CASE WHEN a.backend_xmin IS NULL AND a.backend_xid IS NULL THEN '' ELSE ': no row that ended since can be cleaned up' END),
+      format('SELECT pid, usename, application_name, client_addr, state, xact_start, state_change, backend_xmin, query FROM pg_stat_activity WHERE pid = %s', a.pid),
+      'end it, if it may be ended', format('SELECT pg_terminate_backend(%s)', a.pid),
+      jsonb_build_object('pid', a.pid, 'role', a.usename, 'application', a.application_name, 'client', a.client_addr, 'since', a.xact_start, 'state', a.state, 'xids', age(coalesce(a.backend_xmin, a.backend_xid)))
+      FROM pg_stat_activity a
+     WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.xact_start <= v_late AND a.backend_type NOT IN ('autovacuum worker', 'walsender')
+     ORDER BY a.xact_start;
+  RETURN QUERY
+    SELECT CASE WHEN p.prepared <= v_late - 9 * (howdah.now() - v_late) THEN 'problem' ELSE 'warning' END,
+      format('transaction %s was prepared %s ago by %s and has not ended: its locks are held, and no row that ended since can be cleaned up', p.gid, howdah.doctor_span(p.prepared), p.owner),
+      'SELECT * FROM pg_prepared_xacts', 'ask its transaction manager whether to commit; if nobody knows it', format('ROLLBACK PREPARED %L', p.gid),
+      jsonb_build_object('gid', p.gid, 'role', p.owner, 'since', p.prepared, 'xids', age(p.transaction))
+      FROM pg_prepared_xacts p WHERE p.database = current_database() AND p.prepared <= v_late ORDER BY p.prepared;
+  RETURN QUERY SELECT * FROM howdah.doctor_slots(doctor_horizon.asked);
+  -- Of sessions of other roles one sees only that they hold something, not since when.
+  SELECT count(*), max(age(a.backend_xmin)) INTO v_hidden, v_xids FROM pg_stat_activity a
+   WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.xact_start IS NULL AND a.query = '<insufficient privilege>'
+     AND age(a.backend_xmin) >= least(10000, howdah.doctor_limit(doctor_horizon.asked, 'horizon_xids'));
+  RETURN QUERY SELECT 'unknown', format('%s sessions of other roles have a transaction open that is up to %s transactions old, and role %s may not see since when', v_hidden, v_xids, current_user),
+    'SELECT pid, usename, backend_xmin FROM pg_stat_activity WHERE backend_xmin IS NOT NULL', 'let it see them', format('GRANT pg_read_all_stats TO %I', current_user),
+    jsonb_build_object('hidden', v_hidden, 'xids', v_xids) WHERE v_hidden > 0;
+END $$;
+-- howdah.doctor_indexes(asked) -> findings, see howdah.doctor_checks
+-- Indexes that are missing, and indexes of this schema that are not valid, as an interrupted CREATE INDEX CONCURRENTLY leaves
+-- them. Internal to doctor. Reads: the catalog.
+CREATE OR REPLACE FUNCTION howdah.doctor_indexes(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_schema oid := rtrim('howdah.', '.')::regnamespace;
+BEGIN
+  RETURN QUERY
+    SELECT 'problem', format('index %s is missing: statements that need it read whole tables', e.index),
+      format('SELECT indexname FROM pg_indexes WHERE schemaname = %L AND indexname = %L', rtrim('howdah.', '.'), e.index),
+      'make it again (who writes to the table waits meanwhile)', 'CREATE ' || e.definition, jsonb_build_object('index', e.index, 'definition', e.definition)
+      FROM howdah.doctor_expected() e
+     WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = v_schema AND c.relname = e.index AND c.relkind IN ('i', 'I'));
+  RETURN QUERY
+    SELECT 'problem', format('index %s of %s is not valid: it is kept up to date and used by nothing', i.indexrelid::regclass, i.indrelid::regclass),
+      format('SELECT indisvalid, indisready FROM pg_index WHERE indexrelid = %L::regclass', i.indexrelid::regclass),
+      'build it anew (the table can be used meanwhile)', format('REINDEX INDEX CONCURRENTLY %s', i.indexrelid::regclass),
+      jsonb_build_object('index', i.indexrelid::regclass::text, 'table', i.indrelid::regclass::text)
+      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+     WHERE c.relnamespace = v_schema AND NOT (i.indisvalid AND i.indisready AND i.indislive)
+       -- Somebody is building it at this moment.
+       AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid);
+END $$;
+-- howdah.doctor_keeper(asked) -> findings, see howdah.doctor_checks
+-- Whether somebody does the chores, and whether what is due is made ready: without that nothing scheduled runs, no attempt is
+-- tried again, and no job of a dead worker is given to others. Workers that have only just begun have not stood for it yet. Internal to doctor. Reads: keeper, worker, the first row of
+-- deferred that is due.
+CREATE OR REPLACE FUNCTION howdah.doctor_keeper(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_late   timestamptz := howdah.doctor_ago(doctor_keeper.asked, 'overdue_ms');
+  v_office howdah.keeper;
+  v_due    timestamptz := (SELECT d.due_at FROM howdah.deferred d WHERE d.due_at > '-infinity' ORDER BY d.due_at, d.first_id LIMIT 1);
+  v_live   bigint := (SELECT count(*) FROM howdah.doctor_live() w WHERE w.started_at <= v_late);
+BEGIN
+  SELECT * INTO v_office FROM howdah.keeper k;
+  IF v_office.expires_at <= v_late AND (v_live > 0 OR v_due <= v_late) THEN
+    RETURN QUERY SELECT 'problem',
+      format('nobody is the keeper%s: what is due does not become ready, and no job is rescued%s',
+             CASE WHEN isfinite(v_office.expires_at) THEN ', for ' || howdah.doctor_span(v_office.expires_at) ELSE '' END,
+             CASE WHEN v_due <= v_late THEN format('; the first one has been due for %s', howdah.doctor_span(v_due)) ELSE '' END),
+      'SELECT * FROM howdah.keeper', CASE v_live WHEN 0 THEN 'start a worker: one of them takes the office'
+        ELSE 'start a worker of the library or `howdah work`: the workers that are there (by SQL alone?) do not take the office' END, NULL::text,
+      jsonb_build_object('expired_at', nullif(v_office.expires_at, '-infinity'), 'first_due_at', v_due, 'workers', v_live);
+  ELSIF v_due <= v_late THEN
+    RETURN QUERY SELECT 'warning', format('jobs that have been due for %s are not ready yet, though worker %s is the keeper', howdah.doctor_span(v_due), v_office.worker_id),
+      'SELECT * FROM howdah.deferred WHERE due_at <= howdah.now() ORDER BY due_at LIMIT 20',
+      'see what the keeper''s session waits for in pg_stat_activity; do its work by hand meanwhile', 'SELECT * FROM howdah.promote()',
+      jsonb_build_object('first_due_at', v_due, 'keeper', v_office.worker_id);
+  END IF;
+END $$;
+-- howdah.doctor_kinds(asked) -> findings, see howdah.doctor_checks
+-- Kinds that wait in a queue whose workers all have no handler for them. Looked for among the first 200 rows (of up to 128 jobs
+-- each) of each priority: what nobody takes gathers there. Internal to doctor. Reads: see doctor_fronts; ticket, worker.
+CREATE OR REPLACE FUNCTION howdah.doctor_kinds(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_late timestamptz := howdah.doctor_ago(doctor_kinds.asked, 'unserved_ms');
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN s.since <= v_late THEN 'problem' ELSE 'notice' END,
+      format('no worker of queue %s has a handler for kind %s, of which %s jobs wait in front, the first for %s', u.queue, u.kind, u.jobs, howdah.doctor_span(s.since)),
+      format('SELECT name, version, kinds FROM howdah.worker WHERE %L = ANY (queues)', u.queue),
+      'deploy a worker that has a handler for it, or cancel what waits',
+      format('SELECT howdah.cancel_many(queue => %L, kind => %L)', u.queue, u.kind),
+      jsonb_build_object('queue', u.queue, 'kind', u.kind, 'jobs', u.jobs, 'since', s.since, 'job', u.job_id)
+      FROM (
+        SELECT f.queue, t.kind::text AS kind, sum(t.jobs) AS jobs, min(t.first_id) AS job_id
+          FROM howdah.doctor_fronts() f JOIN howdah.queue q ON q.id = f.queue_id
+          CROSS JOIN LATERAL (SELECT k.kind, k.jobs, k.first_id FROM howdah.ticket k
+                               WHERE k.queue_id = f.queue_id AND k.priority = f.priority ORDER BY k.first_id LIMIT 200) t
+         WHERE q.paused_at IS NULL AND EXISTS (SELECT FROM howdah.doctor_live() w WHERE f.queue = ANY (w.queues))
+           AND NOT EXISTS (SELECT FROM howdah.doctor_live() w WHERE f.queue = ANY (w.queues) AND (w.kinds IS NULL OR t.kind = ANY (w.kinds)))
+         GROUP BY f.queue, t.kind) u
+      CROSS JOIN LATERAL (SELECT coalesce((SELECT j.enqueued_at FROM howdah.find_job(u.job_id) j), howdah.now()) AS since) s
+     ORDER BY s.since;
+END $$;
+-- howdah.doctor_leases(asked) -> findings, see howdah.doctor_checks
+-- Workers that are silent, workers whose leases are over and were not given to others, and leases whose worker is gone. Internal
+-- to doctor. Reads: worker; the first 10,000 rows of lease.
+CREATE OR REPLACE FUNCTION howdah.doctor_leases(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_late timestamptz := howdah.doctor_ago(doctor_leases.asked, 'overdue_ms');
+BEGIN
+  RETURN QUERY
+    WITH held AS MATERIALIZED (SELECT l.worker_id, count(*) AS leases, min(l.claimed_at) AS since
+                                 FROM (SELECT e.worker_id, e.claimed_at FROM howdah.lease e LIMIT 10000) l GROUP BY l.worker_id)
+    SELECT CASE WHEN NOT s.over THEN 'notice' WHEN h.leases > 0 THEN 'problem' ELSE 'warning' END,
+      format(CASE WHEN s.over THEN 'worker %1$s has not been heard of for %2$s; its lease of %3$s s is over, and nobody has given up its %4$s leases'
+                  ELSE 'worker %1$s has not been heard of for %2$s; its %4$s leases are kept until %3$s s have passed' END,
+             w.name, howdah.doctor_span(w.heartbeat_at), round(w.lease_ms / 1000.0, 1), coalesce(h.leases, 0)),
+      format('SELECT * FROM howdah.workers WHERE id = %s', w.id),
+      CASE WHEN s.over THEN 'see that there is a keeper, or do its work by hand' ELSE 'see whether its process hangs, or cannot reach the server' END,
+      CASE WHEN s.over THEN 'SELECT * FROM howdah.rescue()' END,
+      jsonb_build_object('worker', w.name, 'worker_id', w.id, 'heartbeat_at', w.heartbeat_at, 'lease_ms', w.lease_ms, 'leases', coalesce(h.leases, 0))
+      FROM howdah.worker w LEFT JOIN held h ON h.worker_id = w.id
+      CROSS JOIN LATERAL (SELECT w.heartbeat_at + make_interval(secs => w.lease_ms / 1000.0) <= v_late AS over) s
+     WHERE s.over OR w.heartbeat_at + make_interval(secs => 3 * w.heartbeat_ms / 1000.0) <= v_late
+    UNION ALL
+    SELECT 'problem', format('%s leases belong to worker %s, which is not there any more; the first is of %s ago', h.leases, h.worker_id, howdah.doctor_span(h.since)),
+      format('SELECT * FROM howdah.lease WHERE worker_id = %s', h.worker_id), 'see that there is a keeper, or do its work by hand', 'SELECT * FROM howdah.rescue()',
+      jsonb_build_object('worker_id', h.worker_id, 'leases', h.leases, 'since', h.since)
+      FROM held h WHERE h.since <= v_late AND NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = h.worker_id);
+END $$;
+-- howdah.doctor_limit(asked, name) -> numeric
+-- One limit of howdah.doctor_limits, as a check was asked with it. Internal to doctor.
+CREATE OR REPLACE FUNCTION howdah.doctor_limit(asked jsonb, name text) RETURNS numeric
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT (asked -> 'limits' ->> name)::numeric
+$$;
+-- howdah.doctor_limits(limits) -> jsonb
+-- From where on the doctor says something, with some of it changed by an object; null in it: as it was. Milliseconds, bytes and
+-- percents where the name says so; numbers else.
+-- Errors: HD002 no such limit, or none that is a number from 0 on (COLUMN limits).
+CREATE OR REPLACE FUNCTION howdah.doctor_limits(limits jsonb DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  -- unserved_ms: jobs of a queue or kind that nobody serves. overdue_ms: the keeper's delay. dead_rows: rows that autovacuum
+  -- has not come to. horizon_xids: how many transactions a slot or a standby lags. freeze_xids: before wraparound, at 2 billion.
+  c_usual CONSTANT jsonb := '{"waiting_ms": 300000, "unserved_ms": 60000, "paused_ms": 3600000, "overdue_ms": 10000,
+    "dead_per_hour": 100, "payload_percent": 80, "ring_bytes": 67108864, "bloat_bytes": 67108864, "dead_rows": 100000,
+    "transaction_ms": 300000, "horizon_xids": 1000000, "slot_wal_bytes": 1073741824, "notify_percent": 25,
+    "connections_percent": 80, "freeze_xids": 500000000, "clock_ms": 2000}';
+  v_wrong text;
+BEGIN
+  IF doctor_limits.limits IS NULL THEN
+    RETURN c_usual;
+  END IF;
+  IF jsonb_typeof(doctor_limits.limits) <> 'object' THEN
+    RAISE EXCEPTION 'limits must be an object, like {"waiting_ms": 600000}' USING ERRCODE = 'HD002', COLUMN = 'limits';
+  END IF;
+  SELECT e.key INTO v_wrong FROM jsonb_each(doctor_limits.limits) e
+   WHERE NOT c_usual ? e.key OR jsonb_typeof(e.value) NOT IN ('number', 'null') OR (jsonb_typeof(e.value) = 'number' AND e.value::numeric NOT BETWEEN 0 AND 1e15)
+   ORDER BY e.key LIMIT 1;
+  IF v_wrong IS NOT NULL THEN
+    RAISE EXCEPTION '% is no limit that can be set so', quote_literal(v_wrong) USING ERRCODE = 'HD002', COLUMN = 'limits',
+      HINT = 'a number from 0 to 10^15 for one of ' || (SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(c_usual) k);
+  END IF;
+  RETURN c_usual || jsonb_strip_nulls(doctor_limits.limits);
+END $$;
+-- howdah.doctor_live() -> setof worker
+-- The workers that are heard of and take jobs. Internal to doctor.
+CREATE OR REPLACE FUNCTION howdah.doctor_live() RETURNS SETOF howdah.worker
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT * FROM howdah.worker w WHERE NOT w.stopping AND w.heartbeat_at + make_interval(secs => w.lease_ms / 1000.0) >= howdah.now()
+$$;
+-- howdah.doctor_notify(asked) -> findings, see howdah.doctor_checks
+-- How full the server's queue of notifications is: a session that listens and stays in a transaction keeps it from being
+-- emptied; when it is full, every commit that notifies fails. Internal to doctor. Reads: statistics of sessions.
+CREATE OR REPLACE FUNCTION howdah.doctor_notify(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_percent numeric := 100 * pg_notification_queue_usage();
+  v_holder  record;
+BEGIN
+  IF v_percent <= howdah.doctor_limit(doctor_notify.asked, 'notify_percent') THEN
+    RETURN;
+  END IF;
+  -- Who listens cannot be seen from outside; a session that reads its notifications is not in a transaction for long.
+  SELECT a.pid, a.usename, a.application_name, a.xact_start INTO v_holder FROM pg_stat_activity a
+   WHERE a.datname IS NOT NULL AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend' ORDER BY a.xact_start LIMIT 1;
+  RETURN QUERY SELECT CASE WHEN v_percent > 75 THEN 'problem' ELSE 'warning' END,
+    format('the queue of notifications is %s %% full%s', round(v_percent, 4), CASE WHEN v_holder.xact_start IS NULL THEN '' ELSE
+      format('; the oldest transaction is that of session %s (%s), for %s', v_holder.pid, coalesce(nullif(v_holder.application_name, ''), v_holder.usename), howdah.doctor_span(v_holder.xact_start)) END),
+    'SELECT pg_notification_queue_usage()', 'end the session that listens and has a transaction open'
+      || CASE WHEN v_holder.xact_start IS NULL THEN '; none is seen: it may be stopped, or its connection broken' ELSE '' END,
+    CASE WHEN v_holder.xact_start IS NOT NULL THEN format('SELECT pg_terminate_backend(%s)', v_holder.pid) END,
+    jsonb_build_object('percent', v_percent, 'pid', v_holder.pid, 'since', v_holder.xact_start);
+END $$;
+-- howdah.doctor_orphans(asked) -> findings, see howdah.doctor_checks
+-- What was left behind: slots of limits and settled jobs without a lease, unique keys of jobs that have ended. None of it
+-- counts for anything, so it is a notice; but if it grows, something is wrong. Internal to doctor. Reads: the first 1,000 rows
+-- of slot and settled; of the keys those of the 50 oldest jobs.
+CREATE OR REPLACE FUNCTION howdah.doctor_orphans(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_slots   bigint;
+  v_settled bigint;
+  v_keys    bigint;
+BEGIN
+  SELECT count(*) INTO v_slots FROM (SELECT * FROM howdah.slot x LIMIT 1000) s
+   WHERE NOT EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (s.lease_id & 3) AND l.id = s.lease_id);
+  SELECT count(*) INTO v_settled FROM (SELECT * FROM howdah.settled x LIMIT 1000) s
+   WHERE NOT EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (s.lease_id & 3) AND l.id = s.lease_id);
+  SELECT count(*) INTO v_keys FROM (SELECT k.job_id, k.scope FROM howdah.unique_key k ORDER BY k.job_id LIMIT 50) u
+   WHERE u.scope = 'live' AND coalesce(howdah.state(u.job_id), 'gone') IN ('completed', 'cancelled', 'expired', 'dead', 'gone');
+  RETURN QUERY SELECT 'notice', format('%s slots of limits have no lease', v_slots), 'SELECT * FROM howdah.slot WHERE lease_id NOT IN (SELECT id FROM howdah.lease)',
+    'the keeper removes them; or do it by hand', 'SELECT howdah.prune()', jsonb_build_object('slots', v_slots) WHERE v_slots > 0;
+  RETURN QUERY SELECT 'notice', format('%s settled jobs have no lease', v_settled), 'SELECT * FROM howdah.settled WHERE lease_id NOT IN (SELECT id FROM howdah.lease)',
+    'remove them', 'DELETE FROM howdah.settled WHERE lease_id NOT IN (SELECT id FROM howdah.lease)', jsonb_build_object('settled', v_settled) WHERE v_settled > 0;
+  RETURN QUERY SELECT 'notice', format('%s of the oldest unique keys belong to jobs that have ended', v_keys),
+    'SELECT * FROM howdah.unique_key WHERE scope = ''live'' ORDER BY job_id LIMIT 50', 'they hinder nobody: whoever wants one takes it over. To remove them',
+    'DELETE FROM howdah.unique_key WHERE scope = ''live'' AND job_id IN (SELECT job_id FROM howdah.unique_key ORDER BY job_id LIMIT 1000) AND coalesce(howdah.state(job_id), ''gone'') IN (''completed'', ''cancelled'', ''expired'', ''dead'', ''gone'')',
+    jsonb_build_object('keys', v_keys) WHERE v_keys > 0;
+END $$;
+-- howdah.doctor_paused(asked) -> findings, see howdah.doctor_checks
+-- Paused queues that have jobs; a warning after paused_ms, since pauses are forgotten. Internal to doctor. Reads: see
+-- doctor_fronts.
+CREATE OR REPLACE FUNCTION howdah.doctor_paused(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_late timestamptz := howdah.doctor_ago(doctor_paused.asked, 'paused_ms');
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN q.paused_at <= v_late THEN 'warning' ELSE 'notice' END,
+      format('queue %s was paused %s ago by %s%s, and jobs wait in it', q.name, howdah.doctor_span(q.paused_at), coalesce(q.paused_by, 'somebody'),
+             coalesce(' (' || q.pause_reason || ')', '')),
+      format('SELECT paused_at, paused_by, pause_reason, ready FROM howdah.queues WHERE queue = %L', q.name),
+      'resume it if the reason is over', format('SELECT howdah.resume_queue(%L)', q.name),
+      jsonb_build_object('queue', q.name, 'paused_at', q.paused_at, 'paused_by', q.paused_by, 'pause_reason', q.pause_reason)
+      FROM howdah.queue q
+     WHERE q.paused_at IS NOT NULL AND q.id IN (SELECT f.queue_id FROM howdah.doctor_fronts() f)
+     ORDER BY q.paused_at;
+END $$;
+-- howdah.doctor_payloads(asked) -> findings, see howdah.doctor_checks
+-- Queues in which a payload of the newest 200 jobs is larger than payload_percent of max_payload_bytes: the next one may be
+-- refused. Seen by what is stored, compressed, so that no payload is read: a large one that compresses well is not seen.
+-- Internal to doctor. Reads: 200 rows of the partition of job that is written.
+CREATE OR REPLACE FUNCTION howdah.doctor_payloads(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_percent numeric := howdah.doctor_limit(doctor_payloads.asked, 'payload_percent');
+  v_table   text := format('howdah.%I', 'job_' || (SELECT (s.last_value >> 26) & 7 FROM howdah.block_seq s));
+BEGIN
+  RETURN QUERY EXECUTE format($sql$
+    SELECT 'warning', format('job %%s of queue %%s (kind %%s) has a payload of %%s as it is stored, and at most %%s are allowed', j.id, q.name, j.kind,
+             pg_size_pretty(j.bytes::bigint), pg_size_pretty(q.max_payload_bytes::bigint)),
+      format('SELECT kind, octet_length(payload::text) FROM howdah.jobs WHERE id = %%s', j.id),
+      'keep large data elsewhere and let jobs say where; or raise the limit',
+      format('SELECT howdah.set_queue(%%L, ''{"max_payload_bytes": %%s}'')', q.name, least(67108864, 2::bigint * q.max_payload_bytes)),
+      jsonb_build_object('queue', q.name, 'job', j.id, 'kind', j.kind, 'bytes', j.bytes, 'max_payload_bytes', q.max_payload_bytes)
+      FROM (SELECT DISTINCT ON (n.queue_id) n.* FROM (
+              SELECT x.id, x.queue_id, x.kind, pg_column_size(x.payload) AS bytes FROM %s x ORDER BY x.id DESC LIMIT 200) n
+             ORDER BY n.queue_id, n.bytes DESC) j
+      JOIN howdah.queue q ON q.id = j.queue_id
+     WHERE j.bytes > q.max_payload_bytes::numeric * $1 / 100 ORDER BY j.bytes DESC$sql$, v_table) USING v_percent;
+END $$;
+-- howdah.doctor_pooler(asked) -> findings, see howdah.doctor_checks
+-- Whether the asking program was handed from session to session, as a pooler in transaction mode does; and workers that live
+-- but whose listening session is not there: a pooler or a firewall is between them, and they hear of new jobs late. Internal to
+-- doctor. Reads: worker, the process ids of sessions.
+CREATE OR REPLACE FUNCTION howdah.doctor_pooler(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY SELECT 'notice', 'this program is handed from session to session: a pooler in transaction mode is between it and the server', NULL::text,
+    'enqueue through it, but let workers connect directly (Howdah::with_worker_url), or they hear of new jobs late', NULL::text, jsonb_build_object('pooled', true)
+   WHERE (doctor_pooler.asked -> 'client' ->> 'pooled')::boolean;
+  RETURN QUERY
+    SELECT 'warning', format('worker %s lives, and the session %s that it listens on is not there: it hears of new jobs late', w.name, w.backend_pid),
+      format('SELECT w.id, w.name, w.backend_pid, w.heartbeat_at, a.pid FROM howdah.worker w LEFT JOIN pg_stat_activity a ON a.pid = w.backend_pid WHERE w.id = %s', w.id),
+      'let it connect directly, not through a pooler in transaction mode; and see that no firewall drops idle connections', NULL::text,
+      jsonb_build_object('worker', w.name, 'worker_id', w.id, 'pid', w.backend_pid)
+      FROM howdah.doctor_live() w
+     WHERE w.backend_pid IS NOT NULL AND w.heartbeat_at > howdah.now() - make_interval(secs => 2 * w.heartbeat_ms / 1000.0)
+       AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = w.backend_pid AND (a.backend_start IS NULL OR a.backend_start = w.backend_start))
+     ORDER BY w.id;
+END $$;
+-- howdah.doctor_privileges(asked) -> findings, see howdah.doctor_checks
+-- Rights that every role of the server has in this schema, and workers that are connected as a superuser: a handler that is
+-- deceived can then do everything. Internal to doctor. Reads: the catalog, the roles of workers' sessions.
+CREATE OR REPLACE FUNCTION howdah.doctor_privileges(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_schema oid := rtrim('howdah.', '.')::regnamespace;
+BEGIN
+  RETURN QUERY
+    SELECT 'warning', format('PUBLIC has %s on the schema %s: every role of this server can use it', string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type), n.oid::regnamespace),
+      format('SELECT nspacl FROM pg_namespace WHERE oid = %L::regnamespace', n.oid::regnamespace), 'take it away, and grant it to the roles that need it',
+      format('REVOKE ALL ON SCHEMA %s FROM PUBLIC', n.oid::regnamespace), jsonb_build_object('schema', n.oid::regnamespace::text)
+      FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a WHERE n.oid = v_schema AND a.grantee = 0 GROUP BY n.oid HAVING count(*) > 0;
+  RETURN QUERY
+    SELECT 'warning', format('PUBLIC has rights on %s tables of the schema: %s', count(DISTINCT c.oid), left(string_agg(DISTINCT c.relname, ', '), 200)),
+      format('SELECT relname, relacl FROM pg_class WHERE relnamespace = %L::regnamespace AND relacl IS NOT NULL', v_schema::regnamespace), 'take them away',
+      format('REVOKE ALL ON ALL TABLES IN SCHEMA %s FROM PUBLIC', v_schema::regnamespace), jsonb_build_object('tables', jsonb_agg(DISTINCT c.relname))
+      FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a WHERE c.relnamespace = v_schema AND c.relkind IN ('r', 'p', 'v', 'm') AND a.grantee = 0 HAVING count(*) > 0;
+  RETURN QUERY
+    SELECT 'notice', format('%s workers are connected as %s, which is a superuser: a handler that is deceived can do everything on this server', count(*), a.usename),
+      'SELECT w.name, a.usename FROM howdah.worker w JOIN pg_stat_activity a ON a.pid = w.backend_pid AND a.backend_start = w.backend_start',
+      'give workers a role of their own', NULL::text, jsonb_build_object('role', a.usename, 'workers', count(*))
+      FROM howdah.worker w JOIN pg_stat_activity a ON a.pid = w.backend_pid AND coalesce(a.backend_start = w.backend_start, true) JOIN pg_roles r ON r.oid = a.usesysid AND r.rolsuper
+     GROUP BY a.usename;
+END $$;
+-- howdah.doctor_removal(asked) -> findings, see howdah.doctor_checks
+-- Queues whose jobs cannot be removed though their retention is over: what is to be called before (before_removal) or the
+-- archive fails, and history grows. Internal to doctor. Reads: removal_failure.
+CREATE OR REPLACE FUNCTION howdah.doctor_removal(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    SELECT 'warning', format('jobs of queue %s that have outlived their retention cannot be removed (tried %s times): %s', coalesce(q.name, f.queue_id::text), f.failures, left(f.message, 300)),
+      'SELECT queue, before_removal, on_removal, failed_at, failure, retry_at FROM howdah.retention WHERE failure IS NOT NULL',
+      format('mend it; it is tried again at %s. Or let them go without the call', howdah.at_text(f.retry_at)),
+      format('SELECT howdah.set_queue(%L, ''{"before_removal": null}'')', q.name),
+      jsonb_build_object('queue', q.name, 'failures', f.failures, 'failed_at', f.failed_at, 'retry_at', f.retry_at, 'message', f.message)
+      FROM howdah.removal_failure f LEFT JOIN howdah.queue q ON q.id = f.queue_id
+     -- A queue that asks nobody any more is not tried again: its jobs go by truncation.
+     WHERE f.retry_at > howdah.now() - interval '1 hour' OR q.on_removal <> 'delete' OR q.before_removal IS NOT NULL
+     ORDER BY f.failed_at;
+END $$;
+-- howdah.doctor_rings(asked) -> findings, see howdah.doctor_checks
+-- Rings that cannot turn: the partition that is written has grown past ring_bytes, and those that it could turn to still hold
+-- something. The usual causes are jobs that nobody takes (a paused queue, a kind without a worker) and transactions that hold
+-- a lock. And partitions of jobs and of history that should be gone. Internal to doctor. Reads: ring, history_slot, sizes of files.
+CREATE OR REPLACE FUNCTION howdah.doctor_rings(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_bytes   bigint := howdah.doctor_limit(doctor_rings.asked, 'ring_bytes');
+  v_longest interval := howdah.longest_retention();
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN pg_relation_size(t.written) > 10 * v_bytes THEN 'problem' ELSE 'warning' END,
+      format('ring %s cannot turn: %s is written and has %s, and %s still holds about %s rows', t.name, t.written, pg_size_pretty(pg_relation_size(t.written)),
+             t.left_over, (SELECT sum(pg_stat_get_live_tuples(o)) FROM unnest(t.others) o)),
+      format('SELECT * FROM howdah.%s LIMIT 20', split_part(t.left_over, '.', 2)),
+      'see to it that what is in it is run or cancelled, and end what the check horizon names; then the keeper turns it, or do it by hand', 'SELECT howdah.rotate()',
+      jsonb_build_object('ring', t.name, 'written', t.written::text, 'bytes', pg_relation_size(t.written), 'left_over', t.left_over)
+      FROM (
+        SELECT r.name, to_regclass(format('howdah.%I', k.relation || '_' || r.slot)) AS written, o.others, o.left_over
+          FROM howdah.ring r JOIN (VALUES ('ticket', 'ticket', '{0,1}'::integer[]), ('returned', 'ticket', '{2,3}'), ('lease', 'lease', '{0,1,2,3}')) k(ring, relation, slots)
+            ON k.ring = r.name
+          CROSS JOIN LATERAL (
+            SELECT array_agg(c) FILTER (WHERE pg_relation_size(c) > 0) AS others, max(c::text) FILTER (WHERE pg_relation_size(c) > 0) AS left_over,
+                   bool_and(pg_relation_size(c) > 0) AS full_up
+              FROM (SELECT to_regclass(format('howdah.%I', k.relation || '_' || s)) AS c FROM unnest(k.slots) s WHERE s <> r.slot) p) o
+         WHERE o.full_up) t
+     WHERE pg_relation_size(t.written) > v_bytes;
+  RETURN QUERY
+    SELECT 'warning', format('slot %s of the history was left %s ago, is kept for %s, and is still there', h.slot, howdah.doctor_span(h.left_at), v_longest),
+      format('SELECT * FROM howdah.history_slot WHERE slot = %s', h.slot),
+      'see that there is a keeper, and what the checks removal and horizon say; then it goes, or do it by hand', 'SELECT howdah.rotate()',
+      jsonb_build_object('ring', 'history', 'slot', h.slot, 'left_at', h.left_at)
+      FROM howdah.history_slot h WHERE h.left_at + v_longest + interval '1 hour' < howdah.now() AND NOT howdah.is_empty_slot(h.slot) AND howdah.must_ask() = '{}';
+  RETURN QUERY
+    SELECT 'warning', format('ring job should have turned %s ago, and %s still holds jobs that have not ended', howdah.doctor_span(r.since + greatest(v_longest / 4, interval '15 minutes')), n.c),
+      format('SELECT count(*) FROM howdah.live_jobs(%s, 1000000)', (r.slot + 1) & 7),
+      'run, cancel or purge old jobs (dead ones too); then the keeper turns it, or do it by hand', 'SELECT howdah.rotate()', jsonb_build_object('ring', 'job', 'next', n.c::text)
+      FROM howdah.ring r CROSS JOIN LATERAL (SELECT to_regclass(format('howdah.%I', 'job_' || ((r.slot + 1) & 7))) AS c, to_regclass(format('howdah.%I', 'job_' || r.slot)) AS w) n
+     WHERE r.name = 'job' AND r.since + greatest(v_longest / 4, interval '15 minutes') + interval '1 hour' < howdah.now()
+       AND pg_relation_size(n.c) > 0 AND pg_relation_size(n.w) > 0;
+END $$;
+-- howdah.doctor_schedules(asked) -> findings, see howdah.doctor_checks
+-- Schedules that the keeper cannot work out or fire, and schedules whose slot is over and was not fired. Internal to doctor.
+-- Reads: schedule.
+CREATE OR REPLACE FUNCTION howdah.doctor_schedules(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN s.error IS NOT NULL THEN 'problem' ELSE 'warning' END,
+      CASE WHEN s.error IS NOT NULL THEN format('schedule %s fails, for the %s. time since %s: %s', s.name, s.failures, howdah.at_text(s.error_at), left(s.error, 300))
+           ELSE format('schedule %s should have fired %s ago', s.name, howdah.doctor_span(s.next_at)) END,
+      format('SELECT expression, timezone, next_at, error, error_at FROM howdah.schedules WHERE name = %L', s.name),
+      CASE WHEN s.error IS NOT NULL THEN 'set right what it says, with howdah.set_schedule; or pause it' ELSE 'see that there is a keeper; until then it can be run by hand' END,
+      format(CASE WHEN s.error IS NOT NULL THEN 'SELECT howdah.pause_schedule(%L)' ELSE 'SELECT howdah.run_schedule(%L)' END, s.name),
+      jsonb_build_object('schedule', s.name, 'next_at', s.next_at, 'error', s.error, 'failures', s.failures)
+      FROM howdah.schedule s
+     WHERE s.paused_at IS NULL AND (s.error IS NOT NULL OR s.next_at <= howdah.doctor_ago(doctor_schedules.asked, 'overdue_ms'))
+     ORDER BY s.name;
+END $$;
+-- howdah.doctor_schema(asked) -> findings, see howdah.doctor_checks
+-- Whether the migrations and functions are those that the asking program was built with, and whether workers of other releases
+-- are there: for an hour after new functions came that is a deployment. Internal to doctor. Reads: migration, code, worker.
+CREATE OR REPLACE FUNCTION howdah.doctor_schema(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_last   integer := (SELECT max(m.version) FROM howdah.migration m);
+  v_needs  integer := (doctor_schema.asked -> 'client' ->> 'migration')::integer;
+  v_hash   text := doctor_schema.asked -> 'client' ->> 'code';
+  v_code   record;
+  v_others record;
+BEGIN
+  SELECT c.hash, c.release, c.applied_at INTO v_code FROM howdah.code c;
+  IF v_last IS DISTINCT FROM v_needs AND v_needs IS NOT NULL THEN
+    RETURN QUERY SELECT 'problem', format('the schema is at migration %s, and this program is made for %s', v_last, v_needs),
+      'SELECT version, name, applied_at FROM howdah.migration ORDER BY version',
+      CASE WHEN v_last < v_needs THEN 'bring it up to date with `howdah migrate up`' ELSE 'use a newer release of this program' END,
+      NULL::text, jsonb_build_object('found', v_last, 'needed', v_needs);
+  ELSIF v_hash IS NOT NULL AND v_hash IS DISTINCT FROM v_code.hash THEN
+    RETURN QUERY SELECT 'warning', format('functions and views are those of another build (release %s), and this program is of release %s',
+        coalesce(v_code.release, 'unknown'), coalesce(doctor_schema.asked -> 'client' ->> 'release', 'unknown')),
+      'SELECT release, hash, applied_at FROM howdah.code', 'install those of this program, if it is the newer one, with `howdah migrate up`',
+      NULL::text, jsonb_build_object('found', v_code.hash, 'needed', v_hash, 'release', v_code.release);
+  END IF;
+  SELECT count(*) AS workers, array_agg(DISTINCT w.version ORDER BY w.version) AS versions INTO v_others
+    FROM howdah.worker w WHERE w.version <> v_code.release;
+  IF v_others.workers > 0 THEN
+    RETURN QUERY SELECT CASE WHEN v_code.applied_at < howdah.now() - interval '1 hour' THEN 'warning' ELSE 'notice' END,
+      format('%s of %s workers run release %s, and the functions are of release %s', v_others.workers, (SELECT count(*) FROM howdah.worker),
+             array_to_string(v_others.versions, ', '), v_code.release),
+      'SELECT id, name, version, started_at FROM howdah.worker ORDER BY version, id', 'finish the deployment: restart them with the release of the functions',
+      NULL::text, jsonb_build_object('workers', v_others.workers, 'versions', to_jsonb(v_others.versions), 'release', v_code.release);
+  END IF;
+END $$;
+-- howdah.doctor_settings(asked) -> findings, see howdah.doctor_checks
+-- Settings of the server that can lose what was committed; and settings of this database or of roles that cut off transactions
+-- or change what they see. Howdah's own sessions set what they need; applications' transactions and psql do not. Internal to
+-- doctor. Reads: settings.
+CREATE OR REPLACE FUNCTION howdah.doctor_settings(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    SELECT 'problem', format('%s is off: a crash of the machine can destroy the database', s.name), format('SHOW %s', s.name), 'switch it on',
+      format(E'ALTER SYSTEM SET %s = on;\nSELECT pg_reload_conf()', s.name), jsonb_build_object('setting', s.name, 'value', 'off')
+      FROM (VALUES ('fsync'), ('full_page_writes')) s(name) WHERE current_setting(s.name) = 'off';
+  RETURN QUERY
+    SELECT 'warning', 'synchronous_commit is off: jobs that were enqueued in the last second or so are lost in a crash', 'SHOW synchronous_commit',
+      'switch it on, or leave it if that loss is wanted', E'ALTER SYSTEM SET synchronous_commit = on;\nSELECT pg_reload_conf()', jsonb_build_object('setting', 'synchronous_commit', 'value', 'off')
+      FROM pg_settings s WHERE s.name = 'synchronous_commit' AND s.reset_val = 'off' AND s.source NOT IN ('database', 'user', 'database user');
+  RETURN QUERY
+    SELECT 'problem', 'this server is a standby: nothing can be enqueued, claimed or kept here', 'SELECT pg_is_in_recovery()', 'connect to the primary', NULL::text, '{"standby": true}'::jsonb
+     WHERE pg_is_in_recovery();
+  RETURN QUERY
+    SELECT CASE WHEN c.name IN ('synchronous_commit', 'default_transaction_read_only') THEN 'warning' ELSE 'notice' END,
+      format('%s is set to %s for %s: %s', c.name, c.value, o.whom, CASE
+        WHEN c.name = 'default_transaction_isolation' THEN 'calls that settle jobs are refused (HD012) in its transactions'
+        WHEN c.name = 'default_transaction_read_only' THEN 'its transactions can enqueue nothing'
+        WHEN c.name = 'synchronous_commit' THEN 'jobs that it has enqueued in the last second or so are lost in a crash'
+        ELSE 'its longer transactions are cut off' END),
+      'SELECT setdatabase, setrole::regrole, setconfig FROM pg_db_role_setting', 'leave it if it is wanted; else', format('ALTER %s RESET %I', o.whom, c.name),
+      jsonb_build_object('setting', c.name, 'value', c.value, 'of', o.whom)
+      FROM pg_db_role_setting s
+      CROSS JOIN LATERAL (SELECT split_part(x, '=', 1) AS name, substr(x, strpos(x, '=') + 1) AS value FROM unnest(s.setconfig) x) c
+      CROSS JOIN LATERAL (SELECT CASE WHEN s.setrole = 0 THEN format('DATABASE %I', current_database())
+        ELSE format('ROLE %s%s', s.setrole::regrole, CASE WHEN s.setdatabase = 0 THEN '' ELSE format(' IN DATABASE %I', current_database()) END) END AS whom) o
+     WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AND (s.setrole <> 0 OR s.setdatabase <> 0)
+       AND ((c.name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout', 'lock_timeout') AND c.value !~ '^0')
+         OR (c.name = 'default_transaction_isolation' AND c.value <> 'read committed') OR (c.name = 'default_transaction_read_only' AND c.value IN ('on', 'true', '1', 'yes'))
+         OR (c.name = 'synchronous_commit' AND c.value = 'off'))
+     ORDER BY o.whom, c.name;
+END $$;
+-- howdah.doctor_slots(asked) -> findings, see howdah.doctor_checks
+-- Replication slots that keep more than slot_wal_bytes of log, or old rows of more than horizon_xids transactions; slots that were lost; and standbys whose
+-- feedback holds back as much. Part of doctor_horizon. Internal. Reads: replication slots, statistics of replication.
+CREATE OR REPLACE FUNCTION howdah.doctor_slots(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_bytes numeric := howdah.doctor_limit(doctor_slots.asked, 'slot_wal_bytes');
+  v_xids  numeric := howdah.doctor_limit(doctor_slots.asked, 'horizon_xids');
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN s.active THEN 'warning' ELSE 'problem' END,
+      format('replication slot %s (%s) keeps %s of log and old rows of %s transactions%s', s.slot_name, CASE WHEN s.active THEN 'in use' ELSE 'not in use' END,
+             pg_size_pretty(k.bytes), k.xids, CASE WHEN s.wal_status = 'lost' THEN ', and was lost: what read it must begin anew' ELSE '' END),
+      format('SELECT slot_name, slot_type, database, active, active_pid, xmin, catalog_xmin, restart_lsn, wal_status FROM pg_replication_slots WHERE slot_name = %L', s.slot_name),
+      CASE WHEN s.active THEN 'see why its reader lags' ELSE 'start its reader again; or drop it, if nobody will read it' END,
+      CASE WHEN NOT s.active THEN format('SELECT pg_drop_replication_slot(%L)', s.slot_name) END,
+      jsonb_build_object('slot', s.slot_name, 'type', s.slot_type, 'active', s.active, 'wal_bytes', k.bytes, 'xids', k.xids, 'wal_status', s.wal_status)
+      FROM pg_replication_slots s
+      CROSS JOIN LATERAL (
+        SELECT greatest(0, pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn)) AS bytes,
+               greatest(0, age(s.xmin), age(s.catalog_xmin)) AS xids) k
+     WHERE k.bytes > v_bytes OR k.xids > v_xids OR s.wal_status = 'lost' ORDER BY s.slot_name;
+  RETURN QUERY
+    SELECT 'warning', format('standby %s (%s) asks to keep old rows of %s transactions: a long query runs there', r.application_name, coalesce(r.client_addr::text, 'local'), age(r.backend_xmin)),
+      format('SELECT * FROM pg_stat_replication WHERE pid = %s', r.pid), 'end the long query on that standby, or set hot_standby_feedback = off there', NULL::text,
+      jsonb_build_object('standby', r.application_name, 'client', r.client_addr, 'xids', age(r.backend_xmin))
+      FROM pg_stat_replication r WHERE age(r.backend_xmin) > v_xids ORDER BY r.application_name;
+END $$;
+-- howdah.doctor_span(since) -> text
+-- How long ago a time is, as people say it: 90 s, 12 min, 5 h, 3 d; of NULL NULL. Internal to doctor.
+CREATE OR REPLACE FUNCTION howdah.doctor_span(since timestamptz) RETURNS text
+LANGUAGE sql STRICT SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE WHEN s < 120 THEN round(s, 1 - (s >= 10)::integer) || ' s' WHEN s < 7200 THEN floor(s / 60) || ' min'
+              WHEN s < 172800 THEN floor(s / 3600) || ' h' ELSE floor(s / 86400) || ' d' END
+    FROM greatest(0, extract(epoch FROM howdah.now() - since)::numeric) s
+$$;
+-- howdah.doctor_unserved(asked) -> findings, see howdah.doctor_checks
+-- Queues with jobs that are ready, not paused, which no living worker serves. Internal to doctor. Reads: see doctor_fronts; worker.
+CREATE OR REPLACE FUNCTION howdah.doctor_unserved(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_late timestamptz := howdah.doctor_ago(doctor_unserved.asked, 'unserved_ms');
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN min(f.since) <= v_late THEN 'problem' ELSE 'notice' END,
+      format('no worker serves queue %s, in which jobs wait for %s', f.queue, howdah.doctor_span(min(f.since))),
+      'SELECT id, name, queues, stopping, heartbeat_at FROM howdah.worker ORDER BY id',
+      'start a worker that serves it, such as `howdah work --exec PROGRAM --queue ' || quote_literal(f.queue) || '`', NULL::text,
+      jsonb_build_object('queue', f.queue, 'since', min(f.since), 'job', min(f.job_id))
+      FROM howdah.doctor_fronts() f JOIN howdah.queue q ON q.id = f.queue_id
+     WHERE q.paused_at IS NULL AND NOT EXISTS (SELECT FROM howdah.doctor_live() w WHERE f.queue = ANY (w.queues))
+     GROUP BY f.queue ORDER BY min(f.since);
+END $$;
+-- howdah.doctor_waiting(asked) -> findings, see howdah.doctor_checks
+-- Queues that are served, not paused, and in which a job has been ready for longer than waiting_ms; ten times that is a problem.
+-- A low priority that never has its turn is seen too. Internal to doctor. Reads: see doctor_fronts; worker.
+CREATE OR REPLACE FUNCTION howdah.doctor_waiting(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_late timestamptz := howdah.doctor_ago(doctor_waiting.asked, 'waiting_ms');
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN f.since <= v_late - 9 * (howdah.now() - v_late) THEN 'problem' ELSE 'warning' END,
+      format('a job of queue %s has been ready for %s (job %s, kind %s, priority %s)', f.queue, howdah.doctor_span(f.since), f.job_id, f.kind, f.priority),
+      format('SELECT * FROM howdah.why(%s)', f.job_id),
+      'see why, with the query beside; then start more workers of this queue, or give them more slots', NULL::text,
+      jsonb_build_object('queue', f.queue, 'since', f.since, 'job', f.job_id, 'kind', f.kind, 'priority', f.priority)
+      FROM (SELECT DISTINCT ON (a.queue) a.* FROM howdah.doctor_fronts() a ORDER BY a.queue, a.since) f
+      JOIN howdah.queue q ON q.id = f.queue_id
+     WHERE f.since <= v_late AND q.paused_at IS NULL AND EXISTS (SELECT FROM howdah.doctor_live() w WHERE f.queue = ANY (w.queues))
+     ORDER BY f.since;
+END $$;
+-- howdah.doctor_wraparound(asked) -> findings, see howdah.doctor_checks
+-- Tables of the queue whose oldest transaction id, or group of transactions, is more than freeze_xids ago, and the database
+-- itself; from three times that it is a problem: at two billions the server stops. Internal to doctor. Reads: the catalog.
+CREATE OR REPLACE FUNCTION howdah.doctor_wraparound(asked jsonb)
+RETURNS TABLE (state text, found text, proof text, advice text, sql text, detail jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_xids   numeric := howdah.doctor_limit(doctor_wraparound.asked, 'freeze_xids');
+  v_schema oid := rtrim('howdah.', '.')::regnamespace;
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN max(a.xids) > 3 * v_xids THEN 'problem' ELSE 'warning' END,
+      format('%s tables of the queue have transaction ids that are up to %s transactions old: %s', count(*), max(a.xids), left(string_agg(c.relname, ', ' ORDER BY a.xids DESC, c.relname), 200)),
+      format('SELECT oid::regclass, age(relfrozenxid), mxid_age(relminmxid) FROM pg_class WHERE relnamespace = %L::regnamespace AND relkind = ''r'' ORDER BY 2 DESC', rtrim('howdah.', '.')),
+      'end what the check horizon names, and freeze them', string_agg(format('VACUUM (FREEZE) %s', c.oid::regclass), E';\n' ORDER BY a.xids DESC, c.relname),
+      jsonb_build_object('tables', count(*), 'xids', max(a.xids))
+      FROM pg_class c CROSS JOIN LATERAL (SELECT greatest(age(c.relfrozenxid), mxid_age(c.relminmxid)) AS xids) a
+     WHERE c.relnamespace = v_schema AND c.relkind = 'r' AND a.xids > v_xids
+    HAVING count(*) > 0;
+  RETURN QUERY
+    SELECT CASE WHEN a.xids > 3 * v_xids THEN 'problem' ELSE 'warning' END,
+      format('database %s has transaction ids that are %s transactions old, in tables of others: %s', d.datname, a.xids, o.tables),
+      'SELECT oid::regclass, age(relfrozenxid) FROM pg_class WHERE relkind IN (''r'', ''m'', ''t'') ORDER BY 2 DESC LIMIT 20',
+      'end what the check horizon names, and freeze the whole database', 'VACUUM (FREEZE)', jsonb_build_object('database', d.datname, 'xids', a.xids)
+      FROM pg_database d CROSS JOIN LATERAL (SELECT greatest(age(d.datfrozenxid), mxid_age(d.datminmxid)) AS xids) a
+      CROSS JOIN LATERAL (SELECT string_agg(t.name, ', ') AS tables FROM (
+        SELECT c.oid::regclass::text AS name FROM pg_class c WHERE c.relkind IN ('r', 'm', 't') AND c.relnamespace <> v_schema AND age(c.relfrozenxid) > v_xids
+         ORDER BY age(c.relfrozenxid) DESC LIMIT 3) t) o
+     WHERE d.datname = current_database() AND a.xids > v_xids AND o.tables IS NOT NULL;
+END $$;
 -- howdah.as_time(field, value) -> timestamptz
 -- A point in time that was given as a JSON string, or as a number of milliseconds since 1970. Errors: HD002 (invalid argument) with COLUMN field. Internal.
 CREATE OR REPLACE FUNCTION howdah.as_time(field text, value jsonb) RETURNS timestamptz
@@ -3347,7 +4683,7 @@ BEGIN
   END IF;
   IF jsonb_typeof(as_time.value) = 'number' THEN
     IF (as_time.value #>> '{}')::numeric BETWEEN 0 AND 253370764800000 THEN
-      v_at := to_timestamp((as_time.value #>> '{}')::float8 / 1000);
+      v_at := to_timestamp(round((as_time.value #>> '{}')::numeric, 3)::float8 / 1000);
     END IF;
   END IF;
   IF v_at IS NULL OR NOT isfinite(v_at) OR v_at > timestamptz '9999-01-01' THEN
@@ -3398,6 +4734,11 @@ BEGIN
        AND EXISTS (SELECT FROM jsonb_array_elements(v_value) e WHERE jsonb_typeof(e) IN ('object', 'array'))) THEN
       PERFORM howdah.option_refused('attributes', format('must be scalars or arrays of scalars, and %s is not', quote_literal(v_name)));
     END IF;
+    -- A program that reads the attributes of many jobs reads floats, and one that it cannot read would hide all the others.
+    IF EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof(v_value) WHEN 'array' THEN v_value ELSE jsonb_build_array(v_value) END) e
+                WHERE CASE WHEN jsonb_typeof(e) = 'number' THEN abs((e #>> '{}')::numeric) > 1e308 END) THEN
+      PERFORM howdah.option_refused('attributes', format('must be numbers up to 1e308, and %s is more', quote_literal(v_name)));
+    END IF;
   END LOOP;
 END $$;
 -- howdah.check_gate(field, value, options) -> void
@@ -3428,7 +4769,7 @@ BEGIN
   END LOOP;
 END $$;
 -- howdah.check_job(kind, priority, run_at, delay, max_attempts, options) -> void
--- Refuses what no job may have. Shared by every way to enqueue.
+-- Refuses what no job may have. Shared by every way to enqueue. Internal.
 -- Errors: HD002 (invalid argument), naming the field in COLUMN and the rule in the message.
 CREATE OR REPLACE FUNCTION howdah.check_job(kind text, priority integer, run_at timestamptz, delay interval, max_attempts integer,
   options jsonb)
@@ -3466,13 +4807,15 @@ BEGIN
   END IF;
 END $$;
 -- howdah.check_number(field, value, low, high, whole) -> void
--- Refuses what is no number in a range. Errors: HD002 (invalid argument) with COLUMN field. Internal.
+-- Refuses what is no number in a range. A whole one has no decimals, not even zeros: 5.0 would be kept as it is, and then a claim
+-- and a worker, who read an integer, would fail on it again and again. Others have at most 100: a float8 can hold them.
+-- Errors: HD002 (invalid argument) with COLUMN field. Internal.
 CREATE OR REPLACE FUNCTION howdah.check_number(field text, value jsonb, low numeric, high numeric, whole boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF jsonb_typeof(check_number.value) = 'number' THEN
     IF (check_number.value #>> '{}')::numeric BETWEEN check_number.low AND check_number.high
-       AND (NOT check_number.whole OR (check_number.value #>> '{}')::numeric % 1 = 0) THEN
+       AND scale((check_number.value #>> '{}')::numeric) <= (CASE WHEN check_number.whole THEN 0 ELSE 100 END) THEN
       RETURN;
     END IF;
   END IF;
@@ -3959,7 +5302,7 @@ BEGIN
   RETURN 'payload:' || encode(sha256(convert_to(v_text, 'UTF8')), 'hex');
 END $$;
 -- howdah.payload_refused(queue, bytes, max_bytes) -> never returns
--- Says that a payload is missing or too large, and what to do about it.
+-- Says that a payload is missing or too large, and what to do about it. Internal.
 -- Errors: HD002 (invalid argument) with COLUMN payload.
 CREATE OR REPLACE FUNCTION howdah.payload_refused(queue text, bytes integer, max_bytes integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -4150,7 +5493,7 @@ BEGIN
     LIMIT unfinished.most) r);
 END $$;
 -- howdah.unknown_queue(name) -> never returns
--- Says that a queue does not exist and how to make it. One place, so that every function says it alike.
+-- Says that a queue does not exist and how to make it. Internal: one place, so that every function says it alike.
 -- Errors: HD001 (unknown queue).
 CREATE OR REPLACE FUNCTION howdah.unknown_queue(name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -4209,6 +5552,94 @@ BEGIN
     PERFORM pg_notify('howdah.wake', wake.queue_id::text);
   END IF;
 END $$;
+-- howdah.error_groups(most, since, cap) -> (fingerprint, error_kind, shape, failures, first_at, last_at, job_id, message, kinds)
+-- The failed attempts that are still kept, in groups of the same cause; the group with the newest failure first.
+--   most  how many groups, 1 to 1,000
+--   since only groups with a failure since then; NULL: any
+--   cap   failures of a group are counted up to this, 1 to 100,000
+-- job_id and message are of its newest failure; kinds are those of its newest 20.
+-- Reads: failure, job. Locks: none. Errors: HD002 invalid argument.
+-- Cost: a few probes of an index for each group there is, of at most 10,000 (the others are left out), and for each that
+-- is returned the entries that are counted. Never of all failures.
+CREATE OR REPLACE FUNCTION howdah.error_groups(most integer DEFAULT 50, since timestamptz DEFAULT NULL, cap integer DEFAULT 1000)
+RETURNS TABLE (fingerprint bigint, error_kind text, shape text, failures bigint, first_at timestamptz, last_at timestamptz, job_id bigint, message text, kinds text[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_from   bigint := -9223372036854775808;
+  v_groups bigint[] := '{}';
+  v_times  timestamptz[] := '{}';
+  g        record;
+BEGIN
+  PERFORM howdah.check_most(error_groups.most, 1000, NULL);
+  IF error_groups.cap IS NULL OR error_groups.cap NOT BETWEEN 1 AND 100000 THEN
+    RAISE EXCEPTION 'cap must be 1 to 100000, not %', coalesce(error_groups.cap::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'cap';
+  END IF;
+  FOR n IN 1..10000 LOOP
+    -- From one group to the next, however many failures are between them.
+    SELECT howdah.fingerprint(f.error_kind, f.message) AS id INTO g FROM howdah.failure f
+     WHERE howdah.fingerprint(f.error_kind, f.message) >= v_from ORDER BY howdah.fingerprint(f.error_kind, f.message) LIMIT 1;
+    EXIT WHEN NOT FOUND;
+    v_groups := v_groups || g.id;
+    v_times := v_times || (SELECT f.at FROM howdah.failure f WHERE howdah.fingerprint(f.error_kind, f.message) = g.id ORDER BY f.at DESC LIMIT 1);
+    EXIT WHEN g.id = 9223372036854775807;
+    v_from := g.id + 1;
+  END LOOP;
+  FOR g IN SELECT u.id, u.at FROM unnest(v_groups, v_times) u(id, at)
+            WHERE error_groups.since IS NULL OR u.at >= error_groups.since ORDER BY u.at DESC, u.id LIMIT error_groups.most LOOP
+    RETURN QUERY
+      SELECT g.id, l.error_kind, howdah.error_shape(l.message),
+             (SELECT count(*) FROM (SELECT FROM howdah.failure f WHERE howdah.fingerprint(f.error_kind, f.message) = g.id LIMIT error_groups.cap) c),
+             (SELECT f.at FROM howdah.failure f WHERE howdah.fingerprint(f.error_kind, f.message) = g.id ORDER BY f.at LIMIT 1),
+             g.at, l.job_id, left(l.message, 1000),
+             ARRAY(SELECT DISTINCT j.kind::text FROM howdah.find_jobs(ARRAY(
+               SELECT f.job_id FROM howdah.failure f WHERE howdah.fingerprint(f.error_kind, f.message) = g.id ORDER BY f.at DESC LIMIT 20)) j ORDER BY 1)
+        FROM (SELECT * FROM howdah.failure f WHERE howdah.fingerprint(f.error_kind, f.message) = g.id ORDER BY f.at DESC LIMIT 1) l;
+  END LOOP;
+END $$;
+-- howdah.error_shape(message) -> text
+-- What errors of the same cause have in common: the first line of a message, 300 characters of it, in which quoted parts are "*" and
+-- words with a digit are #: `no user "ann" at 10.0.0.1:5432 (req-7f3a)` is `no user "*" at # (req-#)`.
+-- An index is made of it: a release that changes it has to build that index again. Internal to fingerprint and error_groups.
+CREATE OR REPLACE FUNCTION howdah.error_shape(message text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN regexp_replace(regexp_replace(left(split_part(error_shape.message, E'\n', 1), 300),
+    '"[^"]*"|`[^`]*`|(?<![[:alnum:]])''[^'']*''(?![[:alnum:]])', '"*"', 'g'),
+    '[[:alnum:]_]*[0-9][[:alnum:]_]*([-.:/][[:alnum:]_]+)*', '#', 'g');
+END $$;
+-- howdah.failures_of_group(fingerprint, most) -> (job_id, attempt, at, error_kind, message, kind, state)
+-- The newest failed attempts of a group of howdah.error_groups, and in which state their jobs are (NULL: nothing is known of it
+-- any more).
+--   most  how many, 1 to 1,000
+-- Reads: failure, job, and see states_of. Locks: none. Errors: HD002 invalid argument. Cost: of those that are returned.
+CREATE OR REPLACE FUNCTION howdah.failures_of_group(fingerprint bigint, most integer DEFAULT 100)
+RETURNS TABLE (job_id bigint, attempt smallint, at timestamptz, error_kind text, message text, kind text, state text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_ids bigint[];
+BEGIN
+  PERFORM howdah.check_most(failures_of_group.most, 1000, NULL);
+  v_ids := ARRAY(SELECT f.job_id FROM howdah.failure f WHERE howdah.fingerprint(f.error_kind, f.message) = failures_of_group.fingerprint
+                  ORDER BY f.at DESC LIMIT failures_of_group.most);
+  RETURN QUERY
+    SELECT f.job_id, f.attempt, f.at, f.error_kind, left(f.message, 1000), j.kind::text, s.state
+      FROM (SELECT * FROM howdah.failure f WHERE howdah.fingerprint(f.error_kind, f.message) = failures_of_group.fingerprint
+             ORDER BY f.at DESC LIMIT failures_of_group.most) f
+      LEFT JOIN howdah.find_jobs(v_ids) j ON j.id = f.job_id
+      LEFT JOIN howdah.states_of(v_ids) s ON s.job_id = f.job_id
+     ORDER BY f.at DESC, f.job_id DESC;
+END $$;
+-- howdah.fingerprint(error_kind, message) -> bigint
+-- The number of the group that an error is in: errors of the same kind whose messages have the same shape (see
+-- howdah.error_shape). An index is made of it: a release that changes it has to build that index again.
+-- Reads nothing. Errors: none. Cost: some 20 microseconds.
+CREATE OR REPLACE FUNCTION howdah.fingerprint(error_kind text, message text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN ('x' || substr(md5(fingerprint.error_kind || E'\n' || howdah.error_shape(fingerprint.message)), 1, 16))::bit(64)::bigint;
+END $$;
 -- howdah.check_filter(filter) -> jsonpath
 -- Takes a filter on the attributes of jobs: a jsonpath predicate over the object in options -> 'attributes', such as
 --   $.tenant == 42 && ($.plan == "pro" || !exists($.trial))
@@ -4219,6 +5650,8 @@ END $$;
 --   like_regex, starts with match strings
 --   exists($.a), !exists($.a), $.a == null, &&, ||, !(...)
 --   An attribute that is an array matches if one of its elements does.
+-- Methods that read times (datetime() and the like) are refused: what a job holds could make them fail, and with them each claim.
+-- Times in UTC, written as RFC 3339 says, compare as strings.
 -- A filter is a value: it is never made part of a statement. At most 8192 bytes. NULL for NULL.
 -- Reads nothing. Errors: HD002 with COLUMN filter, and the server's reason.
 CREATE OR REPLACE FUNCTION howdah.check_filter(filter text) RETURNS jsonpath
@@ -4238,6 +5671,11 @@ BEGIN
     RAISE EXCEPTION 'filter is no predicate: %', SQLERRM
       USING ERRCODE = 'HD002', COLUMN = 'filter', HINT = 'A filter compares attributes, as in $.tenant == 42 && $.plan == "pro".';
   END;
+  -- As the server prints it, with nothing left in the quotes.
+  IF regexp_replace(v_path::text, '"([^"\\]|\\.)*"', '""', 'g') ~ '\.(datetime|date|time|time_tz|timestamp|timestamp_tz)\(' THEN
+    RAISE EXCEPTION 'filter reads times, which fails where an attribute holds something else'
+      USING ERRCODE = 'HD002', COLUMN = 'filter', HINT = 'Compare strings: times in UTC such as "2030-01-31T12:00:00Z" come in their order.';
+  END IF;
   RETURN v_path;
 END $$;
 -- howdah.find(queue, kind, states, filter, ids, most) -> setof bigint
@@ -4472,7 +5910,7 @@ BEGIN
   END IF;
   FOR v_key, v_value IN SELECT * FROM jsonb_each(check_limit.settings) LOOP
     IF v_key <> ALL (CASE WHEN check_limit.scope = 'share' THEN '{weight}'::text[] ELSE '{max_running,rate,rate_period_ms,rate_burst}' END) THEN
-      PERFORM howdah.option_refused(left(v_key, 100), CASE WHEN check_limit.scope = 'share' THEN 'is nothing that a share has: it has a weight'
+      PERFORM howdah.option_refused(coalesce(nullif(left(v_key, 100), ''), 'settings'), CASE WHEN check_limit.scope = 'share' THEN 'is nothing that a share has: it has a weight'
         ELSE 'is nothing that a limit has: there are max_running, rate, rate_period_ms and rate_burst' END);
     END IF;
     CONTINUE WHEN v_value = 'null';
@@ -4484,7 +5922,7 @@ END $$;
 --   -> (first_ids, counts, attempts)
 -- Takes up to `want` jobs out of the lanes of a queue of shares into a lease that is being made: from each lane as many
 -- as its share weighs, beginning behind the lane where the last claim stopped. Within a lane in order of priority and
--- then of enqueueing. Of many jobs, a lane gives a sixteenth at a time (more, if its share weighs more): one at a time
+-- then of enqueueing. Of many jobs, a lane gives an eighth at a time (more, if its share weighs more): one at a time
 -- would cost more than most jobs do.
 --   limited  kinds that have a rule
 -- Internal to howdah.claim. Writes: deferred, and see admit; the sequence of the queue's turn. Locks: rows of deferred,
@@ -4504,7 +5942,7 @@ DECLARE
   v_used   integer := v_last & 8191;
   v_at     text := v_prefix || lpad(to_hex(v_last >> 13), 13, '0') || CASE WHEN v_used > 0 THEN ':' ELSE ';' END;
   v_ruled  boolean := EXISTS (SELECT FROM howdah.flow_rule f WHERE f.scope = 'share');
-  v_unit   integer := greatest(1, claim_in_turn.want / 16);
+  v_unit   integer := greatest(1, claim_in_turn.want / 8);
   v_hash   bigint;
   v_turn   integer;
   v_taken  integer;
@@ -5213,6 +6651,19 @@ BEGIN
     SELECT FROM howdah.receipt r
      WHERE r.queue_id = ANY (v_queues) AND EXISTS (SELECT FROM unnest(r.first_ids) f WHERE ((f >> 33) & 7) = awaits_removal.slot));
 END $$;
+-- howdah.being_dumped() -> boolean
+-- Whether a pg_dump of this database is at work. It takes its snapshot first and locks the tables a moment later: what is
+-- truncated in between is missing from the dump, although its snapshot shows it. Goes by the name that pg_dump
+-- gives to its connection, so PGAPPNAME hides it. Ask after looking whether a table is empty: a dump that begins later sees
+-- the same. Internal to truncate_slot. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.being_dumped() RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  -- A transaction sees the sessions as they were at its first look.
+  PERFORM pg_stat_clear_snapshot();
+  RETURN EXISTS (SELECT FROM pg_stat_activity a WHERE a.application_name = 'pg_dump' AND a.backend_xmin IS NOT NULL
+    AND a.datid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()));
+END $$;
 -- howdah.carry_history(slot, into_slot) -> void
 -- Moves what is kept of the attempts of jobs that are not over, or dead, from a slot that is to be truncated to the one
 -- that is written: the failures of a dead job are there for as long as it is. The newest 10,000 rows of each table; more
@@ -5245,12 +6696,16 @@ END $$;
 -- howdah.elect_keeper(worker_id, term_ms) -> bigint
 -- Takes the keeper's office if it is vacant, or keeps it. Returns the term, or NULL if another worker has it.
 -- A new holder begins a new term. A lease row, not a session lock: it also holds behind a pooler.
--- Writes: keeper. Locks: its one row. Errors: HD004 the worker is not registered.
+-- Who lives asks with each heartbeat whether the office is vacant. So if its term has been over for five seconds, nobody could ask:
+-- the server was away, or its clock has gone ahead. Then silence says nothing of a worker, and counts from now on.
+-- Writes: keeper, and worker after such a time. Locks: the one row of keeper; workers, skipping those that heartbeat just now.
+-- Errors: HD004 the worker is not registered.
 CREATE OR REPLACE FUNCTION howdah.elect_keeper(worker_id bigint, term_ms integer DEFAULT 5000) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  v_term bigint;
+  v_term  bigint;
+  v_ended timestamptz := (SELECT k.expires_at FROM howdah.keeper k);
 BEGIN
   IF NOT EXISTS (SELECT FROM howdah.worker w WHERE w.id = elect_keeper.worker_id) THEN
     PERFORM howdah.unknown_worker(elect_keeper.worker_id);
@@ -5261,6 +6716,10 @@ BEGIN
          expires_at = howdah.now() + make_interval(secs => elect_keeper.term_ms / 1000.0)
    WHERE k.worker_id = elect_keeper.worker_id OR howdah.keeper_vacant()
   RETURNING k.term INTO v_term;
+  IF v_term IS NOT NULL AND isfinite(v_ended) AND v_ended < howdah.now() - interval '5 seconds' THEN
+    UPDATE howdah.worker w SET heartbeat_at = howdah.now()
+     WHERE w.id IN (SELECT s.id FROM howdah.worker s WHERE s.heartbeat_at < howdah.now() FOR UPDATE SKIP LOCKED);
+  END IF;
   RETURN v_term;
 END $$;
 -- howdah.expire(most, since) -> (expired, next_ms)
@@ -5391,11 +6850,13 @@ BEGIN
 END $$;
 -- howdah.keeper_vacant() -> boolean
 -- Whether the keeper's office can be taken: nobody has it, its term has run out, or its holder has missed a
--- heartbeat and its session has ended. Cheap: workers ask with each heartbeat.
+-- heartbeat and its session has ended. No term is as long as two minutes: one that ends later was begun before the clock
+-- went back. Cheap: workers ask with each heartbeat.
 -- Reads: keeper, worker. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.keeper_vacant() RETURNS boolean
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-  SELECT k.expires_at < howdah.now() OR EXISTS (SELECT FROM howdah.worker w WHERE w.id = k.worker_id AND howdah.session_ended(w))
+  SELECT k.expires_at < howdah.now() OR k.expires_at > howdah.now() + interval '2 minutes'
+      OR EXISTS (SELECT FROM howdah.worker w WHERE w.id = k.worker_id AND howdah.session_ended(w))
     FROM howdah.keeper k
 $$;
 -- howdah.lease_ms(wished, heartbeat_ms) -> integer
@@ -5499,13 +6960,16 @@ BEGIN
   ELSIF v_dead + v_kept > 0 THEN
     RETURN format('pruned %s dead and %s kept jobs', v_dead, v_kept);
   END IF;
-  RETURN coalesce(howdah.prune_history(prune.most), howdah.prune_archive(prune.most));
+  RETURN coalesce(howdah.prune_history(prune.most), howdah.prune_archive(prune.most), howdah.prune_audit(prune.most));
 END $$;
 -- howdah.rescue() -> (worker, jobs)
 -- Finds dead workers and gives their jobs to others. A job is given away when its worker's heartbeat is overdue by the
 -- job's lease: its kind's lease_ms, or else its queue's, or else its worker's, and two heartbeats at least. A worker is
 -- given up when its own lease is over and it holds nothing any more; or, with all that it holds, when it has missed a
--- heartbeat and the session that it registered from is gone. Nothing that heartbeats is touched.
+-- heartbeat and the session that it registered from is gone. Sessions that went when the server was started again, or took over
+-- from another, do not count: they all did, and their workers come back. Nothing that heartbeats is touched.
+-- When the clock has gone back, silence counts from then on: a heartbeat that lies ahead would keep a dead worker's jobs until the
+-- clock has caught up. So it does after a time in which nobody could heartbeat: see elect_keeper.
 -- Returns a row for each worker that was given up or lost jobs. Writes: see rescue_worker and rescue_overdue. Locks:
 -- worker rows, skipping what another rescue has. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.rescue() RETURNS TABLE (worker text, jobs integer)
@@ -5515,14 +6979,19 @@ DECLARE
   -- The shortest lease that a setting gives: nobody who is silent for less need be looked at. NULL: there is none.
   v_least integer := least((SELECT min(q.lease_ms) FROM howdah.queue q), (SELECT min(k.lease_ms) FROM howdah.kind k));
   v_set   boolean := v_least IS NOT NULL;
+  -- When this server began: it was started, or its processes were after a crash, or it was promoted.
+  v_began timestamptz := greatest(pg_postmaster_start_time(), pg_last_xact_replay_timestamp(),
+    (SELECT max(a.backend_start) FROM pg_stat_activity a WHERE a.backend_type = 'checkpointer'));
   v_why   text;
   w       record;
 BEGIN
+  UPDATE howdah.worker k SET heartbeat_at = howdah.now()
+   WHERE k.id IN (SELECT a.id FROM howdah.worker a WHERE a.heartbeat_at > howdah.now() + interval '1 second' FOR UPDATE SKIP LOCKED);
   FOR w IN
-    SELECT k.id, k.name, k.heartbeat_at, howdah.session_ended(k) AS ended,
+    SELECT k.id, k.name, k.heartbeat_at, k.backend_start > v_began AND howdah.session_ended(k) AS ended,
            k.heartbeat_at + make_interval(secs => k.lease_ms / 1000.0) < howdah.now() AS overdue FROM howdah.worker k
      WHERE k.heartbeat_at + make_interval(secs => howdah.lease_ms(least(v_least, k.lease_ms), k.heartbeat_ms) / 1000.0) < howdah.now()
-        OR howdah.session_ended(k)
+        OR (k.backend_start > v_began AND howdah.session_ended(k))
      ORDER BY k.id FOR UPDATE SKIP LOCKED
   LOOP
     worker := w.name;
@@ -5569,13 +7038,13 @@ BEGIN
   SELECT r.slot, u.id, u.attempt, v_now, rescue_lease.worker_id, rescue_lease.error_kind, rescue_lease.message
     FROM unnest(v_lost, v_attempts) u(id, attempt), howdah.ring r WHERE r.name = 'history';
   PERFORM howdah.write_receipt(2, j.queue_id, rescue_lease.worker_id, NULL, ARRAY[u.id], ARRAY[u.attempt])
-    FROM unnest(v_lost, v_attempts) u(id, attempt) JOIN howdah.cancel_request c ON c.job_id = u.id, LATERAL howdah.find_job(u.id) j;
+    FROM unnest(v_lost, v_attempts) u(id, attempt) JOIN howdah.cancel_request c ON c.job_id = u.id AND c.lease_id = rescue_lease.lease_id, LATERAL howdah.find_job(u.id) j;
   PERFORM howdah.bury(j.id, j.queue_id, j.kind, j.priority, u.attempt, rescue_lease.error_kind || ': ' || rescue_lease.message)
     FROM unnest(v_lost, v_attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j
-   WHERE u.attempt >= j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id);
+   WHERE u.attempt >= j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id AND c.lease_id = rescue_lease.lease_id);
   PERFORM howdah.put_back(array_agg(u.id), array_agg(u.attempt))
     FROM unnest(v_lost, v_attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j
-   WHERE u.attempt < j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id);
+   WHERE u.attempt < j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id AND c.lease_id = rescue_lease.lease_id);
   RETURN cardinality(v_lost);
 END $$;
 -- howdah.rescue_overdue(worker_id, message) -> integer
@@ -5801,13 +7270,14 @@ BEGIN
   RETURN NULL;
 END $$;
 -- howdah.session_ended(worker) -> boolean
--- Whether a worker has missed a heartbeat and the session that it had attached is gone. Internal: a hint, for
--- workers that are connected directly.
+-- Whether a worker has missed a heartbeat and the session that it had attached is gone. A heartbeat that lies ahead was before
+-- the clock went back: it says nothing. Internal: a hint, for workers that are connected directly.
 -- Reads: pg_stat_activity. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.session_ended(worker howdah.worker) RETURNS boolean
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   SELECT worker.backend_pid IS NOT NULL
-     AND worker.heartbeat_at + make_interval(secs => 1.25 * worker.heartbeat_ms / 1000.0) < howdah.now()
+     AND (worker.heartbeat_at + make_interval(secs => 1.25 * worker.heartbeat_ms / 1000.0) < howdah.now()
+       OR worker.heartbeat_at > howdah.now() + interval '1 second')
      AND NOT EXISTS (
        SELECT FROM pg_stat_activity a WHERE a.pid = worker.backend_pid
           -- When another role's session started is hidden from roles that may not know.
@@ -5852,7 +7322,7 @@ END $$;
 -- howdah.truncate_slot(tables, job_slot) -> boolean
 -- Truncates partitions in which nothing lives, without making anyone wait: gives up at once when a lock is
 -- held, and looks again under its own lock before it truncates. Truncating needs no vacuum and no horizon, so
--- a long transaction elsewhere cannot keep the dead rows.
+-- a long transaction elsewhere cannot keep the dead rows. Only a pg_dump can, while it runs: see being_dumped.
 --   tables    names of partitions in this schema
 --   job_slot  NULL: the tables must be empty, but for those of history; else the partition of howdah.job, in which no
 --             job may be live
@@ -5877,6 +7347,11 @@ BEGIN
         RETURN false;
       END IF;
     END IF;
+  END LOOP;
+  IF howdah.being_dumped() THEN
+    RETURN false;
+  END IF;
+  FOREACH v_table IN ARRAY truncate_slot.tables LOOP
     EXECUTE format('TRUNCATE howdah.%I', v_table);
     -- Else the planner takes an empty table that it knows nothing of for ten pages.
     EXECUTE format('ANALYZE howdah.%I', v_table);
@@ -6016,8 +7491,7 @@ BEGIN
    WHERE (l.id & 3) = (report_progress.lease_id & 3) AND l.id = report_progress.lease_id FOR KEY SHARE;
   v_attempt := howdah.attempt_in(v_lease, report_progress.job_id);
   IF v_attempt IS NULL THEN
-    RAISE EXCEPTION 'job % is not held by lease % any more', report_progress.job_id, report_progress.lease_id
-      USING ERRCODE = 'HD010', HINT = 'Stop working on it: another worker has the job, or it has ended.';
+    PERFORM howdah.lease_lost(report_progress.lease_id, report_progress.job_id);
   END IF;
   INSERT INTO howdah.progress AS p (job_id, attempt, at, percent, message, checkpoint)
     VALUES (report_progress.job_id, v_attempt, howdah.now(), report_progress.percent, left(report_progress.message, 1000),
@@ -6087,7 +7561,8 @@ END $$;
 -- howdah.cancel(job_id) -> text
 -- Cancels a job and returns what became of it:
 --   cancelled   it waited, and will not run
---   cancelling  it runs: its worker is told, its handler sees the cancellation, and it then ends as cancelled
+--   cancelling  it runs: its worker is told, its handler sees the cancellation, and it then ends as cancelled. If its attempt
+--               ends otherwise in this very moment, the wish is too late: to be sure, ask again
 --   already cancelled, completed, expired, dead: it had ended before, and nothing was changed
 --   NULL        there is no such job
 -- Writes: ticket or deferred, and receipt; or cancel_request. Locks: the ticket or deferred row; waits for a
@@ -6157,6 +7632,17 @@ BEGIN
     END IF;
   END LOOP;
   RETURN v_jobs;
+END $$;
+-- howdah.check_pause(by, reason) -> void
+-- Refuses what is too long to be said of a pause. Internal. Errors: HD002.
+CREATE OR REPLACE FUNCTION howdah.check_pause(by text, reason text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF octet_length(check_pause.by) > 256 THEN
+    PERFORM howdah.option_refused('by', 'must be at most 256 bytes');
+  ELSIF octet_length(check_pause.reason) > 1024 THEN
+    PERFORM howdah.option_refused('reason', 'must be at most 1024 bytes');
+  END IF;
 END $$;
 -- howdah.create_queue(name, settings) -> integer
 -- Makes a queue, or does nothing if it exists: what has been set since its creation stays as it is. Returns its id.
@@ -6235,7 +7721,7 @@ BEGIN
   RETURN true;
 END $$;
 -- howdah.insert_job() -> trigger
--- INSERT INTO howdah.new_job enqueues: each row goes through howdah.enqueue, with its errors.
+-- INSERT INTO howdah.new_job enqueues: each row goes through howdah.enqueue, with its errors. Internal to it.
 CREATE OR REPLACE FUNCTION howdah.insert_job() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -6244,12 +7730,13 @@ BEGIN
 END $$;
 -- howdah.pause_queue(queue, by, reason) -> boolean
 -- Stops claims from a queue until resume_queue, over restarts. What runs goes on. Returns whether it was
--- running before. Writes: queue. Errors: HD001 unknown queue.
+-- running before. Writes: queue. Errors: HD001 unknown queue, HD002 by or reason is too long.
 CREATE OR REPLACE FUNCTION howdah.pause_queue(queue text, by text DEFAULT NULL, reason text DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_was timestamptz;
 BEGIN
+  PERFORM howdah.check_pause(pause_queue.by, pause_queue.reason);
   SELECT q.paused_at INTO v_was FROM howdah.queue q WHERE q.name = pause_queue.queue FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     PERFORM howdah.unknown_queue(pause_queue.queue);
@@ -6355,6 +7842,7 @@ END $$;
 --   dead_retention       how long dead jobs are kept; 30 days
 --   signal_retention     how long a signal is kept if its sender does not say; 7 days
 --   archive_retention    how long what was archived is kept; null: for ever
+--   audit_retention      how long it is kept who did what to jobs; 90 days
 -- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
 -- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.
 -- Writes: config. Locks: its row. Errors: HD002, naming the setting.
@@ -6372,7 +7860,7 @@ BEGIN
     SELECT format_type(a.atttypid, a.atttypmod) INTO v_type FROM pg_attribute a
      WHERE a.attrelid = 'howdah.config'::regclass AND a.attname = s.key AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'one';
     IF NOT FOUND THEN
-      RAISE EXCEPTION 'there is no setting %', quote_literal(left(s.key, 100)) USING ERRCODE = 'HD002', COLUMN = left(s.key, 63),
+      RAISE EXCEPTION 'there is no setting %', quote_literal(left(s.key, 100)) USING ERRCODE = 'HD002', COLUMN = coalesce(nullif(left(s.key, 63), ''), 'settings'),
         HINT = (SELECT format('There are: %s.', string_agg(j.key, ', ' ORDER BY j.key)) FROM howdah.config c, jsonb_each(to_jsonb(c) - 'one') j);
     END IF;
     BEGIN
@@ -6519,11 +8007,16 @@ BEGIN
   ON CONFLICT (job_id) DO UPDATE SET expires_at = greatest(waiter.expires_at, excluded.expires_at);
 END $$;
 -- howdah.check_removal() -> trigger
--- Refuses a before_removal that names no function, however the queue's row is written.
--- Errors: HD002.
+-- Refuses a before_removal that names no function, however the queue's row is written. Where there are roles (see
+-- howdah.create_roles) the function runs as the owner: only who may become that may name it. Internal to howdah.queue.
+-- Errors: HD002; 42501.
 CREATE OR REPLACE FUNCTION howdah.check_removal() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  -- Not current_user: that is the owner here, whoever has called howdah.set_queue.
+  IF EXISTS (SELECT FROM howdah.access a WHERE NOT pg_has_role(session_user, a.prefix || '_owner', 'MEMBER')) THEN
+    RAISE EXCEPTION 'before_removal is for the owner to set: % is not of that role', session_user USING ERRCODE = '42501', COLUMN = 'before_removal';
+  END IF;
   PERFORM howdah.removal_function(NEW.before_removal);
   RETURN NEW;
 END $$;
@@ -7013,6 +8506,534 @@ BEGIN
       retry_at = excluded.failed_at + least(interval '30 seconds' * power(2, least(f.failures, 10)), interval '1 hour');
   RETURN NULL;
 END $$;
+-- howdah.create_roles(prefix) -> setof text
+-- Divides what may be done here among five roles that cannot log in, to be given to those that can (GRANT howdah_worker TO app):
+-- PREFIX_producer, _worker, _viewer, _operator, as howdah.rights says, and PREFIX_owner, who owns the schema from then on, and
+-- may do everything. Returns their names. Again: mends what was changed by hand.
+--   prefix  NULL: the name of the schema. Roles are of the whole cluster: where several of its databases have queues, and their
+--           people are not the same, give each its own
+-- Whoever migrates from then on must be of PREFIX_owner, as the caller is made if it may create roles, or a superuser.
+-- Writes: access and the catalog. Locks: access exclusive on every table for a moment; gives up (55P03) when it would have
+-- to wait longer than three seconds, and has done nothing then.
+-- Errors: HD002 the prefix is too long, is not that of the roles that are there, or a role of that name can log in; 42501 the caller may
+-- not create roles and some are missing (HINT: what to ask for), or is not the owner of the schema.
+CREATE OR REPLACE FUNCTION howdah.create_roles(prefix text DEFAULT NULL) RETURNS SETOF text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_had    text := (SELECT a.prefix FROM howdah.access a);
+  v_prefix text := coalesce(create_roles.prefix, v_had, rtrim('howdah.', '.'));
+  v_owner  text := v_prefix || '_owner';
+  v_names  text[] := ARRAY(SELECT v_prefix || '_' || r FROM unnest('{owner,producer,worker,viewer,operator}'::text[]) r);
+  v_make   text[] := ARRAY(SELECT format('CREATE ROLE %I NOLOGIN', n) FROM unnest(v_names) n WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = n));
+  v_login  text := (SELECT min(r.rolname::text) FROM pg_roles r WHERE r.rolname = ANY (v_names) AND r.rolcanlogin);
+  v_line   text;
+BEGIN
+  IF octet_length(v_prefix) NOT BETWEEN 1 AND 54 OR v_prefix ~ '[[:cntrl:]]' THEN
+    PERFORM howdah.option_refused('prefix', 'must be 1 to 54 bytes without control characters');
+  ELSIF v_had <> v_prefix THEN
+    PERFORM howdah.option_refused('prefix', format('must be %s: this schema has its roles already', quote_literal(v_had)));
+  ELSIF v_login IS NOT NULL THEN
+    PERFORM howdah.option_refused('prefix', format('the role %I exists and can log in: choose another prefix', v_login));
+  END IF;
+  IF v_make <> '{}' AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = current_user AND (r.rolsuper OR r.rolcreaterole)) THEN
+    RAISE EXCEPTION '% may not create roles, and % of them are missing', current_user, cardinality(v_make) USING ERRCODE = '42501',
+      HINT = format('Let somebody who may run: %s; GRANT %I TO %I; and then call this again.', array_to_string(v_make, '; '), v_owner, current_user);
+  END IF;
+  FOREACH v_line IN ARRAY v_make LOOP
+    EXECUTE v_line;
+  END LOOP;
+  IF NOT pg_has_role(v_owner, 'USAGE') THEN
+    EXECUTE format('GRANT %I TO %I', v_owner, current_user);
+  END IF;
+  INSERT INTO howdah.access (prefix) VALUES (v_prefix) ON CONFLICT DO NOTHING;
+  PERFORM howdah.grant_rights();
+  RETURN QUERY SELECT unnest(v_names);
+END $$;
+-- howdah.grant_rights() -> void
+-- Gives the roles of this schema what howdah.rights says and nothing else; PUBLIC gets nothing. What other roles were given stays.
+-- Does nothing while there are no roles. Every migration ends with it, so that what is new has its rights.
+-- Functions that somebody may call run as the owner (SECURITY DEFINER): their callers need no rights on tables. Those without a
+-- setting of their own are left alone: they touch no table, and can be inlined.
+-- Writes: the catalog. Locks: see take_over. Errors: 42501 the caller is not of the role that owns everything.
+CREATE OR REPLACE FUNCTION howdah.grant_rights() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_schema oid := rtrim('howdah.', '.')::regnamespace;
+  v_prefix text := (SELECT a.prefix FROM howdah.access a);
+  v_all    text;
+  v_grant  text;
+BEGIN
+  IF v_prefix IS NULL THEN
+    RETURN;
+  END IF;
+  PERFORM howdah.take_over(v_prefix || '_owner');
+  v_all := (SELECT string_agg(format('%I', v_prefix || '_' || r), ', ') FROM unnest('{producer,worker,viewer,operator}'::text[]) r);
+  EXECUTE format('REVOKE ALL ON SCHEMA %s FROM PUBLIC, %s', v_schema::regnamespace, v_all);
+  EXECUTE format('GRANT USAGE ON SCHEMA %s TO %s', v_schema::regnamespace, v_all);
+  EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %s FROM PUBLIC, %s', v_schema::regnamespace, v_all);
+  EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %s FROM PUBLIC, %s', v_schema::regnamespace, v_all);
+  EXECUTE format('REVOKE ALL ON ALL ROUTINES IN SCHEMA %s FROM PUBLIC, %s', v_schema::regnamespace, v_all);
+  FOR v_grant IN
+    SELECT format('GRANT %s ON %s TO %s', r.privilege, coalesce('FUNCTION ' || p.oid::regprocedure, c.oid::regclass::text), t.roles)
+      FROM howdah.rights() r
+      CROSS JOIN LATERAL (SELECT string_agg(format('%I', v_prefix || '_' || g), ', ') AS roles FROM unnest(r.roles) g) t
+      LEFT JOIN pg_proc p ON r.privilege = 'EXECUTE' AND p.pronamespace = v_schema AND p.proname = r.object
+      LEFT JOIN pg_class c ON r.privilege <> 'EXECUTE' AND c.relnamespace = v_schema AND c.relname = r.object
+     WHERE t.roles IS NOT NULL
+    UNION ALL
+    SELECT 'ALTER FUNCTION ' || p.oid::regprocedure || ' SECURITY DEFINER'
+      FROM howdah.rights() r JOIN pg_proc p ON p.pronamespace = v_schema AND p.proname = r.object
+     WHERE r.privilege = 'EXECUTE' AND r.roles <> '{}' AND p.proconfig IS NOT NULL AND NOT p.prosecdef
+  LOOP
+    EXECUTE v_grant;
+  END LOOP;
+END $$;
+-- howdah.rights() -> (object, privilege, roles)
+-- What each role of howdah.create_roles may do; what is not here is for the owner alone. An object is a function (whatever its
+-- arguments), a table or a view of this schema. A function is here unless its contract calls it internal: a test holds that.
+--   producer  enqueues, and sees no job: neither its own nor one of others
+--   worker    serves queues, enqueues, and keeps the queue in order
+--   viewer    sees everything, payloads as well, and changes nothing
+--   operator  what a viewer and a producer may, and everything that the command `howdah` does to jobs and settings
+-- Internal to grant_rights. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.rights() RETURNS TABLE (object text, privilege text, roles text[])
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT o.object, g.privilege, string_to_array(g.roles, ' ')
+    FROM (VALUES
+      -- Of arguments and times: they know nothing of jobs.
+      ('EXECUTE', 'producer worker viewer operator', 'now at_micros span_micros micros'),
+      -- To enqueue. What else refuses jobs, or answers in their names, is called by these.
+      ('EXECUTE', 'producer worker operator', 'enqueue enqueue_many enqueue_unique enqueue_workflow reserve_id payload_key
+         check_options wait_for_space'),
+      ('SELECT', 'producer worker operator', 'new_job'),
+      ('INSERT', 'producer worker operator', 'new_job'),
+      -- To see whether a queue is there.
+      ('SELECT (id, name, max_attempts, max_payload_bytes, fresh_slot, max_jobs)', 'producer worker', 'queue'),
+      -- To serve a queue.
+      ('EXECUTE', 'worker', 'start_worker attach_session heartbeat fall_asleep stay_awake lost disown stop_worker timeouts queue_id
+         claim claim_queues claim_where complete complete_in complete_leases cancel_in fail forget holds release
+         parent_results note_progress report_progress write_logs
+         await_signal begin_sleep get_steps keep_step
+         declare_schedule due_schedules fire_schedule schedule_failed
+         elect_keeper keeper_vacant keep resign_keeper rotate'),
+      ('EXECUTE', 'worker operator', 'create_queue add_to_workflow workflow_end send_signal wait_for'),
+      ('SELECT (id, worker_id, ended_at)', 'worker', 'jobs'),
+      -- To look.
+      ('EXECUTE', 'worker viewer operator', 'check_filter get_progress state'),
+      ('EXECUTE', 'viewer operator', 'find why queue_settings kind_settings workflow_nodes doctor doctor_checks doctor_limits
+         search suggest check_search operation_search error_groups fingerprint failures_of_group family depths tail pace'),
+      -- What the views call: who reads a view must be allowed to.
+      ('EXECUTE', 'worker viewer operator', 'waits_as waits_because'),
+      ('EXECUTE', 'viewer operator', 'find_job retentions states_of'),
+      ('SELECT', 'viewer operator', 'jobs queues failures firings limits logs retention schedules signals steps workers workflow_jobs workflows
+         archive config kind queue schedule workflow health audit operation'),
+      ('SELECT', 'producer worker viewer operator', 'migration code access'),
+      -- To operate.
+      ('EXECUTE', 'operator', 'cancel cancel_many retry retry_many retry_from forget_steps purge purge_dead remove_held
+         isolate crowded find_for_update delete reschedule change add_dependency remove_dependency unhold
+         cancel_workflow retry_workflow withdraw_signal delete_queue pause_queue resume_queue set_queue set_kind set_limit set_config
+         set_schedule delete_schedule pause_schedule resume_schedule run_schedule start_operation step_operation cancel_operation act note_command'),
+      -- For the owner: what makes indexes and roles, or is a chore that howdah.keep calls.
+      ('EXECUTE', '', 'create_roles grant_rights index_attributes expire promote prune rescue open_gates look_again')
+    ) g(privilege, roles, objects), regexp_split_to_table(g.objects, '\s+') o(object)
+$$;
+-- howdah.take_over(owner) -> void
+-- Makes a role the owner of the schema and of all that is in it and is not its own yet. Internal to grant_rights.
+-- Writes: the catalog. Locks: access exclusive on each table that changes hands; gives up (55P03) after three seconds.
+-- Errors: 42501 the caller may not give something away.
+CREATE OR REPLACE FUNCTION howdah.take_over(owner text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '3s' AS $$
+DECLARE
+  v_owner  oid := quote_ident(take_over.owner)::regrole;
+  v_schema oid := rtrim('howdah.', '.')::regnamespace;
+  v_object text;
+BEGIN
+  FOR v_object IN
+    SELECT 'SCHEMA ' || n.oid::regnamespace FROM pg_namespace n WHERE n.oid = v_schema AND n.nspowner <> v_owner
+    UNION ALL
+    -- The sequence of an identity column goes with its table.
+    SELECT CASE c.relkind WHEN 'v' THEN 'VIEW ' WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || c.oid::regclass FROM pg_class c
+     WHERE c.relnamespace = v_schema AND c.relkind IN ('r', 'p', 'v', 'S') AND c.relowner <> v_owner
+       AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')))
+    UNION ALL
+    SELECT 'ROUTINE ' || p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = v_schema AND p.proowner <> v_owner
+  LOOP
+    EXECUTE format('ALTER %s OWNER TO %I', v_object, take_over.owner);
+  END LOOP;
+END $$;
+-- howdah.check_search(search) -> void
+-- Refuses what is no compiled search. One is an object with any of these, which must all hold:
+--   states                 names of states: only jobs in one of them
+--   row, rest, args, attr  predicates of jsonpath, in which $now is the time in microseconds since 1970:
+--     row    on what was written with the job: {id, kind, queue, max_attempts, priority, enqueued}
+--     rest   on these and {state, attempt, due, claimed, ended, run, error, key, reason, worker, workflow, words}; times in
+--            microseconds since 1970, run in milliseconds, the last six as far as `needs` names them
+--     args   on the payload
+--     attr   on the attributes
+--   needs                  what has to be gathered for `rest`: errors, key, reason, worker, workflow
+-- and with these, which say where not to look, and must follow from the predicates:
+--   ids, kinds, queues, keys, workflows (names or numbers, as texts): only jobs with one of these
+--   from_id, upto_id       only ids between these
+--   now                    what $now is, if it is not the time at which jobs are looked at
+-- Nothing of it is made part of a statement. At most 256 kB.
+-- Reads nothing. Errors: HD002 with COLUMN search.
+CREATE OR REPLACE FUNCTION howdah.check_search(search jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_lists constant text[] := '{states,needs,ids,kinds,queues,keys,workflows}';
+  v_paths constant text[] := '{row,rest,args,attr}';
+  v_wrong text;
+  v_key   text;
+BEGIN
+  IF jsonb_typeof(check_search.search) IS DISTINCT FROM 'object' THEN
+    v_wrong := 'must be an object';
+  ELSIF pg_column_size(check_search.search) > 262144 THEN
+    v_wrong := 'is larger than 256 kB';
+  ELSE
+    SELECT format('has %L, which has no meaning there or is of the wrong type', e.key) INTO v_wrong FROM jsonb_each(check_search.search) e
+     WHERE CASE WHEN e.key = ANY (v_lists) THEN jsonb_typeof(e.value) <> 'array'
+                WHEN e.key = ANY (v_paths) THEN jsonb_typeof(e.value) <> 'string'
+                WHEN e.key = ANY ('{from_id,upto_id,now}') THEN e.value #>> '{}' !~ '^-?\d{1,18}$' ELSE true END;
+  END IF;
+  IF v_wrong IS NULL AND EXISTS (SELECT FROM jsonb_array_elements_text(check_search.search -> 'ids') i WHERE i !~ '^-?\d{1,19}$') THEN
+    v_wrong := 'has ids that are no whole numbers';
+  END IF;
+  IF v_wrong IS NOT NULL THEN
+    RAISE EXCEPTION 'search %', v_wrong USING ERRCODE = 'HD002', COLUMN = 'search', HINT = 'It is made by the search language: see docs/search.md.';
+  END IF;
+  FOREACH v_key IN ARRAY v_paths LOOP
+    BEGIN
+      -- A path that is no predicate gives no single boolean here.
+      PERFORM jsonb_path_match('{}', (check_search.search ->> v_key)::jsonpath, '{"now": 0}');
+    EXCEPTION WHEN OTHERS THEN
+      RAISE EXCEPTION 'search has a % that is no predicate: %', v_key, SQLERRM USING ERRCODE = 'HD002', COLUMN = 'search';
+    END;
+  END LOOP;
+END $$;
+-- howdah.rooms_of(job_ids) -> (job_id, state, attempt, due_at, worker_id, claimed_at, ended_at, run_ms, reason)
+-- Where each of these jobs is, with what its room knows of it: as howdah.jobs says, of one moment. Of a job that does not
+-- exist, or ended longer ago than history is kept, there is no row. reason: without what its steps wait for, which is
+-- howdah.waits_because. Internal.
+-- Cost: a probe of each room for each block of 128 ids, and one pass over what runs.
+CREATE OR REPLACE FUNCTION howdah.rooms_of(job_ids bigint[])
+RETURNS TABLE (job_id bigint, state text, attempt smallint, due_at timestamptz, worker_id bigint, claimed_at timestamptz, ended_at timestamptz, run_ms integer, reason text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_blocks     bigint[] := ARRAY(SELECT DISTINCT u >> 7 << 7 FROM unnest(rooms_of.job_ids) u ORDER BY 1);
+  v_ids        bigint[];
+  v_at         bigint[];
+  v_queues     integer[];
+  v_priorities smallint[];
+BEGIN
+  SELECT array_agg(j.id), array_agg(j.id >> 7 << 7), array_agg(j.queue_id), array_agg(j.priority) INTO v_ids, v_at, v_queues, v_priorities
+    FROM howdah.find_jobs(rooms_of.job_ids) j;
+  RETURN QUERY
+    SELECT s.* FROM (
+      SELECT d.first_id + g AS id, howdah.waits_as(d.gate), d.attempt, nullif(d.due_at, CASE WHEN d.gate IS NOT NULL THEN 'infinity'::timestamptz END),
+             NULL::bigint, NULL::timestamptz, NULL::timestamptz, NULL::integer, CASE WHEN NOT d.gate ^@ 'fair:' THEN 'waits for ' || d.gate END
+        FROM unnest(v_blocks) b(block), LATERAL (
+          SELECT * FROM howdah.deferred k WHERE k.first_id BETWEEN b.block AND b.block | 127) d, generate_series(0, d.jobs - 1) g
+      UNION ALL
+      SELECT t.first_id + g, 'ready', t.attempt, NULL, NULL, NULL, NULL, NULL, NULL
+        FROM (SELECT DISTINCT * FROM unnest(v_at, v_queues, v_priorities) u(block, queue_id, priority)) b, LATERAL (
+          SELECT k.first_id, k.jobs, k.attempt FROM howdah.ticket k
+           WHERE k.queue_id = b.queue_id AND k.priority = b.priority AND k.first_id BETWEEN b.block AND b.block | 127) t, generate_series(0, t.jobs - 1) g
+      UNION ALL
+      SELECT u.first_id + g, 'running', u.attempt, NULL, l.worker_id, l.claimed_at, NULL, NULL, NULL
+        FROM howdah.lease l, unnest(l.first_ids, l.counts, l.attempts) u(first_id, jobs, attempt), generate_series(0, u.jobs - 1) g
+       WHERE u.first_id >> 7 << 7 = ANY (v_blocks) AND NOT EXISTS (SELECT FROM howdah.settled x WHERE x.lease_id = l.id AND x.job_id = u.first_id + g)
+      UNION ALL
+      SELECT x.job_id, 'dead', x.attempt, NULL, NULL, NULL, x.died_at, NULL, x.reason FROM howdah.dead x WHERE x.job_id = ANY (rooms_of.job_ids)
+      UNION ALL
+      SELECT u.first_id + g, CASE e.outcome WHEN 1 THEN 'completed' WHEN 2 THEN 'cancelled' ELSE 'expired' END, u.attempt, NULL,
+             e.worker_id, e.claimed_at, e.at, e.run_ms[(u.before + g + 1)::integer], NULL
+        FROM (SELECT DISTINCT ON (k.slot, k.ctid) k.*
+                FROM unnest(v_blocks) b(block) JOIN howdah.receipt k ON k.span && int8range(b.block, b.block + 128) ORDER BY k.slot, k.ctid) e,
+             LATERAL (
+               SELECT v.first_id, v.jobs, v.attempt, coalesce(sum(v.jobs) OVER (ORDER BY v.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+                 FROM unnest(e.first_ids, e.counts, e.attempts) WITH ORDINALITY v(first_id, jobs, attempt, n)) u,
+             generate_series(0, u.jobs - 1) g
+       WHERE u.first_id >> 7 << 7 = ANY (v_blocks)) s
+     -- What a receipt says of a job that was deleted is history of nothing.
+     -- As a table of hashes, whatever the planner thinks of how many there are.
+     WHERE (s.id IN (SELECT i FROM unnest(v_ids) i)) IS TRUE;
+END $$;
+-- howdah.search(search, before, most, looks, patience) -> (ids, next, looked)
+-- The ids of jobs that a search means, newest first: one page of them.
+--   search    what the search language compiles to (docs/search.md): howdah.check_search says what may be in it; '{}':
+--             all jobs
+--   before    only ids below this one: `next` of the page before; NULL: from the newest
+--   most      how many, 1 to 10,000
+--   looks     stop when so many jobs have been looked at, 1 to 1,000,000 (the last step may go a little over)
+--   patience  stop when it has taken so long
+-- Returns
+--   ids       newest first
+--   next      where the next page begins; NULL: every job has been looked at
+--   looked    how many jobs, and rows that stand for several, were looked at
+-- A job that fits the search all the while from the first page to the last is found once, however it moves between the
+-- rooms meanwhile.
+-- Reads: the tables behind howdah.jobs. Locks: none. Errors: HD002 invalid argument.
+-- Cost: where ids, a unique key, a workflow, or attributes with the index of howdah.index_attributes say which jobs there
+-- can be: of those. Else, for states of jobs that have not ended well (scheduled, blocked, ready, running, dead), of the rows
+-- of their rooms, of which one may stand for 128 jobs of a kind; else of the newest jobs, about 20 microseconds each.
+CREATE OR REPLACE FUNCTION howdah.search(search jsonb, before bigint DEFAULT NULL, most integer DEFAULT 100, looks integer DEFAULT 20000,
+  patience interval DEFAULT '1 second', OUT ids bigint[], OUT next bigint, OUT looked bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  -- The time that people wait, which no test replaces.
+  v_end   timestamptz := clock_timestamp() + search.patience;
+  v_known bigint[];
+  v_next  bigint;
+  v_step  record;
+  v_found bigint[];
+  -- In rows; one may stand for many jobs, and how many of them remain is only seen then.
+  v_size  integer := 16;
+BEGIN
+  PERFORM howdah.check_search(search.search), howdah.check_most(search.most, 10000, NULL);
+  IF search.looks IS NULL OR search.looks NOT BETWEEN 1 AND 1000000 THEN
+    RAISE EXCEPTION 'looks must be 1 to 1000000, not %', coalesce(search.looks::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'looks';
+  END IF;
+  ids := '{}';
+  looked := 0;
+  v_next := least(search.before, (search.search ->> 'upto_id')::bigint + 1, 9223372036854775807);
+  v_known := howdah.search_known(search.search);
+  LOOP
+    v_step := howdah.search_step(search.search, v_known, v_next, v_size);
+    looked := looked + v_step.looked;
+    v_found := ARRAY(SELECT m FROM howdah.search_matches(search.search, v_step.ids) m ORDER BY m DESC);
+    ids := ids || v_found;
+    IF cardinality(ids) > search.most THEN
+      ids := ids[1:search.most];
+      next := ids[search.most];
+      RETURN;
+    END IF;
+    v_next := v_step.next;
+    IF v_next IS NULL OR cardinality(ids) = search.most OR looked >= search.looks OR clock_timestamp() >= v_end THEN
+      next := v_next;
+      RETURN;
+    END IF;
+    v_size := CASE WHEN cardinality(v_step.ids) > 2048 THEN greatest(v_size / 2, 16) WHEN cardinality(v_step.ids) > 1023 THEN v_size ELSE least(2 * v_size, 1024) END;
+  END LOOP;
+END $$;
+-- howdah.search_known(search) -> bigint[]
+-- The only ids that a search can mean, newest first, if something in it leads to them: ids, unique keys, workflows, or
+-- rare attributes with an index. NULL: nothing does. Internal. Reads: unique_key, workflow, workflow_job, job.
+CREATE OR REPLACE FUNCTION howdah.search_known(search jsonb) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_ids bigint[];
+BEGIN
+  IF search_known.search ? 'ids' THEN
+    -- A number that is too large for an id is none.
+    RETURN ARRAY(SELECT DISTINCT i::bigint FROM jsonb_array_elements_text(search_known.search -> 'ids') i
+                  WHERE i::numeric BETWEEN 0 AND 9223372036854775807 ORDER BY 1 DESC);
+  ELSIF search_known.search ? 'keys' THEN
+    -- The keys of a kind lie together: without a kind, a probe for each that has any.
+    RETURN ARRAY(
+      WITH RECURSIVE every AS (
+        (SELECT x.kind FROM howdah.unique_key x ORDER BY x.kind LIMIT 1)
+        UNION ALL
+        SELECT (SELECT x.kind FROM howdah.unique_key x WHERE x.kind > e.kind ORDER BY x.kind LIMIT 1) FROM every e WHERE e.kind IS NOT NULL),
+      kinds AS (
+        SELECT k FROM jsonb_array_elements_text(search_known.search -> 'kinds') k
+        UNION ALL
+        SELECT e.kind FROM every e WHERE NOT search_known.search ? 'kinds')
+      SELECT DISTINCT u.job_id FROM kinds, jsonb_array_elements_text(search_known.search -> 'keys') n,
+             LATERAL (SELECT x.job_id FROM howdah.unique_key x WHERE x.kind = kinds.k AND x.key = n) u ORDER BY 1 DESC);
+  ELSIF search_known.search ? 'workflows' THEN
+    RETURN ARRAY(SELECT j.job_id FROM howdah.workflow w JOIN howdah.workflow_job j ON j.workflow_id = w.id
+                  WHERE w.name = ANY (ARRAY(SELECT jsonb_array_elements_text(search_known.search -> 'workflows')))
+                     OR w.id::text = ANY (ARRAY(SELECT jsonb_array_elements_text(search_known.search -> 'workflows'))) ORDER BY 1 DESC);
+  ELSIF search_known.search ? 'attr' THEN
+    v_ids := howdah.rare_matches((search_known.search ->> 'attr')::jsonpath);
+    RETURN CASE WHEN v_ids IS NOT NULL THEN ARRAY(SELECT DISTINCT i FROM unnest(v_ids) i ORDER BY 1 DESC) END;
+  END IF;
+  RETURN NULL;
+END $$;
+-- howdah.search_matches(search, ids) -> setof bigint
+-- Those of these jobs that a search means, as they are at this moment; in no order. Internal.
+-- Reads: job, job_kept, and for those that fit so far the rooms and what the search needs besides.
+-- Cost: about 5 microseconds for a job that does not fit by what was written with it, about 20 for another.
+CREATE OR REPLACE FUNCTION howdah.search_matches(search jsonb, ids bigint[]) RETURNS SETOF bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_vars   jsonb := jsonb_build_object('now', coalesce((search_matches.search ->> 'now')::bigint, howdah.micros(howdah.now())));
+  v_row    jsonpath := (search_matches.search ->> 'row')::jsonpath;
+  v_args   jsonpath := (search_matches.search ->> 'args')::jsonpath;
+  v_attr   jsonpath := (search_matches.search ->> 'attr')::jsonpath;
+  v_rest   jsonpath := (search_matches.search ->> 'rest')::jsonpath;
+  v_needs  jsonb := coalesce(search_matches.search -> 'needs', '[]');
+  v_states text[] := CASE WHEN search_matches.search ? 'states' THEN ARRAY(SELECT jsonb_array_elements_text(search_matches.search -> 'states')) END;
+  v_names  jsonb := (SELECT jsonb_object_agg(q.id, q.name) FROM howdah.all_queues q);
+  v_ids    bigint[] := search_matches.ids;
+BEGIN
+  IF v_row IS NOT NULL OR v_args IS NOT NULL OR v_attr IS NOT NULL THEN
+    v_ids := ARRAY(
+      SELECT j.id FROM howdah.find_jobs(search_matches.ids) j
+       WHERE (v_row IS NULL OR jsonb_path_match(jsonb_build_object('id', j.id, 'kind', j.kind, 'queue', v_names -> j.queue_id::text,
+                'max_attempts', j.max_attempts, 'priority', j.priority, 'enqueued', howdah.micros(j.enqueued_at)), v_row, v_vars, true))
+         AND (v_attr IS NULL OR jsonb_path_match(coalesce(j.options -> 'attributes', '{}'), v_attr, v_vars, true))
+         AND (v_args IS NULL OR jsonb_path_match(j.payload, v_args, v_vars, true)));
+  END IF;
+  IF v_rest IS NULL THEN
+    RETURN QUERY SELECT r.job_id FROM howdah.rooms_of(v_ids) r WHERE v_states IS NULL OR r.state = ANY (v_states);
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT j.id FROM howdah.rooms_of(v_ids) r JOIN howdah.find_jobs(v_ids) j ON j.id = r.job_id
+      CROSS JOIN LATERAL (SELECT CASE WHEN v_needs ? 'errors' THEN
+        (SELECT jsonb_agg(f.error_kind) || jsonb_agg(f.message) FROM howdah.failure f WHERE f.job_id = r.job_id) END AS errors) e
+      CROSS JOIN LATERAL (SELECT CASE WHEN v_needs ? 'key' THEN
+        (SELECT jsonb_agg(u.key) FROM howdah.unique_key u WHERE u.job_id = r.job_id) END AS keys) k
+      CROSS JOIN LATERAL (SELECT CASE WHEN v_needs ? 'reason' THEN coalesce(r.reason, howdah.waits_because(r.job_id)) END AS reason) w
+     WHERE (v_states IS NULL OR r.state = ANY (v_states))
+       AND jsonb_path_match(jsonb_build_object('id', j.id, 'kind', j.kind, 'queue', v_names -> j.queue_id::text, 'state', r.state, 'attempt', r.attempt,
+             'max_attempts', j.max_attempts, 'priority', j.priority, 'enqueued', howdah.micros(j.enqueued_at),
+             'due', CASE WHEN isfinite(r.due_at) THEN howdah.micros(r.due_at) END, 'claimed', howdah.micros(r.claimed_at),
+             'ended', howdah.micros(r.ended_at), 'run', r.run_ms, 'error', e.errors, 'key', k.keys, 'reason', w.reason,
+             'words', jsonb_build_array(j.kind, w.reason) || coalesce(k.keys, '[]') || coalesce(e.errors, '[]'),
+             'worker', CASE WHEN v_needs ? 'worker' THEN
+               jsonb_build_array(r.worker_id::text, (SELECT x.name FROM howdah.worker x WHERE x.id = r.worker_id)) END,
+             'workflow', CASE WHEN v_needs ? 'workflow' THEN
+               (SELECT jsonb_build_array(x.id::text, x.name) FROM howdah.workflow_job y JOIN howdah.workflow x ON x.id = y.workflow_id WHERE y.job_id = r.job_id) END),
+             v_rest, v_vars, true);
+END $$;
+-- howdah.search_rooms(search, states, from_id, before, most) -> (ids, next, looked)
+-- The jobs of about `most` rows of the rooms of these states (scheduled, blocked, ready, running, dead), as
+-- howdah.search_step returns them, at most 4,096; those that are of another kind or queue than the search says are left out.
+-- A run of ids never leaves its block of 128, and every room is asked in one statement from a block's beginning on, so that
+-- a job on its way from one room to another is seen in one of them. Internal.
+-- Cost: an index descent for each queue, priority and partition, `most` rows of each room, and all that runs.
+CREATE OR REPLACE FUNCTION howdah.search_rooms(search jsonb, states text[], from_id bigint, before bigint, most integer, OUT ids bigint[], OUT next bigint, OUT looked bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_kinds  text[] := CASE WHEN search_rooms.search ? 'kinds' THEN ARRAY(SELECT jsonb_array_elements_text(search_rooms.search -> 'kinds')) END;
+  v_queues integer[] := ARRAY(SELECT q.id FROM howdah.all_queues q
+                               WHERE NOT search_rooms.search ? 'queues' OR q.name = ANY (ARRAY(SELECT jsonb_array_elements_text(search_rooms.search -> 'queues'))));
+  v_waits  boolean := search_rooms.states && '{scheduled,blocked,ready}';
+  v_ready  boolean := 'ready' = ANY (search_rooms.states);
+  v_runs   boolean := 'running' = ANY (search_rooms.states);
+  v_dead   boolean := 'dead' = ANY (search_rooms.states);
+  v_low    bigint;
+BEGIN
+  SELECT min(n.first_id) >> 7 << 7, count(*) INTO v_low, looked FROM (
+    SELECT r.first_id FROM (
+      (SELECT d.first_id FROM howdah.deferred d
+        WHERE v_waits AND d.first_id < search_rooms.before AND d.first_id > search_rooms.from_id - 128 ORDER BY d.first_id DESC LIMIT search_rooms.most)
+      UNION ALL
+      SELECT t.first_id FROM unnest(v_queues) q(id), generate_series(0, 9) p, LATERAL (
+        SELECT k.first_id FROM howdah.ticket k
+         WHERE v_ready AND k.queue_id = q.id AND k.priority = p AND k.first_id < search_rooms.before AND k.first_id > search_rooms.from_id - 128
+         ORDER BY k.first_id DESC LIMIT search_rooms.most) t
+      UNION ALL
+      SELECT u.first_id FROM howdah.lease l, unnest(l.first_ids) u(first_id)
+       WHERE v_runs AND l.queue_id = ANY (v_queues) AND u.first_id < search_rooms.before AND u.first_id > search_rooms.from_id - 128
+      UNION ALL
+      (SELECT x.job_id FROM howdah.dead x
+        WHERE v_dead AND x.job_id < search_rooms.before AND x.job_id > search_rooms.from_id - 128 ORDER BY x.job_id DESC LIMIT search_rooms.most)) r
+     ORDER BY r.first_id DESC LIMIT search_rooms.most) n;
+  next := CASE WHEN looked >= search_rooms.most THEN v_low END;
+  IF v_low IS NULL THEN
+    RETURN;
+  END IF;
+  SELECT array_agg(c.id) INTO ids FROM (SELECT DISTINCT r.first_id + g AS id FROM (
+    SELECT d.first_id, d.jobs FROM howdah.deferred d
+     WHERE v_waits AND d.first_id >= v_low AND d.first_id < search_rooms.before AND d.queue_id = ANY (v_queues)
+       AND (v_kinds IS NULL OR d.kind = ANY (v_kinds)) AND howdah.waits_as(d.gate) = ANY (search_rooms.states)
+    UNION ALL
+    SELECT t.first_id, t.jobs FROM howdah.ticket t
+     WHERE v_ready AND t.queue_id = ANY (v_queues) AND t.priority = ANY ('{0,1,2,3,4,5,6,7,8,9}') AND t.first_id >= v_low AND t.first_id < search_rooms.before
+       AND (v_kinds IS NULL OR t.kind = ANY (v_kinds))
+    UNION ALL
+    SELECT u.first_id, u.jobs FROM howdah.lease l, unnest(l.first_ids, l.counts) u(first_id, jobs)
+     WHERE v_runs AND l.queue_id = ANY (v_queues) AND u.first_id >= v_low AND u.first_id < search_rooms.before
+    UNION ALL
+    SELECT x.job_id, 1 FROM howdah.dead x
+     WHERE v_dead AND x.job_id >= v_low AND x.job_id < search_rooms.before AND x.queue_id = ANY (v_queues)
+       AND (v_kinds IS NULL OR x.kind = ANY (v_kinds))) r, generate_series(0, r.jobs - 1) g
+   WHERE r.first_id + g < search_rooms.before AND r.first_id + g >= search_rooms.from_id
+   ORDER BY 1 DESC LIMIT 4096) c;
+  IF cardinality(ids) = 4096 THEN
+    next := ids[4096];
+  END IF;
+  looked := looked + coalesce(cardinality(ids), 0);
+END $$;
+-- howdah.search_step(search, known, before, most) -> (ids, next, looked)
+-- The next jobs that a search has to look at, with ids below `before`: about `most` rows' worth of them.
+--   known  the only ids that there can be, in descending order; NULL: unknown
+--   next   the lowest id that has been dealt with; NULL: nothing is left
+-- Internal. Reads: job, or the rooms that the states name.
+CREATE OR REPLACE FUNCTION howdah.search_step(search jsonb, known bigint[], before bigint, most integer, OUT ids bigint[], OUT next bigint, OUT looked bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_from   bigint := coalesce((search_step.search ->> 'from_id')::bigint, 0);
+  v_states text[] := ARRAY(SELECT jsonb_array_elements_text(search_step.search -> 'states'));
+BEGIN
+  IF search_step.known IS NOT NULL THEN
+    SELECT array_agg(n.id), min(n.id), count(*) INTO ids, next, looked
+      FROM (SELECT k.id FROM unnest(search_step.known) k(id) WHERE k.id < search_step.before AND k.id >= v_from ORDER BY k.id DESC LIMIT search_step.most) n;
+  ELSIF search_step.search ? 'states' AND v_states <@ '{scheduled,blocked,ready,running,dead}' THEN
+    SELECT r.ids, r.next, r.looked INTO ids, next, looked FROM howdah.search_rooms(search_step.search, v_states, v_from, search_step.before, search_step.most) r;
+    RETURN;
+  ELSE
+    SELECT array_agg(n.id), min(n.id), count(*) INTO ids, next, looked FROM (
+      (SELECT j.id FROM howdah.job j WHERE j.id < search_step.before AND j.id >= v_from ORDER BY j.id DESC LIMIT search_step.most)
+      UNION
+      (SELECT k.id FROM howdah.job_kept k WHERE k.id < search_step.before AND k.id >= v_from ORDER BY k.id DESC LIMIT search_step.most)
+      ORDER BY id DESC LIMIT search_step.most) n;
+  END IF;
+  IF looked < search_step.most THEN
+    next := NULL;
+  END IF;
+END $$;
+-- howdah.suggest(field, prefix, path, most) -> setof text
+-- Values that begin with a prefix, for whoever types a search:
+--   field   kind, queue, worker, workflow, key, error (kinds of errors): values of that field;
+--           args, attr: the names that are in payloads, or attributes, below `path`
+--   most    how many, 1 to 1000
+-- Of what is there in any number (kinds, keys, errors, names), those of the newest thousand rows. In order.
+-- Reads: queue, worker, kind, workflow, unique_key, failure, dead, job. Locks: none. Errors: HD002 unknown field.
+-- Cost: of about a thousand rows, however many there are.
+CREATE OR REPLACE FUNCTION howdah.suggest(field text, prefix text DEFAULT '', path text[] DEFAULT '{}', most integer DEFAULT 20) RETURNS SETOF text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_found text[];
+BEGIN
+  PERFORM howdah.check_most(suggest.most, 1000, NULL);
+  CASE suggest.field
+    WHEN 'queue' THEN
+      v_found := ARRAY(SELECT q.name FROM howdah.queue q);
+    WHEN 'worker' THEN
+      v_found := ARRAY(SELECT w.name FROM howdah.worker w ORDER BY w.id DESC LIMIT 1000);
+    WHEN 'workflow' THEN
+      v_found := ARRAY(SELECT w.name FROM howdah.workflow w ORDER BY w.id DESC LIMIT 1000);
+    WHEN 'key' THEN
+      v_found := ARRAY(SELECT u.key FROM howdah.unique_key u ORDER BY u.job_id DESC LIMIT 1000);
+    WHEN 'error' THEN
+      v_found := ARRAY(SELECT f.error_kind FROM howdah.failure f ORDER BY f.job_id DESC, f.attempt DESC LIMIT 1000);
+    WHEN 'kind' THEN
+      v_found := ARRAY(
+        SELECT k.name FROM howdah.kind k
+        UNION SELECT unnest(w.kinds) FROM howdah.worker w
+        UNION (SELECT x.kind FROM howdah.dead x ORDER BY x.job_id DESC LIMIT 1000)
+        UNION (SELECT j.kind FROM howdah.job j ORDER BY j.id DESC LIMIT 1000));
+    WHEN 'args', 'attr' THEN
+      v_found := ARRAY(
+        SELECT jsonb_object_keys(CASE WHEN jsonb_typeof(p.at) = 'object' THEN p.at ELSE '{}' END)
+          FROM (SELECT CASE suggest.field WHEN 'args' THEN n.payload ELSE n.options -> 'attributes' END #> suggest.path AS at
+                  FROM (SELECT j.payload, j.options FROM howdah.job j ORDER BY j.id DESC LIMIT 1000) n) p);
+    ELSE
+      RAISE EXCEPTION 'there are no suggestions for %', coalesce(quote_literal(left(suggest.field, 100)), 'NULL')
+        USING ERRCODE = 'HD002', COLUMN = 'field', HINT = 'There are for kind, queue, worker, workflow, key, error, args and attr.';
+  END CASE;
+  RETURN QUERY SELECT DISTINCT f COLLATE "C" FROM unnest(v_found) f WHERE f ^@ suggest.prefix ORDER BY 1 LIMIT suggest.most;
+END $$;
 -- howdah.change_settings(relation, name, settings) -> void
 -- Changes the named settings of a queue ('queue') or a kind ('kind'), and no others; null: back to the default. The
 -- values are converted and checked as the table's columns are. Does nothing if there is no such row.
@@ -7053,7 +9074,7 @@ BEGIN
   FOR v_key, v_value IN SELECT e.key, e.value FROM jsonb_each(check_settings.settings) e LOOP
     IF v_key <> ALL (v_names) THEN
       RAISE EXCEPTION 'a % has no setting %', check_settings.relation, quote_literal(left(v_key, 100))
-        USING ERRCODE = 'HD002', COLUMN = left(v_key, 100), HINT = 'There are ' || array_to_string(v_names, ', ') || '.';
+        USING ERRCODE = 'HD002', COLUMN = coalesce(nullif(left(v_key, 100), ''), 'settings'), HINT = 'There are ' || array_to_string(v_names, ', ') || '.';
     END IF;
     BEGIN
       EXECUTE format('SELECT FROM jsonb_populate_record(NULL::howdah.%I, $1) r WHERE r.%I IS NULL', check_settings.relation, v_key)
@@ -7182,7 +9203,8 @@ BEGIN
 END $$;
 -- howdah.await_settlers(lease_id, job_ids) -> void
 -- Waits for transactions that are ending these jobs at this moment, by complete_in or cancel_in: of a handler that was
--- cut off while it committed. Whoever looks in a later statement sees what became of them. Internal to forget.
+-- cut off while it committed. Whoever looks in a later statement sees what became of them. And until the
+-- caller's transaction ends, nobody else begins to. Internal to forget and take_from_lease.
 -- Writes: settled, and takes it back. Locks: waits for those who end the jobs. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.await_settlers(lease_id bigint, job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -7428,10 +9450,11 @@ END $$;
 --             discard: dead at once        cancel: cancelled
 --             snooze: again after the delay, the attempt not counted
 --             wait: again when what a step of it waits for has come (howdah.begin_sleep, await_signal), not counted
---   error_kinds, messages  kept in howdah.failure; messages are cut at 8192 characters
---   causes    what was behind each error, outermost first: JSON arrays of strings
+--   error_kinds, messages  kept in howdah.failure; messages are cut at 8192 characters, kinds at 256
+--   causes    what was behind each error, outermost first: JSON arrays of strings; left out if larger than 64 KiB
 --   retries   what the worker's program declares for the kind of each: JSON as in the option retry of a job
 --   delay_ms  0 to 100 years; NULL: as howdah.retry_delay says
+-- A job that somebody has asked to cancel meanwhile is not run again: instead of retry, snooze and wait it is cancelled.
 -- Returns each job that was settled with its new state. A missing one was not this lease's any more.
 -- Writes: lease, failure, and deferred, ticket, dead or receipt. Locks: the lease row.
 -- Errors: HD002 invalid argument.
@@ -7450,8 +9473,9 @@ BEGIN
   SELECT * INTO v_lease FROM howdah.lease l WHERE (l.id & 3) = (fail.lease_id & 3) AND l.id = fail.lease_id;
   FOR f IN
     SELECT t.job_id, t.attempt, coalesce(v.verdict, 'retry') AS verdict, v.delay_ms, v.run_ms,
-           coalesce(v.error_kind, 'error') AS error_kind, left(coalesce(v.message, ''), 8192) AS message,
-           j.kind, j.priority, j.max_attempts, j.queue_id, j.options, v.causes, v.declared
+           left(coalesce(v.error_kind, 'error'), 256) AS error_kind, left(coalesce(v.message, ''), 8192) AS message,
+           j.kind, j.priority, j.max_attempts, j.queue_id, j.options,
+           CASE WHEN octet_length(v.causes::text) <= 65536 THEN v.causes END AS causes, v.declared
       FROM howdah.take_from_lease(fail.lease_id, fail.job_ids) t
       JOIN unnest(fail.job_ids, fail.verdicts, fail.error_kinds, fail.messages, fail.delay_ms, fail.run_ms, fail.causes,
                   fail.retries) v(job_id, verdict, error_kind, message, delay_ms, run_ms, causes, declared) ON v.job_id = t.job_id
@@ -7463,7 +9487,9 @@ BEGIN
       SELECT r.slot, f.job_id, f.attempt, v_now, v_lease.worker_id, f.run_ms, f.error_kind, f.message, f.causes
         FROM howdah.ring r WHERE r.name = 'history';
     END IF;
-    IF f.verdict = 'cancel' THEN
+    -- Asked here, with the lease locked, and not in the statement that waited for that.
+    IF f.verdict = 'cancel' OR (f.verdict <> 'discard'
+       AND EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = f.job_id AND c.lease_id = fail.lease_id)) THEN
       PERFORM howdah.write_receipt(2, f.queue_id, v_lease.worker_id, v_lease.claimed_at, ARRAY[f.job_id], ARRAY[f.attempt], ARRAY[f.run_ms]);
       -- One that somebody is asking again just now is left to prune.
       DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
@@ -7610,17 +9636,26 @@ BEGIN
 END $$;
 -- howdah.release(lease_id, job_ids) -> setof bigint
 -- Gives jobs of a lease back that were not started: they are ready again in their old place, the attempt
--- not counted. job_ids NULL: all that are left in the lease.
--- Returns the ids that were given back. Writes: lease, ticket. Locks: the lease row. Errors: none.
+-- not counted. job_ids NULL: all that are left in the lease. Those that somebody has asked to cancel end as cancelled.
+-- Returns the ids that the lease does not hold any more. Writes: lease, ticket, receipt. Locks: the lease row. Errors: HD012 the
+-- transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.release(lease_id bigint, job_ids bigint[] DEFAULT NULL)
-RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   v_ids      bigint[];
   v_attempts smallint[];
+  v_unwanted bigint[];
+  v_lease    howdah.lease;
 BEGIN
+  SELECT * INTO v_lease FROM howdah.lease l WHERE (l.id & 3) = (release.lease_id & 3) AND l.id = release.lease_id;
   SELECT array_agg(t.job_id), array_agg((t.attempt - 1)::smallint) INTO v_ids, v_attempts
     FROM howdah.take_from_lease(release.lease_id, release.job_ids) t;
-  PERFORM howdah.put_back(v_ids, v_attempts);
+  v_unwanted := ARRAY(SELECT c.job_id FROM howdah.cancel_request c WHERE c.job_id = ANY (v_ids) AND c.lease_id = release.lease_id);
+  IF v_unwanted <> '{}' THEN
+    PERFORM howdah.write_receipt(2, j.queue_id, v_lease.worker_id, v_lease.claimed_at, ARRAY[u.id], ARRAY[u.attempt])
+       FROM unnest(v_ids, v_attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j WHERE u.id = ANY (v_unwanted);
+  END IF;
+  PERFORM howdah.put_back(array_agg(u.id), array_agg(u.attempt)) FROM unnest(v_ids, v_attempts) u(id, attempt) WHERE u.id <> ALL (v_unwanted);
   RETURN QUERY SELECT unnest(v_ids);
 END $$;
 -- howdah.retry_delay(queue_id, kind, attempt, options, declared) -> interval
@@ -7653,7 +9688,7 @@ END $$;
 -- howdah.settle_in(lease_id, job_id, outcome, run_ms) -> void
 -- Ends one job inside the caller's transaction. Internal to complete_in and cancel_in; outcome: 1 completed, 2 cancelled.
 -- Writes: receipt, and lease or settled. Locks: the lease row, shared: other jobs of the lease do not wait,
--- a rescue passes it by. Errors: HD010 the job is not this lease's any more.
+-- a rescue passes it by; waits for whoever is settling the same job. Errors: HD010 the job is not this lease's any more.
 CREATE OR REPLACE FUNCTION howdah.settle_in(lease_id bigint, job_id bigint, outcome integer, run_ms integer)
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -7664,10 +9699,14 @@ DECLARE
 BEGIN
   SELECT * INTO v_lease FROM howdah.lease l
    WHERE (l.id & 3) = (settle_in.lease_id & 3) AND l.id = settle_in.lease_id FOR KEY SHARE;
-  SELECT r.attempt INTO v_attempt FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt)
-   WHERE settle_in.job_id >= r.first_id AND settle_in.job_id < r.first_id + r.jobs;
   IF FOUND THEN
     INSERT INTO howdah.settled (lease_id, job_id) VALUES (settle_in.lease_id, settle_in.job_id) ON CONFLICT DO NOTHING;
+  END IF;
+  IF FOUND THEN
+    -- Lock first and look later: somebody who was settling this job may have let go of its key just now.
+    SELECT * INTO v_lease FROM howdah.lease l WHERE (l.id & 3) = (settle_in.lease_id & 3) AND l.id = settle_in.lease_id;
+    SELECT r.attempt INTO v_attempt FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt)
+     WHERE settle_in.job_id >= r.first_id AND settle_in.job_id < r.first_id + r.jobs;
   END IF;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'job % is not held by lease % any more', settle_in.job_id, settle_in.lease_id
@@ -7686,7 +9725,8 @@ END $$;
 -- The fence: takes jobs out of a lease, and returns those that were in it. Whatever is missing from the
 -- answer is no longer the caller's, and nothing may be done about it. job_ids NULL: all that are left.
 -- Internal; every way to settle a job but howdah.complete_leases and settle_in goes through here.
--- Writes: lease (shrinks, or deletes with the last job), and see free_slots. Locks: the lease row, against a rescue.
+-- Writes: lease (shrinks, or deletes with the last job), and see free_slots. Locks: the lease row, against a rescue; waits for
+-- transactions that are ending one of these jobs (complete_in), and not for those that end others of the lease.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.take_from_lease(lease_id bigint, job_ids bigint[] DEFAULT NULL)
 RETURNS TABLE (job_id bigint, attempt smallint) LANGUAGE plpgsql
@@ -7699,8 +9739,17 @@ DECLARE
   v_attempts smallint[] := '{}';
 BEGIN
   PERFORM howdah.must_read_committed();
+  -- Who gets this lock is alone with the lease.
   SELECT * INTO v_lease FROM howdah.lease l
-   WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR NO KEY UPDATE;
+   WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    -- From here on nobody begins to end these jobs either: see settle_in.
+    PERFORM howdah.await_settlers(take_from_lease.lease_id, coalesce(take_from_lease.job_ids, ARRAY(
+      SELECT r.first_id + g FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g
+       WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id)));
+    SELECT * INTO v_lease FROM howdah.lease l
+     WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR NO KEY UPDATE;
+  END IF;
   IF NOT FOUND THEN
     RETURN;
   END IF;
@@ -7893,6 +9942,40 @@ BEGIN
   DELETE FROM howdah.signal g WHERE g.name = withdraw_signal.name AND g.job_id = coalesce(withdraw_signal.job_id, 0)
     RETURNING g.expires_at INTO v_expires;
   RETURN coalesce(v_expires > howdah.now(), false);
+END $$;
+-- howdah.depths(cap) -> (queue, ready, running, scheduled, blocked, dead, more, oldest_ready_at, paused)
+-- What is in each queue, as the view howdah.queues says, but counted only up to a bound, so that it costs the same with ten jobs and
+-- with ten million.
+--   cap   how many rows of each queue and room are looked at, 1 to 1,000,000; a row of ready or scheduled jobs stands for up to 128
+--   more  true: there is more than that somewhere, and counts are at least so much
+--   oldest_ready_at   when the oldest of the jobs that are ready was enqueued
+-- Reads: queue, ticket, deferred, lease, dead. Locks: none. Errors: HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.depths(cap integer DEFAULT 10000)
+RETURNS TABLE (queue text, ready bigint, running bigint, scheduled bigint, blocked bigint, dead bigint, more boolean,
+  oldest_ready_at timestamptz, paused boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  IF depths.cap IS NULL OR depths.cap NOT BETWEEN 1 AND 1000000 THEN
+    PERFORM howdah.option_refused('cap', 'must be 1 to 1000000');
+  END IF;
+  RETURN QUERY
+    SELECT q.name::text, coalesce(t.jobs, 0) + coalesce(d.in_turn, 0), coalesce(l.running, 0), coalesce(d.scheduled, 0), coalesce(d.blocked, 0),
+           x.n, t.n > depths.cap OR d.n > depths.cap OR x.n > depths.cap, o.at, q.paused_at IS NOT NULL
+      FROM howdah.queue q
+     CROSS JOIN LATERAL (SELECT sum(k.jobs)::bigint AS jobs, count(*) AS n FROM (
+         SELECT k.jobs FROM howdah.ticket k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) t
+     CROSS JOIN LATERAL (SELECT count(*) AS n, sum(k.jobs) FILTER (WHERE k.gate IS NULL)::bigint AS scheduled,
+              sum(k.jobs) FILTER (WHERE k.gate ^@ 'fair:')::bigint AS in_turn,
+              sum(k.jobs) FILTER (WHERE NOT k.gate ^@ 'fair:')::bigint AS blocked
+         FROM (SELECT k.jobs, k.gate FROM howdah.deferred k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) d
+     CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT FROM howdah.dead k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) x
+      LEFT JOIN LATERAL (SELECT min(j.enqueued_at) AS at FROM generate_series(0, 9) p,
+         LATERAL (SELECT k.first_id FROM howdah.ticket k WHERE k.queue_id = q.id AND k.priority = p ORDER BY k.first_id LIMIT 1) f,
+         LATERAL howdah.find_job(f.first_id) j) o ON true
+      LEFT JOIN (SELECT e.queue_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
+                   FROM howdah.lease e GROUP BY 1) l ON l.queue_id = q.id
+     ORDER BY 1;
 END $$;
 -- howdah.add_step(job_id, attempt, name, kind, state, wakes_at, result) -> void
 -- Writes a step of a job that the caller has found to be held. Internal. Writes: step.
@@ -8094,14 +10177,20 @@ BEGIN
   END IF;
   RETURN v_forgotten;
 END $$;
--- howdah.get_steps(job_id) -> (n, name, kind, state, attempt, at, wakes_at, result)
+-- howdah.get_steps(job_id, lease_id) -> (n, name, kind, state, attempt, at, wakes_at, result)
 -- The steps of a job that has not ended well, in their order: what an attempt reads once, before its first step. No row
--- if there are none. The view howdah.steps has those of jobs that have ended too. Reads: step. Locks: none. Errors: none.
-CREATE OR REPLACE FUNCTION howdah.get_steps(job_id bigint)
+-- if there are none. The view howdah.steps has those of jobs that have ended too.
+--   lease_id  that of the attempt. Without it a stale one is told that nothing was done, once the job has ended elsewhere, and
+--             does it all again; NULL: whoever looks at the job from outside
+-- Reads: step, and see holds. Locks: none. Errors: HD010 the job is not this lease's any more.
+CREATE OR REPLACE FUNCTION howdah.get_steps(job_id bigint, lease_id bigint DEFAULT NULL)
 RETURNS TABLE (n integer, name text, kind text, state text, attempt smallint, at timestamptz, wakes_at timestamptz, result jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
+  IF get_steps.lease_id IS NOT NULL AND NOT howdah.holds(get_steps.lease_id, get_steps.job_id) THEN
+    PERFORM howdah.lease_lost(get_steps.lease_id, get_steps.job_id);
+  END IF;
   RETURN QUERY SELECT s.n, s.name::text, s.kind, s.state, s.attempt, s.at, s.wakes_at, s.result
     FROM howdah.step s WHERE s.job_id = get_steps.job_id ORDER BY s.n;
 END $$;
@@ -8119,6 +10208,14 @@ BEGIN
   PERFORM howdah.check_step(keep_step.name, keep_step.result);
   PERFORM howdah.add_step(keep_step.job_id, howdah.step_attempt(keep_step.lease_id, keep_step.job_id), keep_step.name, 'step', 'done', NULL,
     coalesce(keep_step.result, 'null'));
+END $$;
+-- howdah.lease_lost(lease_id, job_id) -> void
+-- Refuses what an attempt asks that has lost its job. Internal to steps and report_progress. Errors: HD010, always.
+CREATE OR REPLACE FUNCTION howdah.lease_lost(lease_id bigint, job_id bigint) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION 'job % is not held by lease % any more', lease_lost.job_id, lease_lost.lease_id
+    USING ERRCODE = 'HD010', HINT = 'Stop working on it: another worker has the job, or it has ended.';
 END $$;
 -- howdah.retry_from(job_id, from_step) -> text
 -- Runs a job again, as howdah.retry does, but has it forget this step and all that were kept after it; NULL: all, so that
@@ -8182,8 +10279,7 @@ BEGIN
   SELECT * INTO v_lease FROM howdah.lease l WHERE (l.id & 3) = (step_attempt.lease_id & 3) AND l.id = step_attempt.lease_id FOR KEY SHARE;
   v_attempt := howdah.attempt_in(v_lease, step_attempt.job_id);
   IF v_attempt IS NULL THEN
-    RAISE EXCEPTION 'job % is not held by lease % any more', step_attempt.job_id, step_attempt.lease_id
-      USING ERRCODE = 'HD010', HINT = 'Stop working on it: another worker has the job, or it has ended.';
+    PERFORM howdah.lease_lost(step_attempt.lease_id, step_attempt.job_id);
   END IF;
   RETURN v_attempt;
 END $$;
@@ -8199,6 +10295,131 @@ BEGIN
              || CASE WHEN s.wakes_at < 'infinity' THEN to_char(s.wakes_at AT TIME ZONE 'UTC', '" until "YYYY-MM-DD HH24:MI:SS"Z"') ELSE '' END,
              ', ' ORDER BY s.n)
       FROM howdah.step s WHERE s.job_id = waits_because.job_id AND s.state = 'waiting');
+END $$;
+-- howdah.pace(span) -> setof (queue, completed, cancelled, expired, failed)
+-- How many jobs ended, and attempts failed, in the last `span` (up to a minute), for each queue of which some did.
+-- Of the newest 20,000 rows of receipts (a row is a claim's worth of jobs) and the newest 2,000 failures: beyond them it counts too few.
+-- Reads: receipt, failure, job, queue. Locks: none. Errors: HD002 invalid argument.
+-- Cost: about a microsecond for a receipt, five for a failure.
+CREATE OR REPLACE FUNCTION howdah.pace(span interval DEFAULT '10 seconds')
+RETURNS TABLE (queue text, completed bigint, cancelled bigint, expired bigint, failed bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_since timestamptz := howdah.now() - pace.span;
+  v_ids   bigint[];
+BEGIN
+  IF pace.span IS NULL OR pace.span NOT BETWEEN '1 millisecond' AND '1 minute' THEN
+    RAISE EXCEPTION 'span must be 1 millisecond to 1 minute, not %', coalesce(pace.span::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'span';
+  END IF;
+  v_ids := ARRAY(SELECT f.job_id FROM howdah.failure f WHERE f.at >= v_since ORDER BY f.at DESC LIMIT 2000);
+  RETURN QUERY
+    SELECT q.name::text, coalesce(e.completed, 0), coalesce(e.cancelled, 0), coalesce(e.expired, 0), coalesce(f.failed, 0)
+      FROM (SELECT r.queue_id, coalesce(sum(r.jobs) FILTER (WHERE r.outcome = 1), 0)::bigint AS completed,
+                   coalesce(sum(r.jobs) FILTER (WHERE r.outcome = 2), 0)::bigint AS cancelled,
+                   coalesce(sum(r.jobs) FILTER (WHERE r.outcome = 3), 0)::bigint AS expired
+              FROM (SELECT c.queue_id, c.outcome, (SELECT sum(n) FROM unnest(c.counts) n) AS jobs
+                      FROM howdah.receipt c WHERE c.at >= v_since ORDER BY c.at DESC LIMIT 20000) r
+             GROUP BY 1) e
+      -- A job may have failed more than once.
+      FULL JOIN (SELECT j.queue_id, count(*) AS failed FROM unnest(v_ids) u(id) JOIN howdah.find_jobs(v_ids) j ON j.id = u.id GROUP BY 1) f
+             ON f.queue_id = e.queue_id
+      JOIN howdah.queue q ON q.id = coalesce(e.queue_id, f.queue_id);
+END $$;
+-- howdah.tail(seen, search, most) -> (now, events, more)
+-- What has happened since a look: attempts that began and still run, that failed, and jobs that ended.
+--   seen    `now` of the look before; NULL: nothing has happened yet, tell where now is
+--   search  only of jobs that it means at this moment: what the search language compiles to; '{}': all jobs
+--   most    how many events at most, 1 to 1,000: the newest
+-- Returns
+--   now     for the next look
+--   events  an array, oldest first, of objects: at, event (began, completed, cancelled, expired, failed; dead: of this attempt, or of
+--           expiry), id, queue, kind, attempt, worker_id, run_ms, error_kind, message (up to 1,000 characters)
+--   more    there was more, or more to look at than 5,000, and the oldest of it is left out
+-- The next look may tell an event again that is not older than the oldest transaction that was open at this one: leave out
+-- what you have by id, attempt and event. So nothing is lost between two looks, but for what a transaction commits 15
+-- seconds after it happened. An attempt that began and ended between two looks has one event: its end.
+-- It waits for nobody, keeps nothing, and notifies nobody: any number may look, also through a pooler.
+-- Reads: lease, settled, receipt, failure, dead, job, queue. Locks: none. Errors: HD002 invalid argument.
+-- Cost: of what happened in these seconds, up to 5,000 of each sort: about 10 microseconds for each.
+CREATE OR REPLACE FUNCTION howdah.tail(seen pg_snapshot DEFAULT NULL, search jsonb DEFAULT '{}', most integer DEFAULT 500,
+  OUT now text, OUT events jsonb, OUT more boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_looks constant integer := 5000;
+  v_span  constant interval := '15 seconds';
+  v_since timestamptz := howdah.now() - v_span;
+  -- Ids of leases are times: see next_lease.
+  v_lease bigint := ((date_part('epoch', clock_timestamp() - v_span) * 1000)::bigint - 1750000000000) << 22;
+  -- Rows of transactions that began since the oldest one that was open then. A row of a part of a transaction (a savepoint) has a
+  -- number of its own, which no snapshot names, but which is greater than that of the whole.
+  v_age   integer := age(pg_snapshot_xmin(tail.seen)::xid);
+  v_found jsonb[];
+  v_ids   bigint[];
+BEGIN
+  PERFORM howdah.check_search(tail.search), howdah.check_most(tail.most, 1000, NULL);
+  now := pg_current_snapshot()::text;
+  IF tail.seen IS NULL THEN
+    events := '[]';
+    more := false;
+    RETURN;
+  END IF;
+  v_found := ARRAY(SELECT to_jsonb(e) FROM howdah.tail_events(v_since, v_lease, v_age, v_looks + 1) e);
+  more := cardinality(v_found) > v_looks;
+  IF tail.search <> '{}' AND v_found <> '{}' THEN
+    v_ids := ARRAY(SELECT m FROM howdah.search_matches(tail.search, ARRAY(SELECT DISTINCT (f ->> 'id')::bigint FROM unnest(v_found) f)) m);
+    v_found := ARRAY(SELECT f FROM unnest(v_found) f WHERE (f ->> 'id')::bigint = ANY (v_ids));
+  END IF;
+  more := more OR cardinality(v_found) > tail.most;
+  v_found := ARRAY(SELECT f FROM unnest(v_found) f ORDER BY (f ->> 'at')::timestamptz DESC LIMIT tail.most);
+  v_ids := ARRAY(SELECT DISTINCT (f ->> 'id')::bigint FROM unnest(v_found) f);
+  events := coalesce((
+    SELECT jsonb_agg(f - 'queue_id' || jsonb_build_object('kind', j.kind, 'queue', q.name)
+                     ORDER BY (f ->> 'at')::timestamptz, f ->> 'event' <> 'began', j.id)
+      FROM unnest(v_found) f
+      -- Without a job there is nothing to tell: it was deleted.
+      JOIN howdah.find_jobs(v_ids) j ON j.id = (f ->> 'id')::bigint
+      JOIN howdah.all_queues q ON q.id = j.queue_id), '[]');
+END $$;
+-- howdah.tail_events(since, lease, age, most) -> (at, event, id, attempt, worker_id, run_ms, error_kind, message)
+-- What happened since a time, or to leases from this id on, in rows of transactions that are not older than `age`: the newest of each sort.
+-- Internal to tail.
+CREATE OR REPLACE FUNCTION howdah.tail_events(since timestamptz, lease bigint, age integer, most integer)
+RETURNS TABLE (at timestamptz, event text, id bigint, attempt smallint, worker_id bigint, run_ms integer, error_kind text, message text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    SELECT l.claimed_at, 'began', u.first_id + g, u.attempt, l.worker_id, NULL::integer, NULL, NULL
+      FROM howdah.lease l CROSS JOIN LATERAL unnest(l.first_ids, l.counts, l.attempts) u(first_id, jobs, attempt)
+      CROSS JOIN LATERAL generate_series(0, u.jobs - 1) g
+     WHERE l.id >= tail_events.lease AND age(l.xmin) <= tail_events.age
+       AND NOT EXISTS (SELECT FROM howdah.settled s WHERE s.lease_id = l.id AND s.job_id = u.first_id + g)
+     ORDER BY l.id DESC LIMIT tail_events.most;
+  RETURN QUERY
+    SELECT c.at, CASE c.outcome WHEN 1 THEN 'completed' WHEN 2 THEN 'cancelled' ELSE 'expired' END, u.first_id + g, u.attempt, c.worker_id,
+           c.run_ms[(u.before + g + 1)::integer], NULL, NULL
+      FROM howdah.receipt c
+      CROSS JOIN LATERAL (
+        SELECT v.first_id, v.jobs, v.attempt,
+               coalesce(sum(v.jobs) OVER (ORDER BY v.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+          FROM unnest(c.first_ids, c.counts, c.attempts) WITH ORDINALITY v(first_id, jobs, attempt, n)) u
+      CROSS JOIN LATERAL generate_series(0, u.jobs - 1) g
+     WHERE c.at >= tail_events.since AND age(c.xmin) <= tail_events.age
+     ORDER BY c.at DESC LIMIT tail_events.most;
+  RETURN QUERY
+    SELECT f.at, CASE WHEN EXISTS (SELECT FROM howdah.dead d WHERE d.job_id = f.job_id AND d.attempt = f.attempt) THEN 'dead' ELSE 'failed' END,
+           f.job_id, f.attempt, f.worker_id, f.run_ms, f.error_kind, left(f.message, 1000)
+      FROM howdah.failure f
+     WHERE f.at >= tail_events.since AND age(f.xmin) <= tail_events.age
+     ORDER BY f.at DESC LIMIT tail_events.most;
+  -- Dead without a failed attempt: only of expiry, and only where a queue says so.
+  RETURN QUERY
+    SELECT d.died_at, 'dead', d.job_id, d.attempt, NULL::bigint, NULL::integer, NULL, d.reason
+      FROM howdah.queue q CROSS JOIN LATERAL (
+        SELECT * FROM howdah.dead x WHERE x.queue_id = q.id AND x.died_at >= tail_events.since AND age(x.xmin) <= tail_events.age) d
+     WHERE q.on_expiry = 'dead' AND d.reason ^@ 'expired: '
+     LIMIT tail_events.most;
 END $$;
 -- howdah.at_text(at) -> text
 -- A time as people read it, in UTC: 2026-01-31T08:00:00Z. Internal to why.
@@ -8471,7 +10692,7 @@ END $$;
 -- Keeps the leases of a worker. Call it every heartbeat_ms.
 --   alive          false: the worker was given up and its jobs are with others; it must register again
 --   keeper_vacant  nobody does the chores at the moment: see howdah.elect_keeper
---   cancelled      running jobs of this worker that somebody wants to be cancelled
+--   cancelled      running jobs of this worker that somebody wants to be cancelled, in the attempt that it has
 --   robbed         how often it has lost some of its jobs, whose leases are shorter than the others', while it was
 --                  silent. When the number has grown, ask howdah.lost which ones they are.
 --   timeouts       how long attempts may take: see howdah.timeouts
@@ -8485,7 +10706,9 @@ BEGIN
     RETURNING w.robbed, howdah.timeouts(w.queues) INTO robbed, timeouts;
   alive := FOUND;
   keeper_vacant := howdah.keeper_vacant();
-  SELECT coalesce(array_agg(c.job_id), '{}') INTO cancelled FROM howdah.cancel_request c WHERE c.worker_id = heartbeat.worker_id;
+  -- A wish that is left over must not end a later attempt: somebody may have sent the job again after it.
+  SELECT coalesce(array_agg(c.job_id), '{}') INTO cancelled FROM howdah.cancel_request c
+   WHERE c.worker_id = heartbeat.worker_id AND howdah.holds(c.lease_id, c.job_id);
 END $$;
 -- howdah.lost(lease_ids, job_ids) -> (lease_id, job_id)
 -- Which of these jobs are not held by these leases any more: what a worker asks that was robbed (see heartbeat). The
@@ -8517,6 +10740,13 @@ BEGIN
   END IF;
   IF start_worker.name IS NULL OR octet_length(start_worker.name) NOT BETWEEN 1 AND 256 THEN
     RAISE EXCEPTION 'name must be 1 to 256 bytes' USING ERRCODE = 'HD002', COLUMN = 'name';
+  END IF;
+  IF cardinality(start_worker.queues) > 10000 THEN
+    PERFORM howdah.option_refused('queues', 'must be at most 10000');
+  ELSIF cardinality(start_worker.kinds) > 10000 OR octet_length(array_to_string(start_worker.kinds, '')) > 1048576 THEN
+    PERFORM howdah.option_refused('kinds', 'must be at most 10000, of 1 MiB together');
+  ELSIF octet_length(start_worker.version) > 128 THEN
+    PERFORM howdah.option_refused('version', 'must be at most 128 bytes');
   END IF;
   IF start_worker.filter IS NOT NULL THEN
     PERFORM howdah.check_filter(start_worker.filter);
@@ -8688,7 +10918,7 @@ BEGIN
                             ELSE '{name,jobs,depends_on,on_parent_failure}' END)
       OR (k.key IN ('jobs', 'depends_on') AND jsonb_typeof(k.value) <> 'array') OR (k.key IN ('kind', 'queue') AND jsonb_typeof(k.value) <> 'string')
       OR CASE WHEN k.key NOT IN ('priority', 'max_attempts') THEN false WHEN jsonb_typeof(k.value) <> 'number' THEN true
-              ELSE (k.value #>> '{}')::numeric NOT BETWEEN -1 AND 1001 OR (k.value #>> '{}')::numeric % 1 <> 0 END
+              ELSE (k.value #>> '{}')::numeric NOT BETWEEN -1 AND 1001 OR scale((k.value #>> '{}')::numeric) > 0 END
       OR (k.key = 'on_parent_failure' AND k.value NOT IN ('"cancel"', '"run"', '"hold"'))
       OR (k.key = 'options' AND (jsonb_typeof(k.value) <> 'object' OR k.value ?| '{id,unique,depends_on,on_parent_failure}'))
    ORDER BY f.n LIMIT 1;
@@ -9295,6 +11525,14 @@ CREATE OR REPLACE VIEW howdah.all_queues AS
 SELECT q.id, q.name FROM howdah.queue q
 UNION ALL
 SELECT d.id, d.name FROM howdah.deleted_queue d;
+-- howdah.audit: who did what: operations by search, commands to jobs by ids, and what was done to queues, schedules and workflows
+-- (no ids; settings say to which). In order: by made_at.
+CREATE OR REPLACE VIEW howdah.audit AS
+SELECT o.made_at, o.made_by, o.action, o.settings, o.reason, o.search, NULL::bigint[] AS job_ids, o.matched, o.changed, o.state, o.id AS operation_id
+  FROM howdah.operation o
+UNION ALL
+SELECT c.made_at, c.made_by, c.action, c.settings, c.reason, NULL, c.job_ids, cardinality(c.job_ids), c.changed, 'done', NULL
+  FROM howdah.command c;
 -- howdah.failures: every failed attempt that is still kept, newest last within a job.
 CREATE OR REPLACE VIEW howdah.failures AS
 SELECT f.job_id, f.attempt, f.at, f.error_kind, f.message, f.run_ms, f.worker_id, f.causes FROM howdah.failure f;
@@ -9303,6 +11541,9 @@ SELECT f.job_id, f.attempt, f.at, f.error_kind, f.message, f.run_ms, f.worker_id
 -- enqueued.
 CREATE OR REPLACE VIEW howdah.firings AS
 SELECT f.schedule, f.due_at, f.fired_at, f.how, f.job_id, f.hit, howdah.state(f.job_id) AS state FROM howdah.firing f;
+-- howdah.health: what howdah.doctor finds, with its usual limits. Each SELECT looks anew.
+CREATE OR REPLACE VIEW howdah.health AS
+SELECT d.name, d.state, d.found, d.proof, d.fix, d.detail FROM howdah.doctor() d;
 -- howdah.jobs: every job with its state, for people and for SQL.
 --
 -- A branch for each room, each joined with the jobs by itself and by two conditions that say the same: by the id,
@@ -9443,5 +11684,6 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'completed') AS completed, count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
-INSERT INTO howdah.code (hash, release) VALUES ('84ab4f8c46c6af36', '0.1.0');
+DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
+INSERT INTO howdah.code (hash, release) VALUES ('5e9367b4144ae801', '0.1.0');
 COMMIT;

@@ -31,10 +31,18 @@ impl Db {
     /// # Errors
     /// When it does not answer.
     pub async fn on(server: &Server) -> Result<Self> {
-        let database = server.create_database().await?;
-        let db = Self { howdah: Howdah::connect(database.url()).await?, database };
+        let db = Self::bare(server).await?;
         db.howdah.migrate().await?;
         Ok(db)
+    }
+
+    /// A new database on this server with nothing in it.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn bare(server: &Server) -> Result<Self> {
+        let database = server.create_database().await?;
+        Ok(Self { howdah: Howdah::connect(database.url()).await?, database })
     }
 
     /// Waits until SQL gives this text, through crashes of the server.

@@ -3,9 +3,15 @@
 //! Invariant: a test never waits for a time to pass, only for something to be seen, with a limit after which it
 //! fails and says what it waited for. Limit: one server for all tests of a process.
 
+pub mod chaos;
 mod crashes;
 mod graph_job;
+mod guests;
+pub mod history;
+pub mod mutations;
 pub mod recorder;
+pub mod seed;
+pub mod standby;
 
 use std::future::IntoFuture;
 use std::process::Stdio;
@@ -23,6 +29,7 @@ use tokio::task::JoinHandle;
 
 pub use crashes::{crash, server_to_crash};
 pub use graph_job::{Fate, GRAPH_TABLES, GraphJob, graph_job};
+pub use guests::Guests;
 
 /// How long something may take that is expected at once.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -395,6 +402,16 @@ pub async fn watched(job: Watched, cx: Ctx<()>) -> std::result::Result<(), howda
         return Err(howdah::JobError::retry("not yet"));
     }
     Ok(())
+}
+
+/// How much memory a `worker-process` may map, in bytes.
+pub const MEMORY: &str = "HOWDAH_TEST_MEMORY";
+
+/// A job that takes its process with it: see `worker_process.rs`.
+#[derive(Debug, Job, Serialize, Deserialize)]
+pub struct Poison {
+    /// By asking for memory until there is no more.
+    pub takes_memory: bool,
 }
 
 /// A job of four steps, see [`stepped`].

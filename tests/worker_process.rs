@@ -2,13 +2,15 @@
 //!
 //! Usage: `worker-process URL LEASE_MS HEARTBEAT_MS`. Its jobs write down what happens to them in the table
 //! `seen(job, attempt, pid, what)`, and end when there is a row in the table `go`; or are watched in the table `watched`; or
-//! write into a file, if the environment names a folder for it. Limit: it never stops by itself.
+//! write into a file, if the environment names a folder for it; or take the process with them. `HOWDAH_TEST_MEMORY` is how
+//! many bytes of memory it may map. Limit: it never stops by itself.
 
 use std::time::Duration;
 
 use howdah::{Ctx, Howdah, Job, JobError, Worker};
 use howdah_tests::recorder::{RECORDS, flowing, node};
-use howdah_tests::{Held, graph_job, note, stepped, watched};
+use howdah_tests::{Held, MEMORY, Poison, graph_job, note, stepped, watched};
+use nix::sys::resource::{Resource, setrlimit};
 
 async fn held(_: Held, cx: Ctx<()>) -> Result<(), JobError> {
     note(&cx, "started").await?;
@@ -30,12 +32,28 @@ async fn held(_: Held, cx: Ctx<()>) -> Result<(), JobError> {
     Ok(())
 }
 
+/// Ends its process, by itself or because there is no more memory.
+async fn poison(job: Poison, cx: Ctx<()>) -> Result<(), JobError> {
+    note(&cx, "started").await?;
+    if job.takes_memory {
+        let mut taken: Vec<Vec<u8>> = Vec::new();
+        loop {
+            // What is mapped counts, also if nothing is written there: an allocation that is refused ends the process.
+            taken.push(std::hint::black_box(Vec::with_capacity(32 << 20)));
+        }
+    }
+    std::process::abort()
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, url, lease_ms, heartbeat_ms] = arguments.as_slice() else {
         return Err("usage: worker-process URL LEASE_MS HEARTBEAT_MS".into());
     };
+    if let Ok(bytes) = std::env::var(MEMORY) {
+        setrlimit(Resource::RLIMIT_AS, bytes.parse()?, bytes.parse()?)?;
+    }
     let howdah = loop {
         match Howdah::connect(url).await {
             // The server may be down, and comes back.
@@ -48,6 +66,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .handle(watched)
         .handle(stepped)
         .handle(graph_job)
+        .handle(poison)
         .lease(Duration::from_millis(lease_ms.parse()?))
         .heartbeat(Duration::from_millis(heartbeat_ms.parse()?))
         .queue(Held::QUEUE, 4);

@@ -174,11 +174,15 @@ async fn jobs_that_move_between_rooms_do_not_slip_through() -> Result<()> {
         mover??;
     }
     assert!(calls > 20, "{calls} calls for 24 blocks");
-    // What was asked while it ran may have gone on; nothing else may have.
+    // What was asked while it ran ends when it is given back, unless that happened in the same moment; nothing else goes on.
     let left = "SELECT count(*) FROM howdah.jobs j WHERE state <> 'cancelled' AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = j.id)";
     assert_eq!(db.number(left).await?, 0);
     assert_eq!(db.number("SELECT count(*) FROM howdah.jobs").await?, 3000, "each is in one room");
-    assert_eq!(db.jobs_in("cancelled").await?, cancelled);
+    let ended = db.jobs_in("cancelled").await?;
+    assert!(
+        (cancelled..=cancelled + asked).contains(&ended),
+        "{ended} are, {cancelled} were waiting, {asked} were asked"
+    );
     assert!(cancelled + asked >= 3000);
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use howdah_devdb::{Server, StopMode};
 use howdah_tests::recorder::{Line, now, records};
+use howdah_tests::seed::Seed;
 use howdah_tests::{Db, crash, server_to_crash};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -45,36 +46,6 @@ const PLAN: [Fault; 9] = [
     Fault::Crash(StopMode::Kill),
 ];
 
-/// Numbers that follow from the first one (splitmix64).
-pub(crate) struct Seed(u64);
-
-impl Seed {
-    /// That of the environment, or another one each time.
-    pub(crate) fn new() -> Result<Self> {
-        let seed = match std::env::var("HOWDAH_FAULT_SEED") {
-            Ok(seed) => seed.parse()?,
-            Err(_) => now().unsigned_abs(),
-        };
-        println!("HOWDAH_FAULT_SEED={seed}");
-        Ok(Self(seed))
-    }
-
-    /// Less than this.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut n = self.0;
-        n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((n ^ (n >> 31)) % end as u64).unwrap_or(0)
-    }
-
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, self.below(last + 1));
-        }
-    }
-}
-
 /// The server, the processes and what they write down.
 pub(crate) struct Fleet {
     pub(crate) server: Server,
@@ -95,7 +66,7 @@ impl Fleet {
             "SELECT howdah.set_queue(name, '{\"retry_base_ms\": 1, \"retry_policy\": \"constant\"}') FROM howdah.queue",
         )
         .await?;
-        let (seed, folder) = (Seed::new()?, TempDir::new()?);
+        let (seed, folder) = (Seed::from_env("HOWDAH_FAULT_SEED")?, TempDir::new()?);
         Ok(Self { server, db, seed, processes: Vec::new(), folder, killed: HashMap::new() })
     }
 

@@ -128,6 +128,8 @@ async fn what_is_no_predicate_is_refused() -> Result<()> {
         "1",
         "",
         "$ ? (@.a == 1)",
+        "$.a.datetime() < \"2030-01-01\".datetime()",
+        "$.a == 1 || exists($.b ? (@.datetime(\"HH24\") == 1))",
         &format!("$.a == \"{}\"", "x".repeat(9000)),
     ] {
         let filter = filter.replace('\'', "''");

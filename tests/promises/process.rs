@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::Result;
+use howdah_tests::MEMORY;
 use howdah_tests::recorder::RECORDS;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,6 +20,17 @@ impl Process {
     /// One whose jobs write into a file in this folder.
     pub(crate) fn recording(url: &str, lease_ms: u32, heartbeat_ms: u32, folder: &Path) -> Result<Self> {
         Ok(Self(Self::command(url, lease_ms, heartbeat_ms).env(RECORDS, folder).spawn()?))
+    }
+
+    /// One that may map so many bytes of memory, and says nothing.
+    pub(crate) fn limited(url: &str, lease_ms: u32, heartbeat_ms: u32, bytes: u64) -> Result<Self> {
+        let mut command = Self::command(url, lease_ms, heartbeat_ms);
+        Ok(Self(command.env(MEMORY, bytes.to_string()).stderr(Stdio::null()).spawn()?))
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_some())
     }
 
     fn command(url: &str, lease_ms: u32, heartbeat_ms: u32) -> Command {

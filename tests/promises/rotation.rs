@@ -144,6 +144,23 @@ async fn rotate_passes_by_what_somebody_reads() -> Result<()> {
     Ok(())
 }
 
+/// pg_dump has its snapshot before it has its locks. What its snapshot shows must still be there when it reads.
+#[tokio::test]
+async fn rotate_takes_nothing_away_from_a_dump_that_has_no_locks_yet() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let id = db.number("SELECT howdah.enqueue('k')").await?;
+    let (mut dump, mut keeper) = (db.session().await?, db.session().await?);
+    dump.run("SET application_name = 'pg_dump'; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class").await?;
+    db.run(&format!("SELECT howdah.complete(lease_id) FROM howdah.claim({worker})")).await?;
+    db.run("UPDATE howdah.ring SET slot = 1 WHERE name = 'ticket'").await?;
+    assert_eq!(keeper.text("SELECT howdah.rotate()").await?, "");
+    assert_eq!(dump.number("SELECT first_id FROM howdah.ticket_0").await?, id, "its ticket is not in the dump");
+    dump.run("COMMIT").await?;
+    assert_eq!(keeper.text("SELECT howdah.rotate()").await?, "truncated ticket_0");
+    Ok(())
+}
+
 #[tokio::test]
 async fn rotate_does_not_wait_for_who_changes_a_queue() -> Result<()> {
     let db = Db::new().await?;

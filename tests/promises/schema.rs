@@ -238,7 +238,7 @@ async fn an_empty_search_path_is_no_matter() -> Result<()> {
 }
 
 /// Functions and operators that are found before PostgreSQL's own, and that end whatever calls them.
-const TRAPS: &str = r#"
+pub(crate) const TRAPS: &str = r#"
 CREATE SCHEMA trap;
 CREATE FUNCTION trap.sprung() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the trap was sprung'; END $$;
 DO $do$

@@ -97,6 +97,40 @@ async fn an_attempt_that_has_lost_its_job_cannot_keep_a_step_and_its_handler_hea
     Ok(())
 }
 
+/// What the steps had given is gone with the job: to a stale attempt it would look as if nothing was done.
+#[tokio::test]
+async fn an_attempt_whose_job_has_ended_elsewhere_does_not_begin_its_steps_again() -> Result<()> {
+    let db = Db::new().await?;
+    db.run(HELD_TABLES).await?;
+    let (inside, go, over) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, wait, ended) = (Arc::clone(&inside), Arc::clone(&go), Arc::clone(&over));
+    let running = start(Worker::new(&db.howdah).handle(move |_: Do, cx: Ctx<()>| {
+        let (told, wait, ended) = (Arc::clone(&told), Arc::clone(&wait), Arc::clone(&ended));
+        async move {
+            if cx.attempt() == 1 {
+                told.notify_one();
+                wait.notified().await;
+            }
+            let work = || async { note(&cx, &format!("charged {}", cx.attempt())).await.map_err(JobError::retry) };
+            let done = cx.step("charge", work).await;
+            if cx.attempt() == 1 {
+                assert!(done.is_err() && !cx.lease_held(), "{done:?}");
+                ended.notify_one();
+            }
+            done
+        }
+    }));
+    db.howdah.enqueue(Do {}).await?;
+    in_time("the first attempt", inside.notified()).await?;
+    db.run("SELECT howdah.rescue_lease(id, worker_id, 'worker_lost', 'by the test') FROM howdah.lease").await?;
+    db.wait_for("SELECT string_agg(state || attempt, ' ') FROM howdah.jobs", "completed2").await?;
+    go.notify_one();
+    in_time("the stale attempt", over.notified()).await?;
+    running.stop().await?;
+    assert_eq!(db.text("SELECT string_agg(what, ' ') FROM seen").await?, "charged 2");
+    Ok(())
+}
+
 #[tokio::test]
 async fn whoever_has_lost_the_lease_can_keep_nothing_and_wait_for_nothing() -> Result<()> {
     let db = Db::new().await?;
@@ -109,6 +143,8 @@ async fn whoever_has_lost_the_lease_can_keep_nothing_and_wait_for_nothing() -> R
     for call in calls {
         assert_eq!(session.refusal(&on(call, lease)).await?, "HD010", "{call}");
     }
+    assert_eq!(session.refusal(&format!("SELECT howdah.get_steps({job}, {lease})")).await?, "HD010");
+    session.run(&format!("SELECT howdah.get_steps({job}, {newer}), howdah.get_steps({job})")).await?;
     assert_eq!(session.number("SELECT count(*) FROM howdah.step").await?, 0);
     for call in calls {
         session.run(&on(call, newer)).await?;

@@ -11,6 +11,8 @@ use crate::{Adapter, Result, Work, now_ns};
 
 /// How late a timer may be by itself.
 const TIMER_NS: u64 = 2_000_000;
+/// Between the first jobs and those that are measured, so that a worker sleeps again.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Every lane enqueues for so long. Gives the number of jobs and the seconds.
 pub(crate) async fn flat_out<A: Adapter>(adapter: &A, lanes: u64, seconds: f64) -> Result<(u64, f64)> {
@@ -34,10 +36,17 @@ pub(crate) async fn flat_out<A: Adapter>(adapter: &A, lanes: u64, seconds: f64) 
     Ok((jobs, start.elapsed().as_secs_f64()))
 }
 
-/// All lanes together enqueue so many a second, evenly. Gives the number of jobs and the seconds.
-pub(crate) async fn paced<A: Adapter>(adapter: &A, lanes: u64, rate: f64, jobs: u64) -> Result<(u64, f64)> {
+/// All lanes together enqueue so many a second, evenly, once each has enqueued `warm` others. Gives the number of jobs and
+/// the seconds.
+pub(crate) async fn paced<A: Adapter>(adapter: &A, lanes: u64, warm: u64, rate: f64, jobs: u64) -> Result<(u64, f64)> {
     let mut tasks = JoinSet::new();
-    let open = open(adapter, lanes).await?;
+    let mut open = open(adapter, lanes).await?;
+    for lane in &mut open {
+        for n in 0..warm {
+            A::enqueue_one(lane, Work { n, at: 0 }).await?;
+        }
+    }
+    tokio::time::sleep(SETTLE).await;
     let (start, start_ns) = (Instant::now(), now_ns());
     for (mut lane, first) in open.into_iter().zip(0..) {
         tasks.spawn(async move {

@@ -28,6 +28,8 @@ enum Command {
     },
     Pace {
         lanes: u64,
+        #[serde(default)]
+        warm: u64,
         rate: f64,
         jobs: u64,
     },
@@ -95,8 +97,8 @@ impl<A: Adapter> Session<A> {
                 let (jobs, seconds) = enqueue::flat_out(adapter, lanes, seconds).await?;
                 return Ok(json!({ "jobs": jobs, "seconds": seconds }));
             }
-            Command::Pace { lanes, rate, jobs } => {
-                let (jobs, seconds) = enqueue::paced(adapter, lanes, rate, jobs).await?;
+            Command::Pace { lanes, warm, rate, jobs } => {
+                let (jobs, seconds) = enqueue::paced(adapter, lanes, warm, rate, jobs).await?;
                 return Ok(json!({ "jobs": jobs, "seconds": seconds }));
             }
             Command::StartWorker { concurrency, hold, other_queue } => {

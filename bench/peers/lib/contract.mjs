@@ -72,10 +72,16 @@ async function flatOut(adapter, { lanes, seconds }) {
 
 // How late a timer may be by itself.
 const TIMER_NS = 2e6
+/** Between the first jobs and those that are measured, so that a worker sleeps again. */
+const SETTLE_MS = 2000
 
 /** All lanes together enqueue `rate` jobs a second. A job that is late because its lane was busy has waited since then. */
-async function paced(adapter, { lanes, rate, jobs }) {
+async function paced(adapter, { lanes, rate, jobs, warm = 0 }) {
   const open = await Promise.all(Array.from({ length: lanes }, () => adapter.lane()))
+  for (const enqueue of open) {
+    for (let n = 0; n < warm; n += 1) await enqueue({ n, at: 0 })
+  }
+  await new Promise(resolve => setTimeout(resolve, SETTLE_MS))
   const start = now()
   await Promise.all(open.map(async (enqueue, first) => {
     for (let n = first; n < jobs; n += lanes) {

@@ -15,6 +15,8 @@ import uvloop
 
 # How late a timer may be by itself.
 TIMER_NS = 2_000_000
+# Between the first jobs and those that are measured, so that a worker sleeps again.
+SETTLE = 2.0
 
 
 class Unsupported(Exception):
@@ -108,9 +110,13 @@ async def flat_out(adapter, lanes, seconds):
     return {"jobs": jobs, "seconds": time.monotonic() - start}
 
 
-async def paced(adapter, lanes, rate, jobs):
+async def paced(adapter, lanes, rate, jobs, warm=0):
     """All lanes together enqueue `rate` a second. A job that is late because its lane was busy has waited since then."""
     enqueuers = [await adapter.lane() for _ in range(lanes)]
+    for enqueue in enqueuers:
+        for n in range(warm):
+            await enqueue({"n": n, "at": 0})
+    await asyncio.sleep(SETTLE)
     start = time.monotonic_ns()
 
     async def run(enqueue, first):

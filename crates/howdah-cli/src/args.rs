@@ -6,7 +6,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, config, cron, dead, demo, enqueue, jobs, kinds, limits, migrate, purge, queues, signals, work, workflows,
+    bench, config, cron, dashboard, dead, demo, doctor, enqueue, errors, jobs, kinds, limits, manual, migrate,
+    operations, purge, queues, signals, tail, top, work, workers, workflows,
 };
 
 const EXIT_CODES: &str = "\
@@ -29,7 +30,7 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// The database, like postgres://user:password@host/name [env: DATABASE_URL]
+    /// The database, like postgres://user@host/name; others on this machine see what is typed here [env: DATABASE_URL]
     // Not through clap, whose help would show the value, and which could not tell the demo where it came from.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
@@ -58,6 +59,11 @@ pub(crate) enum Command {
     /// Look at jobs whose last attempt failed, send them again, delete them
     #[command(subcommand)]
     Dead(dead::Dead),
+    /// List failed attempts in groups of the same cause
+    Errors(errors::Errors),
+    /// Do something to all jobs that a search means, and see who did what
+    #[command(subcommand)]
+    Operations(operations::Operations),
     /// Look at queues, set, pause, resume and delete them
     #[command(subcommand)]
     Queues(queues::Queues),
@@ -82,14 +88,29 @@ pub(crate) enum Command {
     /// Look at workflows and their jobs, cancel them, run them again
     #[command(subcommand)]
     Workflows(workflows::Workflows),
+    /// Look at worker processes, and what they run
+    #[command(subcommand)]
+    Workers(workers::Workers),
     /// Show what waits, what runs, and who works
     Stats,
+    /// Follow what happens: a line for each attempt that begins or fails and each job that ends
+    Tail(tail::Tail),
+    /// A live screen of queues and workers, to look and to pause
+    Top(top::Top),
+    /// Look for what goes wrong with the queue and its database, and say how to mend it
+    Doctor(doctor::Doctor),
+    /// Look at the queue and operate it in a browser
+    Dashboard(dashboard::Dashboard),
     /// Run jobs: a program for each
     Work(work::Work),
     /// Measure how fast the queue is on this database, in a schema that is dropped afterwards
     Bench(bench::Bench),
     /// See it work: hash every file of a folder on a private PostgreSQL, and kill a worker half-way
     Demo(demo::Demo),
+    /// Print what completes these commands at the press of a key, for a shell
+    Completions(manual::Completions),
+    /// Print the man page, or write those of all commands into a folder
+    Man(manual::Man),
     /// A worker process of the demo
     #[command(hide = true)]
     DemoWorker(demo::DemoWorker),
@@ -98,11 +119,23 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it runs until it is told to stop, and so handles signals by itself and logs warnings.
     pub(crate) fn is_long_running(&self) -> bool {
-        matches!(self, Self::Work(_))
+        matches!(self, Self::Work(_) | Self::Dashboard(_))
     }
 
     /// Whether it has something to put in order when Ctrl-C comes.
     pub(crate) fn handles_interrupts(&self) -> bool {
-        matches!(self, Self::Work(_) | Self::Bench(_) | Self::Demo(_) | Self::DemoWorker(_) | Self::Enqueue(_))
+        matches!(
+            self,
+            Self::Work(_)
+                | Self::Dashboard(_)
+                | Self::Bench(_)
+                | Self::Demo(_)
+                | Self::DemoWorker(_)
+                | Self::Enqueue(_)
+                | Self::Top(_)
+        )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use howdah::Howdah;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection};
+use tokio::sync::OnceCell;
 
 use crate::args::Global;
 use crate::dotenv::Variables;
@@ -17,14 +18,25 @@ use crate::failure::{Failure, Result};
 /// How long the first connection may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A command that is run again and again (--watch) stays connected.
+static QUEUE: OnceCell<Howdah> = OnceCell::const_new();
+
+/// The queue that the command is about, if it has connected to it.
+pub(crate) fn connected() -> Option<&'static Howdah> {
+    QUEUE.get()
+}
+
 /// Connects to a database that has the queue.
 ///
 /// # Errors
 /// Exit status 3 if it cannot be reached, 4 if the queue is not there or is of another version.
 pub(crate) async fn to_queue(global: &Global) -> Result<Howdah> {
-    let howdah = to_database(global).await?;
-    howdah.check_schema().await?;
-    Ok(howdah)
+    let connect = async || {
+        let howdah = to_database(global).await?;
+        howdah.check_schema().await?;
+        Ok(howdah)
+    };
+    QUEUE.get_or_try_init(connect).await.cloned()
 }
 
 /// Connects to a database, whether it has the queue or not.
@@ -75,7 +87,7 @@ fn options(global: &Global, variables: &Variables) -> Result<PgConnectOptions> {
         Some(url) => from_url(&url, origin)?,
         None => from_file(PgConnectOptions::new(), variables)?,
     };
-    Ok(options.application_name("howdah").disable_statement_logging())
+    Ok(howdah::strict_tls(options).application_name("howdah").disable_statement_logging())
 }
 
 /// What the URL says; it is never quoted, as it may hold a password wherever it was mistyped.
@@ -107,6 +119,12 @@ fn from_file(mut options: PgConnectOptions, variables: &Variables) -> Result<PgC
     }
     if let Some(mode) = variables.only_in_file("PGSSLMODE") {
         options = options.ssl_mode(PgSslMode::from_str(mode).map_err(|_| bad("PGSSLMODE"))?);
+    }
+    if let Some(root) = variables.only_in_file("PGSSLROOTCERT") {
+        options = options.ssl_root_cert(root);
+    }
+    if let (Some(cert), Some(key)) = (variables.only_in_file("PGSSLCERT"), variables.only_in_file("PGSSLKEY")) {
+        options = options.ssl_client_cert(cert).ssl_client_key(key);
     }
     Ok(options)
 }

@@ -5,6 +5,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::output::printable;
+
 /// The result of every command.
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -25,11 +27,12 @@ pub(crate) struct Failure {
     code: u8,
     message: String,
     hint: String,
+    unknown_queue: Option<String>,
 }
 
 impl Failure {
     fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: String::new() }
+        Self { code, message: message.into(), hint: String::new(), unknown_queue: None }
     }
 
     /// The answer is no.
@@ -76,15 +79,32 @@ impl Failure {
         self
     }
 
+    /// The name of a queue, if it is that there is none of that name.
+    pub(crate) fn unknown_queue(&self) -> Option<&str> {
+        self.unknown_queue.as_deref()
+    }
+
+    /// Whether it is that the database cannot be asked now, and perhaps later.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.code == UNREACHABLE
+    }
+
     /// Says it on standard error. A failure without a message has nothing to say, like a closed pipe.
     pub(crate) fn tell(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("howdah: {}", self.message);
+            eprintln!("howdah: {}", printable(&self.message));
         }
         if !self.hint.is_empty() {
-            eprintln!("hint: {}", self.hint);
+            eprintln!("hint: {}", printable(&self.hint));
         }
         ExitCode::from(self.code)
+    }
+}
+
+/// What a person is told first.
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
     }
 }
 
@@ -101,6 +121,16 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+impl From<howdah_admin::Error> for Failure {
+    fn from(error: howdah_admin::Error) -> Self {
+        match error {
+            howdah_admin::Error::Queue(error) => error.into(),
+            howdah_admin::Error::Search(error) => Self::usage(error.to_string()),
+            other => Self::no(other.to_string()),
+        }
+    }
+}
+
 impl From<howdah::Error> for Failure {
     fn from(error: howdah::Error) -> Self {
         use howdah::Error;
@@ -112,7 +142,9 @@ impl From<howdah::Error> for Failure {
                 Self::usage(format!("{}: {message}", option_of(&field))).hint(hint)
             }
             Error::UnknownQueue { message, .. } => {
-                Self::no(message).hint("create it with `howdah queues create NAME`, or start a worker that serves it")
+                let name = message.split('\'').nth(1).map(str::to_owned);
+                let hint = "create it with `howdah queues create NAME`, or start a worker that serves it";
+                Self { unknown_queue: name, ..Self::no(message).hint(hint) }
             }
             Error::KeyHeld { message, job, .. } => Self::no(message)
                 .hint(format!("see `howdah jobs show {job}`; with --on-hit keep its number is printed instead")),
@@ -148,6 +180,8 @@ fn option_of(field: &str) -> String {
         "run_at" => "--run-at".to_owned(),
         "max_attempts" => "--max-attempts".to_owned(),
         "states" => "--state".to_owned(),
+        "checks" => "--check".to_owned(),
+        "limits" => "--limit".to_owned(),
         "expression" => "EXPRESSION".to_owned(),
         "timezone" | "missed" => format!("--{field}"),
         "max_missed" => "--max-missed".to_owned(),
@@ -168,7 +202,11 @@ fn of_database(error: &sqlx::Error) -> Failure {
         sqlx::Error::Database(e) if ["08", "28", "3D", "57P"].iter().any(|c| code.starts_with(c)) => {
             Failure::unreachable(format!("PostgreSQL does not let us in: {}", e.message()))
         }
-        sqlx::Error::Database(e) => Failure::no(format!("PostgreSQL refused: {} ({code})", e.message())),
+        sqlx::Error::Database(e) => {
+            let hint =
+                e.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().and_then(|e| e.hint()).unwrap_or_default();
+            Failure::no(format!("PostgreSQL refused: {} ({code})", e.message())).hint(hint)
+        }
         sqlx::Error::Io(e) => Failure::unreachable(format!("cannot reach PostgreSQL: {e}")),
         sqlx::Error::PoolTimedOut => Failure::unreachable("cannot reach PostgreSQL: it did not answer in time"),
         other => Failure::no(format!("PostgreSQL: {other}")),

@@ -9,27 +9,31 @@ mod commands;
 mod connect;
 mod dotenv;
 mod duration;
+mod examples;
 mod failure;
 mod output;
 mod progress;
-mod sql;
+mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
+// Rows come as the text of JSON objects, so that numbers stay exact and columns in order.
+use howdah_admin::sql;
 
 use crate::args::Cli;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let typed = examples::tree().get_matches();
+    let cli = Cli::from_arg_matches(&typed).unwrap_or_else(|error| error.exit());
     start_tracing(&cli);
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::no(format!("cannot start: {e}")))
         .and_then(|runtime| {
-            let ended = runtime.block_on(Box::pin(commands::run(cli)));
+            let ended = runtime.block_on(Box::pin(commands::run(cli, &typed)));
             // A thread that waits for standard input must not hold up the end.
             runtime.shutdown_background();
             ended

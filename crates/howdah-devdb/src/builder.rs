@@ -3,6 +3,7 @@
 //! Invariant: a given URL is used or fails, it is never passed over for a private server. Limit:
 //! the builder's wishes for a private server (settings, durability) don't touch a given one.
 
+use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -38,7 +39,7 @@ pub enum Durability {
 }
 
 /// Collects what a server is to be like.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct ServerBuilder {
     database_url: Option<String>,
     private: bool,
@@ -47,6 +48,18 @@ pub struct ServerBuilder {
     install_policy: InstallPolicy,
     settings: Settings,
     teller: Teller,
+}
+
+// The URL may have a password.
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("private", &self.private)
+            .field("bin_dir", &self.bin_dir)
+            .field("durability", &self.durability)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServerBuilder {

@@ -3,6 +3,7 @@
 //! Invariant: its name is its own, so nothing else is in it. Limit: on a private server it stays
 //! until the server goes; on a given one dropping this drops it too, as far as that succeeds.
 
+use std::fmt;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
@@ -15,13 +16,19 @@ use crate::error::{Error, Result};
 const DROP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A database of one's own.
-#[derive(Debug)]
 pub struct Database {
     name: String,
     url: String,
     server: Address,
     /// The server was given and nobody else will clean up there.
     owed: bool,
+}
+
+// The URL has a password.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("name", &self.name).field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 impl Database {

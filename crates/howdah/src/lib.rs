@@ -3,9 +3,11 @@
 mod bytes;
 mod client;
 mod cron;
+mod encryption;
 mod error;
 mod filter;
 mod handler;
+mod hidden;
 mod job;
 pub mod layer;
 mod logs;
@@ -21,12 +23,14 @@ mod worker;
 
 pub use bytes::Bytes;
 pub use client::{
-    Cancelled, Change, Config, Decide, Ended, Enqueue, EnqueueMany, EnqueueUnique, EnqueueWorkflow, Enqueued, Find,
-    Firing, FoundJob, Graph, Howdah, JobIds, JobState, JobStep, Jobs, KindSettings, Limit, Many, On, OnParentFailure,
-    Parent, Progress, QueueSettings, Reason, RemovedJob, Retention, ScheduleInfo, Signal, Unique, Wait, WorkflowId,
-    WorkflowJob,
+    Cancelled, Change, Config, Decide, Doctor, Ended, Enqueue, EnqueueMany, EnqueueUnique, EnqueueWorkflow, Enqueued,
+    Find, Finding, FindingState, Firing, FoundJob, Graph, Howdah, JobIds, JobState, JobStep, Jobs, KindSettings, Limit,
+    Many, On, OnParentFailure, Parent, Progress, QueueSettings, Reason, RemovedJob, Retention, Roles, ScheduleInfo,
+    Signal, Unique, Wait, WorkflowId, WorkflowJob, strict_tls,
 };
 pub use cron::{Missed, Schedule};
+#[cfg(feature = "encryption")]
+pub use encryption::Keyring;
 pub use error::{Error, Result};
 pub use filter::{Attribute, Filter, Value};
 pub use handler::{Ctx, EndedParent, FromRef, Handler, IntoOutcome, JobError, OrVerdict, RawJob, Tx, WorkflowEnd};

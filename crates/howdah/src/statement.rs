@@ -162,6 +162,15 @@ impl Howdah {
         self
     }
 
+    /// Shows a statement of a program that asks the queue's functions and views itself, such as a dashboard, to the hook of this
+    /// handle. `operation` is the name of the function or view.
+    ///
+    /// # Errors
+    /// What the statement says.
+    pub async fn observed<T>(&self, operation: &'static str, work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+        self.observe(operation, work).await
+    }
+
     /// Sends a statement of the client's that gives one row.
     pub(crate) async fn observe<T>(
         &self,

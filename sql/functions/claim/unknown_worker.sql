@@ -1,5 +1,5 @@
 -- howdah.unknown_worker(worker_id) -> never returns
--- Says that a worker is not registered, or no longer. Errors: HD004.
+-- Says that a worker is not registered, or no longer. Errors: HD004. Internal.
 CREATE OR REPLACE FUNCTION howdah.unknown_worker(worker_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

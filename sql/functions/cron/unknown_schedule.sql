@@ -1,5 +1,5 @@
 -- howdah.unknown_schedule(name) -> never returns
--- Says that a schedule does not exist. Errors: HD002 with COLUMN schedule.
+-- Says that a schedule does not exist. Errors: HD002 with COLUMN schedule. Internal.
 CREATE OR REPLACE FUNCTION howdah.unknown_schedule(name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -18,24 +18,13 @@ DECLARE
   j       howdah.job;
 BEGIN
   PERFORM howdah.must_read_committed(), howdah.check_job('any', coalesce(change.priority, 5), NULL, NULL, change.max_attempts, NULL);
-  SELECT q.* INTO v_queue FROM howdah.queue q
-   WHERE CASE WHEN change.queue IS NULL THEN q.id = (SELECT j.queue_id FROM howdah.find_job(change.job_id) j) ELSE q.name = change.queue END;
-  IF NOT FOUND THEN
-    -- The one that is named, or the job's own, which was deleted.
-    PERFORM howdah.unknown_queue(coalesce(change.queue, (
-      SELECT d.name FROM howdah.find_job(change.job_id) f JOIN howdah.deleted_queue d ON d.id = f.queue_id)))
-      WHERE change.queue IS NOT NULL OR EXISTS (SELECT FROM howdah.find_job(change.job_id));
-    RETURN NULL;
-  END IF;
-  -- Out of an array, where it has its full size, however a table of the caller's has compressed it.
-  v_size := (SELECT pg_column_size(u) FROM unnest(ARRAY[change.payload]) u);
-  IF v_size > v_queue.max_payload_bytes THEN
-    PERFORM howdah.payload_refused(v_queue.name, v_size, v_queue.max_payload_bytes);
+  IF change.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = change.queue) THEN
+    PERFORM howdah.unknown_queue(change.queue);
   END IF;
   w := howdah.single_out(change.job_id);
   v_state := w.state;
   IF v_state IS NULL THEN
-    UPDATE howdah.dead x SET queue_id = v_queue.id, priority = coalesce(change.priority, x.priority) WHERE x.job_id = change.job_id;
+    PERFORM FROM howdah.dead x WHERE x.job_id = change.job_id FOR UPDATE;
     IF NOT FOUND THEN
       v_state := howdah.state(change.job_id);
       IF v_state IS NOT NULL THEN
@@ -45,7 +34,19 @@ BEGIN
     END IF;
     v_state := 'dead';
   END IF;
+  -- Looked at with the job in hand: while we waited for it somebody may have moved it to another queue.
   SELECT * INTO j FROM howdah.find_job(change.job_id);
+  SELECT q.* INTO v_queue FROM howdah.queue q
+   WHERE CASE WHEN change.queue IS NULL THEN q.id = j.queue_id ELSE q.name = change.queue END;
+  IF NOT FOUND THEN
+    -- The one that is named, or the job's own, which was deleted.
+    PERFORM howdah.unknown_queue(coalesce(change.queue, (SELECT d.name FROM howdah.deleted_queue d WHERE d.id = j.queue_id)));
+  END IF;
+  -- Out of an array, where it has its full size, however a table of the caller's has compressed it.
+  v_size := (SELECT pg_column_size(u) FROM unnest(ARRAY[change.payload]) u);
+  IF v_size > v_queue.max_payload_bytes THEN
+    PERFORM howdah.payload_refused(v_queue.name, v_size, v_queue.max_payload_bytes);
+  END IF;
   IF j.queue_id <> v_queue.id AND v_state <> 'dead' THEN
     PERFORM howdah.make_room(v_queue, 1);
   END IF;
@@ -54,7 +55,9 @@ BEGIN
   j.queue_id := v_queue.id;
   j.max_attempts := coalesce(change.max_attempts, j.max_attempts);
   PERFORM howdah.rewrite_job(j);
-  IF v_state IN ('scheduled', 'blocked') THEN
+  IF v_state = 'dead' THEN
+    UPDATE howdah.dead x SET queue_id = v_queue.id, priority = coalesce(change.priority, x.priority) WHERE x.job_id = change.job_id;
+  ELSIF v_state IN ('scheduled', 'blocked') THEN
     UPDATE howdah.deferred d SET queue_id = v_queue.id, priority = coalesce(change.priority, d.priority) WHERE d.first_id = change.job_id;
   ELSIF v_state = 'ready' AND (v_queue.id <> w.queue_id OR coalesce(change.priority, w.priority) <> w.priority) THEN
     PERFORM howdah.drop_waiting(change.job_id, v_state, w.queue_id, w.priority);

@@ -22,7 +22,7 @@ BEGIN
    WHERE jsonb_typeof(e) <> 'number' AND NOT howdah.is_workflow(e) LIMIT 1;
   IF NOT FOUND THEN
     SELECT e INTO v_bad FROM jsonb_array_elements(check_dependencies.value) e
-     WHERE CASE WHEN jsonb_typeof(e) = 'number' THEN (e #>> '{}')::numeric NOT BETWEEN 128 AND 9007199254740991 OR (e #>> '{}')::numeric % 1 <> 0 END LIMIT 1;
+     WHERE CASE WHEN jsonb_typeof(e) = 'number' THEN (e #>> '{}')::numeric NOT BETWEEN 128 AND 9007199254740991 OR scale((e #>> '{}')::numeric) > 0 END LIMIT 1;
   END IF;
   IF v_bad IS NOT NULL THEN
     PERFORM howdah.option_refused(check_dependencies.field, 'must hold ids of jobs, or {"workflow": id}, and not ' || left(v_bad::text, 100));

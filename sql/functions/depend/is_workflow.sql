@@ -8,5 +8,5 @@ BEGIN
   IF jsonb_typeof(v_id) IS DISTINCT FROM 'number' OR is_workflow.parent - 'workflow' <> '{}' THEN
     RETURN false;
   END IF;
-  RETURN (v_id #>> '{}')::numeric BETWEEN 1 AND 9007199254740991 AND (v_id #>> '{}')::numeric % 1 = 0;
+  RETURN (v_id #>> '{}')::numeric BETWEEN 1 AND 9007199254740991 AND scale((v_id #>> '{}')::numeric) = 0;
 END $$;

@@ -14,7 +14,7 @@ BEGIN
   END IF;
   IF jsonb_typeof(as_time.value) = 'number' THEN
     IF (as_time.value #>> '{}')::numeric BETWEEN 0 AND 253370764800000 THEN
-      v_at := to_timestamp((as_time.value #>> '{}')::float8 / 1000);
+      v_at := to_timestamp(round((as_time.value #>> '{}')::numeric, 3)::float8 / 1000);
     END IF;
   END IF;
   IF v_at IS NULL OR NOT isfinite(v_at) OR v_at > timestamptz '9999-01-01' THEN

@@ -21,5 +21,10 @@ BEGIN
        AND EXISTS (SELECT FROM jsonb_array_elements(v_value) e WHERE jsonb_typeof(e) IN ('object', 'array'))) THEN
       PERFORM howdah.option_refused('attributes', format('must be scalars or arrays of scalars, and %s is not', quote_literal(v_name)));
     END IF;
+    -- A program that reads the attributes of many jobs reads floats, and one that it cannot read would hide all the others.
+    IF EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof(v_value) WHEN 'array' THEN v_value ELSE jsonb_build_array(v_value) END) e
+                WHERE CASE WHEN jsonb_typeof(e) = 'number' THEN abs((e #>> '{}')::numeric) > 1e308 END) THEN
+      PERFORM howdah.option_refused('attributes', format('must be numbers up to 1e308, and %s is more', quote_literal(v_name)));
+    END IF;
   END LOOP;
 END $$;

@@ -1,5 +1,5 @@
 -- howdah.check_job(kind, priority, run_at, delay, max_attempts, options) -> void
--- Refuses what no job may have. Shared by every way to enqueue.
+-- Refuses what no job may have. Shared by every way to enqueue. Internal.
 -- Errors: HD002 (invalid argument), naming the field in COLUMN and the rule in the message.
 CREATE OR REPLACE FUNCTION howdah.check_job(kind text, priority integer, run_at timestamptz, delay interval, max_attempts integer,
   options jsonb)

@@ -1,5 +1,5 @@
 -- howdah.payload_refused(queue, bytes, max_bytes) -> never returns
--- Says that a payload is missing or too large, and what to do about it.
+-- Says that a payload is missing or too large, and what to do about it. Internal.
 -- Errors: HD002 (invalid argument) with COLUMN payload.
 CREATE OR REPLACE FUNCTION howdah.payload_refused(queue text, bytes integer, max_bytes integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

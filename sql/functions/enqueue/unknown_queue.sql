@@ -1,5 +1,5 @@
 -- howdah.unknown_queue(name) -> never returns
--- Says that a queue does not exist and how to make it. One place, so that every function says it alike.
+-- Says that a queue does not exist and how to make it. Internal: one place, so that every function says it alike.
 -- Errors: HD001 (unknown queue).
 CREATE OR REPLACE FUNCTION howdah.unknown_queue(name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

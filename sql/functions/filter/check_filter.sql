@@ -8,6 +8,8 @@
 --   like_regex, starts with match strings
 --   exists($.a), !exists($.a), $.a == null, &&, ||, !(...)
 --   An attribute that is an array matches if one of its elements does.
+-- Methods that read times (datetime() and the like) are refused: what a job holds could make them fail, and with them each claim.
+-- Times in UTC, written as RFC 3339 says, compare as strings.
 -- A filter is a value: it is never made part of a statement. At most 8192 bytes. NULL for NULL.
 -- Reads nothing. Errors: HD002 with COLUMN filter, and the server's reason.
 CREATE OR REPLACE FUNCTION howdah.check_filter(filter text) RETURNS jsonpath
@@ -27,5 +29,10 @@ BEGIN
     RAISE EXCEPTION 'filter is no predicate: %', SQLERRM
       USING ERRCODE = 'HD002', COLUMN = 'filter', HINT = 'A filter compares attributes, as in $.tenant == 42 && $.plan == "pro".';
   END;
+  -- As the server prints it, with nothing left in the quotes.
+  IF regexp_replace(v_path::text, '"([^"\\]|\\.)*"', '""', 'g') ~ '\.(datetime|date|time|time_tz|timestamp|timestamp_tz)\(' THEN
+    RAISE EXCEPTION 'filter reads times, which fails where an attribute holds something else'
+      USING ERRCODE = 'HD002', COLUMN = 'filter', HINT = 'Compare strings: times in UTC such as "2030-01-31T12:00:00Z" come in their order.';
+  END IF;
   RETURN v_path;
 END $$;

@@ -20,7 +20,7 @@ BEGIN
   END IF;
   FOR v_key, v_value IN SELECT * FROM jsonb_each(check_limit.settings) LOOP
     IF v_key <> ALL (CASE WHEN check_limit.scope = 'share' THEN '{weight}'::text[] ELSE '{max_running,rate,rate_period_ms,rate_burst}' END) THEN
-      PERFORM howdah.option_refused(left(v_key, 100), CASE WHEN check_limit.scope = 'share' THEN 'is nothing that a share has: it has a weight'
+      PERFORM howdah.option_refused(coalesce(nullif(left(v_key, 100), ''), 'settings'), CASE WHEN check_limit.scope = 'share' THEN 'is nothing that a share has: it has a weight'
         ELSE 'is nothing that a limit has: there are max_running, rate, rate_period_ms and rate_burst' END);
     END IF;
     CONTINUE WHEN v_value = 'null';

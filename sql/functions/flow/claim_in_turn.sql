@@ -2,7 +2,7 @@
 --   -> (first_ids, counts, attempts)
 -- Takes up to `want` jobs out of the lanes of a queue of shares into a lease that is being made: from each lane as many
 -- as its share weighs, beginning behind the lane where the last claim stopped. Within a lane in order of priority and
--- then of enqueueing. Of many jobs, a lane gives a sixteenth at a time (more, if its share weighs more): one at a time
+-- then of enqueueing. Of many jobs, a lane gives an eighth at a time (more, if its share weighs more): one at a time
 -- would cost more than most jobs do.
 --   limited  kinds that have a rule
 -- Internal to howdah.claim. Writes: deferred, and see admit; the sequence of the queue's turn. Locks: rows of deferred,
@@ -22,7 +22,7 @@ DECLARE
   v_used   integer := v_last & 8191;
   v_at     text := v_prefix || lpad(to_hex(v_last >> 13), 13, '0') || CASE WHEN v_used > 0 THEN ':' ELSE ';' END;
   v_ruled  boolean := EXISTS (SELECT FROM howdah.flow_rule f WHERE f.scope = 'share');
-  v_unit   integer := greatest(1, claim_in_turn.want / 16);
+  v_unit   integer := greatest(1, claim_in_turn.want / 8);
   v_hash   bigint;
   v_turn   integer;
   v_taken  integer;

@@ -45,5 +45,5 @@ BEGIN
   ELSIF v_dead + v_kept > 0 THEN
     RETURN format('pruned %s dead and %s kept jobs', v_dead, v_kept);
   END IF;
-  RETURN coalesce(howdah.prune_history(prune.most), howdah.prune_archive(prune.most));
+  RETURN coalesce(howdah.prune_history(prune.most), howdah.prune_archive(prune.most), howdah.prune_audit(prune.most));
 END $$;

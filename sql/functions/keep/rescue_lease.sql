@@ -19,12 +19,12 @@ BEGIN
   SELECT r.slot, u.id, u.attempt, v_now, rescue_lease.worker_id, rescue_lease.error_kind, rescue_lease.message
     FROM unnest(v_lost, v_attempts) u(id, attempt), howdah.ring r WHERE r.name = 'history';
   PERFORM howdah.write_receipt(2, j.queue_id, rescue_lease.worker_id, NULL, ARRAY[u.id], ARRAY[u.attempt])
-    FROM unnest(v_lost, v_attempts) u(id, attempt) JOIN howdah.cancel_request c ON c.job_id = u.id, LATERAL howdah.find_job(u.id) j;
+    FROM unnest(v_lost, v_attempts) u(id, attempt) JOIN howdah.cancel_request c ON c.job_id = u.id AND c.lease_id = rescue_lease.lease_id, LATERAL howdah.find_job(u.id) j;
   PERFORM howdah.bury(j.id, j.queue_id, j.kind, j.priority, u.attempt, rescue_lease.error_kind || ': ' || rescue_lease.message)
     FROM unnest(v_lost, v_attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j
-   WHERE u.attempt >= j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id);
+   WHERE u.attempt >= j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id AND c.lease_id = rescue_lease.lease_id);
   PERFORM howdah.put_back(array_agg(u.id), array_agg(u.attempt))
     FROM unnest(v_lost, v_attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j
-   WHERE u.attempt < j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id);
+   WHERE u.attempt < j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id AND c.lease_id = rescue_lease.lease_id);
   RETURN cardinality(v_lost);
 END $$;

@@ -1,7 +1,7 @@
 -- howdah.truncate_slot(tables, job_slot) -> boolean
 -- Truncates partitions in which nothing lives, without making anyone wait: gives up at once when a lock is
 -- held, and looks again under its own lock before it truncates. Truncating needs no vacuum and no horizon, so
--- a long transaction elsewhere cannot keep the dead rows.
+-- a long transaction elsewhere cannot keep the dead rows. Only a pg_dump can, while it runs: see being_dumped.
 --   tables    names of partitions in this schema
 --   job_slot  NULL: the tables must be empty, but for those of history; else the partition of howdah.job, in which no
 --             job may be live
@@ -26,6 +26,11 @@ BEGIN
         RETURN false;
       END IF;
     END IF;
+  END LOOP;
+  IF howdah.being_dumped() THEN
+    RETURN false;
+  END IF;
+  FOREACH v_table IN ARRAY truncate_slot.tables LOOP
     EXECUTE format('TRUNCATE howdah.%I', v_table);
     -- Else the planner takes an empty table that it knows nothing of for ten pages.
     EXECUTE format('ANALYZE howdah.%I', v_table);

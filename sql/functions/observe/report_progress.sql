@@ -21,8 +21,7 @@ BEGIN
    WHERE (l.id & 3) = (report_progress.lease_id & 3) AND l.id = report_progress.lease_id FOR KEY SHARE;
   v_attempt := howdah.attempt_in(v_lease, report_progress.job_id);
   IF v_attempt IS NULL THEN
-    RAISE EXCEPTION 'job % is not held by lease % any more', report_progress.job_id, report_progress.lease_id
-      USING ERRCODE = 'HD010', HINT = 'Stop working on it: another worker has the job, or it has ended.';
+    PERFORM howdah.lease_lost(report_progress.lease_id, report_progress.job_id);
   END IF;
   INSERT INTO howdah.progress AS p (job_id, attempt, at, percent, message, checkpoint)
     VALUES (report_progress.job_id, v_attempt, howdah.now(), report_progress.percent, left(report_progress.message, 1000),

@@ -5,6 +5,7 @@
 --   dead_retention       how long dead jobs are kept; 30 days
 --   signal_retention     how long a signal is kept if its sender does not say; 7 days
 --   archive_retention    how long what was archived is kept; null: for ever
+--   audit_retention      how long it is kept who did what to jobs; 90 days
 -- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
 -- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.
 -- Writes: config. Locks: its row. Errors: HD002, naming the setting.
@@ -22,7 +23,7 @@ BEGIN
     SELECT format_type(a.atttypid, a.atttypmod) INTO v_type FROM pg_attribute a
      WHERE a.attrelid = 'howdah.config'::regclass AND a.attname = s.key AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'one';
     IF NOT FOUND THEN
-      RAISE EXCEPTION 'there is no setting %', quote_literal(left(s.key, 100)) USING ERRCODE = 'HD002', COLUMN = left(s.key, 63),
+      RAISE EXCEPTION 'there is no setting %', quote_literal(left(s.key, 100)) USING ERRCODE = 'HD002', COLUMN = coalesce(nullif(left(s.key, 63), ''), 'settings'),
         HINT = (SELECT format('There are: %s.', string_agg(j.key, ', ' ORDER BY j.key)) FROM howdah.config c, jsonb_each(to_jsonb(c) - 'one') j);
     END IF;
     BEGIN

@@ -16,7 +16,7 @@ BEGIN
   FOR v_key, v_value IN SELECT e.key, e.value FROM jsonb_each(check_settings.settings) e LOOP
     IF v_key <> ALL (v_names) THEN
       RAISE EXCEPTION 'a % has no setting %', check_settings.relation, quote_literal(left(v_key, 100))
-        USING ERRCODE = 'HD002', COLUMN = left(v_key, 100), HINT = 'There are ' || array_to_string(v_names, ', ') || '.';
+        USING ERRCODE = 'HD002', COLUMN = coalesce(nullif(left(v_key, 100), ''), 'settings'), HINT = 'There are ' || array_to_string(v_names, ', ') || '.';
     END IF;
     BEGIN
       EXECUTE format('SELECT FROM jsonb_populate_record(NULL::howdah.%I, $1) r WHERE r.%I IS NULL', check_settings.relation, v_key)

@@ -1,6 +1,7 @@
 -- howdah.await_settlers(lease_id, job_ids) -> void
 -- Waits for transactions that are ending these jobs at this moment, by complete_in or cancel_in: of a handler that was
--- cut off while it committed. Whoever looks in a later statement sees what became of them. Internal to forget.
+-- cut off while it committed. Whoever looks in a later statement sees what became of them. And until the
+-- caller's transaction ends, nobody else begins to. Internal to forget and take_from_lease.
 -- Writes: settled, and takes it back. Locks: waits for those who end the jobs. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.await_settlers(lease_id bigint, job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$

@@ -5,10 +5,11 @@
 --             discard: dead at once        cancel: cancelled
 --             snooze: again after the delay, the attempt not counted
 --             wait: again when what a step of it waits for has come (howdah.begin_sleep, await_signal), not counted
---   error_kinds, messages  kept in howdah.failure; messages are cut at 8192 characters
---   causes    what was behind each error, outermost first: JSON arrays of strings
+--   error_kinds, messages  kept in howdah.failure; messages are cut at 8192 characters, kinds at 256
+--   causes    what was behind each error, outermost first: JSON arrays of strings; left out if larger than 64 KiB
 --   retries   what the worker's program declares for the kind of each: JSON as in the option retry of a job
 --   delay_ms  0 to 100 years; NULL: as howdah.retry_delay says
+-- A job that somebody has asked to cancel meanwhile is not run again: instead of retry, snooze and wait it is cancelled.
 -- Returns each job that was settled with its new state. A missing one was not this lease's any more.
 -- Writes: lease, failure, and deferred, ticket, dead or receipt. Locks: the lease row.
 -- Errors: HD002 invalid argument.
@@ -27,8 +28,9 @@ BEGIN
   SELECT * INTO v_lease FROM howdah.lease l WHERE (l.id & 3) = (fail.lease_id & 3) AND l.id = fail.lease_id;
   FOR f IN
     SELECT t.job_id, t.attempt, coalesce(v.verdict, 'retry') AS verdict, v.delay_ms, v.run_ms,
-           coalesce(v.error_kind, 'error') AS error_kind, left(coalesce(v.message, ''), 8192) AS message,
-           j.kind, j.priority, j.max_attempts, j.queue_id, j.options, v.causes, v.declared
+           left(coalesce(v.error_kind, 'error'), 256) AS error_kind, left(coalesce(v.message, ''), 8192) AS message,
+           j.kind, j.priority, j.max_attempts, j.queue_id, j.options,
+           CASE WHEN octet_length(v.causes::text) <= 65536 THEN v.causes END AS causes, v.declared
       FROM howdah.take_from_lease(fail.lease_id, fail.job_ids) t
       JOIN unnest(fail.job_ids, fail.verdicts, fail.error_kinds, fail.messages, fail.delay_ms, fail.run_ms, fail.causes,
                   fail.retries) v(job_id, verdict, error_kind, message, delay_ms, run_ms, causes, declared) ON v.job_id = t.job_id
@@ -40,7 +42,9 @@ BEGIN
       SELECT r.slot, f.job_id, f.attempt, v_now, v_lease.worker_id, f.run_ms, f.error_kind, f.message, f.causes
         FROM howdah.ring r WHERE r.name = 'history';
     END IF;
-    IF f.verdict = 'cancel' THEN
+    -- Asked here, with the lease locked, and not in the statement that waited for that.
+    IF f.verdict = 'cancel' OR (f.verdict <> 'discard'
+       AND EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = f.job_id AND c.lease_id = fail.lease_id)) THEN
       PERFORM howdah.write_receipt(2, f.queue_id, v_lease.worker_id, v_lease.claimed_at, ARRAY[f.job_id], ARRAY[f.attempt], ARRAY[f.run_ms]);
       -- One that somebody is asking again just now is left to prune.
       DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(

@@ -2,7 +2,8 @@
 -- The fence: takes jobs out of a lease, and returns those that were in it. Whatever is missing from the
 -- answer is no longer the caller's, and nothing may be done about it. job_ids NULL: all that are left.
 -- Internal; every way to settle a job but howdah.complete_leases and settle_in goes through here.
--- Writes: lease (shrinks, or deletes with the last job), and see free_slots. Locks: the lease row, against a rescue.
+-- Writes: lease (shrinks, or deletes with the last job), and see free_slots. Locks: the lease row, against a rescue; waits for
+-- transactions that are ending one of these jobs (complete_in), and not for those that end others of the lease.
 -- Errors: HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.take_from_lease(lease_id bigint, job_ids bigint[] DEFAULT NULL)
 RETURNS TABLE (job_id bigint, attempt smallint) LANGUAGE plpgsql
@@ -15,8 +16,17 @@ DECLARE
   v_attempts smallint[] := '{}';
 BEGIN
   PERFORM howdah.must_read_committed();
+  -- Who gets this lock is alone with the lease.
   SELECT * INTO v_lease FROM howdah.lease l
-   WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR NO KEY UPDATE;
+   WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    -- From here on nobody begins to end these jobs either: see settle_in.
+    PERFORM howdah.await_settlers(take_from_lease.lease_id, coalesce(take_from_lease.job_ids, ARRAY(
+      SELECT r.first_id + g FROM howdah.lease l, unnest(l.first_ids, l.counts) r(first_id, jobs), generate_series(0, r.jobs - 1) g
+       WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id)));
+    SELECT * INTO v_lease FROM howdah.lease l
+     WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR NO KEY UPDATE;
+  END IF;
   IF NOT FOUND THEN
     RETURN;
   END IF;

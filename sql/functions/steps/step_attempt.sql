@@ -14,8 +14,7 @@ BEGIN
   SELECT * INTO v_lease FROM howdah.lease l WHERE (l.id & 3) = (step_attempt.lease_id & 3) AND l.id = step_attempt.lease_id FOR KEY SHARE;
   v_attempt := howdah.attempt_in(v_lease, step_attempt.job_id);
   IF v_attempt IS NULL THEN
-    RAISE EXCEPTION 'job % is not held by lease % any more', step_attempt.job_id, step_attempt.lease_id
-      USING ERRCODE = 'HD010', HINT = 'Stop working on it: another worker has the job, or it has ended.';
+    PERFORM howdah.lease_lost(step_attempt.lease_id, step_attempt.job_id);
   END IF;
   RETURN v_attempt;
 END $$;

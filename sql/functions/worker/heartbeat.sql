@@ -2,7 +2,7 @@
 -- Keeps the leases of a worker. Call it every heartbeat_ms.
 --   alive          false: the worker was given up and its jobs are with others; it must register again
 --   keeper_vacant  nobody does the chores at the moment: see howdah.elect_keeper
---   cancelled      running jobs of this worker that somebody wants to be cancelled
+--   cancelled      running jobs of this worker that somebody wants to be cancelled, in the attempt that it has
 --   robbed         how often it has lost some of its jobs, whose leases are shorter than the others', while it was
 --                  silent. When the number has grown, ask howdah.lost which ones they are.
 --   timeouts       how long attempts may take: see howdah.timeouts
@@ -16,5 +16,7 @@ BEGIN
     RETURNING w.robbed, howdah.timeouts(w.queues) INTO robbed, timeouts;
   alive := FOUND;
   keeper_vacant := howdah.keeper_vacant();
-  SELECT coalesce(array_agg(c.job_id), '{}') INTO cancelled FROM howdah.cancel_request c WHERE c.worker_id = heartbeat.worker_id;
+  -- A wish that is left over must not end a later attempt: somebody may have sent the job again after it.
+  SELECT coalesce(array_agg(c.job_id), '{}') INTO cancelled FROM howdah.cancel_request c
+   WHERE c.worker_id = heartbeat.worker_id AND howdah.holds(c.lease_id, c.job_id);
 END $$;

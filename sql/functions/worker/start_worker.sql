@@ -20,6 +20,13 @@ BEGIN
   IF start_worker.name IS NULL OR octet_length(start_worker.name) NOT BETWEEN 1 AND 256 THEN
     RAISE EXCEPTION 'name must be 1 to 256 bytes' USING ERRCODE = 'HD002', COLUMN = 'name';
   END IF;
+  IF cardinality(start_worker.queues) > 10000 THEN
+    PERFORM howdah.option_refused('queues', 'must be at most 10000');
+  ELSIF cardinality(start_worker.kinds) > 10000 OR octet_length(array_to_string(start_worker.kinds, '')) > 1048576 THEN
+    PERFORM howdah.option_refused('kinds', 'must be at most 10000, of 1 MiB together');
+  ELSIF octet_length(start_worker.version) > 128 THEN
+    PERFORM howdah.option_refused('version', 'must be at most 128 bytes');
+  END IF;
   IF start_worker.filter IS NOT NULL THEN
     PERFORM howdah.check_filter(start_worker.filter);
   END IF;

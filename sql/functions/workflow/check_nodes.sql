@@ -34,7 +34,7 @@ BEGIN
                             ELSE '{name,jobs,depends_on,on_parent_failure}' END)
       OR (k.key IN ('jobs', 'depends_on') AND jsonb_typeof(k.value) <> 'array') OR (k.key IN ('kind', 'queue') AND jsonb_typeof(k.value) <> 'string')
       OR CASE WHEN k.key NOT IN ('priority', 'max_attempts') THEN false WHEN jsonb_typeof(k.value) <> 'number' THEN true
-              ELSE (k.value #>> '{}')::numeric NOT BETWEEN -1 AND 1001 OR (k.value #>> '{}')::numeric % 1 <> 0 END
+              ELSE (k.value #>> '{}')::numeric NOT BETWEEN -1 AND 1001 OR scale((k.value #>> '{}')::numeric) > 0 END
       OR (k.key = 'on_parent_failure' AND k.value NOT IN ('"cancel"', '"run"', '"hold"'))
       OR (k.key = 'options' AND (jsonb_typeof(k.value) <> 'object' OR k.value ?| '{id,unique,depends_on,on_parent_failure}'))
    ORDER BY f.n LIMIT 1;

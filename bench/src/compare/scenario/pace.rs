@@ -3,8 +3,6 @@
 //! Invariant: both times are of the machine's one clock, taken in the enqueuer's and the worker's process; a job that
 //! could not be enqueued when it was due has waited since then. Limit: one worker process.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
@@ -15,6 +13,8 @@ use crate::compare::samples::percentile;
 
 /// Slow enough for every worker to have fallen asleep between two jobs.
 const IDLE_RATE: f64 = 4.0;
+/// Jobs that each connection enqueues before.
+const WARM: u64 = 4;
 /// A load that most systems can bear.
 const SAME_RATE: f64 = 200.0;
 
@@ -52,14 +52,10 @@ async fn paced(
     let mut enqueuer = run.open(system, &place, false).await?;
     worker.ask(&start_worker(system)).await?;
     tokio::time::sleep(WARM_UP).await;
-    // The first jobs prepare statements and fill caches.
-    let warm = lanes * 4;
-    enqueuer.ask(&json!({ "do": "pace", "lanes": lanes, "rate": rate.max(20.0), "jobs": warm })).await?;
-    worker.ask(&json!({ "do": "await", "jobs": warm })).await?;
-    worker.say("waited").await?;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    enqueuer.ask(&json!({ "do": "pace", "lanes": lanes, "rate": rate, "jobs": jobs })).await?;
-    worker.ask(&json!({ "do": "await", "jobs": warm + jobs })).await?;
+    // The first jobs prepare statements and fill caches, in every connection.
+    let pace = json!({ "do": "pace", "lanes": lanes, "warm": WARM, "rate": rate, "jobs": jobs });
+    enqueuer.ask(&pace).await?;
+    worker.ask(&json!({ "do": "await", "jobs": lanes * WARM + jobs })).await?;
     let waited = worker.say("waited").await?;
     let mut waited: Vec<f64> = waited["us"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     ensure!(!waited.is_empty(), "no waiting times");

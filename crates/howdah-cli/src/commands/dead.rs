@@ -8,7 +8,7 @@ use howdah::{Howdah, JobId, JobState, Jobs};
 use serde_json::json;
 
 use super::selection::{self, Deed, Selection, Sure};
-use super::{Answer, jobs};
+use super::{Answer, jobs, near};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, Output, Show};
@@ -109,7 +109,7 @@ async fn ls(howdah: &Howdah, out: Output, ls: &Ls) -> Result<Answer> {
         .fetch_all(howdah.pool())
         .await?;
     if rows.is_empty() {
-        out.nothing("no dead jobs");
+        near::no_jobs(howdah, out, &ls.which, "no dead jobs").await;
     }
     out.rows(&LIST, &rows)?;
     Ok(Answer::Yes)

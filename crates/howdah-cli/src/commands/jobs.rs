@@ -5,10 +5,11 @@
 
 use clap::{Args, Subcommand};
 use howdah::{Cancelled, Howdah, JobId, JobState};
+use howdah_admin::{Action, Search};
 use serde_json::{Value, json};
 
 use super::selection::{self, Deed, Selection, Sure};
-use super::{Answer, wait};
+use super::{Answer, near, search, wait};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, Output, Show, parsed, printable};
@@ -45,6 +46,12 @@ pub(crate) enum Jobs {
 /// Which jobs to list.
 #[derive(Debug, Args)]
 pub(crate) struct Ls {
+    /// Which jobs, like 'kind:send_* state:dead error:"timed out" age:>1h' (see docs/search.md)
+    #[arg(value_parser = search::parse, conflicts_with_all = ["state", "queue", "kind", "filter"])]
+    search: Option<Search>,
+    /// Only jobs with smaller numbers: where a search that was cut short goes on
+    #[arg(long, value_name = "ID", requires = "search")]
+    before: Option<i64>,
     /// Only jobs in this state: scheduled, blocked, ready, running, completed, cancelled, expired, dead
     #[arg(long, value_parser = state)]
     state: Option<JobState>,
@@ -59,8 +66,11 @@ pub(crate) struct Ls {
 #[derive(Debug, Args)]
 pub(crate) struct Which {
     /// The jobs' numbers
-    #[arg(conflicts_with_all = ["queue", "kind", "filter", "state", "all"])]
+    #[arg(conflicts_with_all = ["queue", "kind", "filter", "state", "all", "search"])]
     ids: Vec<i64>,
+    /// All jobs that a search means, like 'kind:send_* error:"timed out"' (see docs/search.md)
+    #[arg(long, value_parser = search::parse, conflicts_with_all = ["queue", "kind", "filter", "state"])]
+    search: Option<Search>,
     /// Only jobs in this state; may be given several times
     #[arg(long, value_parser = state)]
     state: Vec<JobState>,
@@ -170,12 +180,18 @@ pub(crate) async fn run(global: &Global, out: Output, command: Jobs) -> Result<A
         Jobs::Ls(which) => ls(&howdah, out, &which).await,
         Jobs::Show { id, logs } => show(&howdah, out, id, logs).await,
         Jobs::Why { id } => why(&howdah, out, id).await,
+        Jobs::Cancel(Which { search: Some(search), sure, .. }) => {
+            search::operate(&howdah, out, &Action::Cancel, &search, &sure, None).await
+        }
         Jobs::Cancel(w) if !w.ids.is_empty() => cancel(&howdah, out, &w.ids).await,
         Jobs::Cancel(w) => {
             selection::run(&howdah, out, CANCELLED, (&w.which, &w.state, &w.sure), Howdah::cancel_all).await
         }
         Jobs::Wait(Ids { ids }) => wait::all(&howdah, out, &ids).await,
         Jobs::Unhold(Ids { ids }) => unhold(&howdah, out, &ids).await,
+        Jobs::Retry(Retry { jobs: Which { search: Some(search), sure, .. }, .. }) => {
+            search::operate(&howdah, out, &Action::Retry, &search, &sure, None).await
+        }
         Jobs::Retry(r) if !r.jobs.ids.is_empty() => retry(&howdah, out, &r).await,
         Jobs::Retry(Retry { jobs: w, .. }) => {
             selection::run(&howdah, out, RETRIED, (&w.which, &w.state, &w.sure), Howdah::retry_all).await
@@ -184,6 +200,9 @@ pub(crate) async fn run(global: &Global, out: Output, command: Jobs) -> Result<A
 }
 
 async fn ls(howdah: &Howdah, out: Output, which: &Ls) -> Result<Answer> {
+    if let Some(search) = &which.search {
+        return search::ls(howdah, out, &LIST, (search, which.before, which.limit)).await;
+    }
     let rows: Vec<String> = sqlx::query_scalar(sql::of(howdah, FOUND))
         .bind(&which.which.queue)
         .bind(&which.which.kind)
@@ -193,7 +212,7 @@ async fn ls(howdah: &Howdah, out: Output, which: &Ls) -> Result<Answer> {
         .fetch_all(howdah.pool())
         .await?;
     if rows.is_empty() {
-        out.nothing("no such jobs");
+        near::no_jobs(howdah, out, &which.which, "no such jobs").await;
     }
     out.rows(&LIST, &rows)?;
     Ok(Answer::Yes)
@@ -302,7 +321,7 @@ async fn unhold(howdah: &Howdah, out: Output, ids: &[i64]) -> Result<Answer> {
 async fn why(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {
     let reasons = howdah.why(JobId(id)).await?;
     if reasons.is_empty() {
-        eprintln!("howdah: there is no job {id}, or it ended longer ago than history is kept");
+        out.aside(&format!("there is no job {id}, or it ended longer ago than history is kept"));
         return Ok(Answer::No);
     }
     let rows: Vec<String> = reasons

@@ -12,12 +12,20 @@ use crate::args::Global;
 use crate::connect;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, Output, Show};
+use crate::progress::waiting;
 
 /// The verbs.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Migrate {
     /// Install the queue, or bring it to this release; safe while applications run
-    Up,
+    Up {
+        /// Also divide what may be done among five roles: owner, producer, worker, viewer, operator
+        #[arg(long)]
+        roles: bool,
+        /// Name the roles NAME_owner, NAME_producer, ... [default: the schema]
+        #[arg(long, value_name = "NAME", requires = "roles")]
+        role_prefix: Option<String>,
+    },
     /// Show what the database has had and what is to come; exit status 4 unless it is current
     Status,
     /// Print the SQL of a fresh installation; connects to nothing
@@ -26,7 +34,7 @@ pub(crate) enum Migrate {
 
 pub(crate) async fn run(global: &Global, out: Output, command: Migrate) -> Result<Answer> {
     match command {
-        Migrate::Up => up(global, out).await,
+        Migrate::Up { roles, role_prefix } => up(global, out, roles, role_prefix.as_deref()).await,
         Migrate::Status => status(global, out).await,
         Migrate::Sql => {
             let sql = connect::to_nothing(global)?.migration_sql();
@@ -36,11 +44,16 @@ pub(crate) async fn run(global: &Global, out: Output, command: Migrate) -> Resul
     }
 }
 
-async fn up(global: &Global, out: Output) -> Result<Answer> {
+async fn up(global: &Global, out: Output, roles: bool, prefix: Option<&str>) -> Result<Answer> {
     let howdah = connect::to_database(global).await?;
     let before = howdah.migration_status().await?;
-    howdah.migrate().await?;
+    let shown = waiting("migrating");
+    let migrated = howdah.migrate().await;
+    shown.finish_and_clear();
+    migrated?;
     let after = howdah.migration_status().await?;
+    let made = if roles { Some(howdah.create_roles(prefix).await?) } else { None };
+    let made = made.map(|r| [r.owner, r.producer, r.worker, r.viewer, r.operator]);
     let is_new = |step: &&AppliedMigration| {
         step.applied_at.is_some()
             && !before.migrations.iter().any(|b| b.version == step.version && b.applied_at.is_some())
@@ -48,7 +61,8 @@ async fn up(global: &Global, out: Output) -> Result<Answer> {
     let applied: Vec<_> = after.migrations.iter().filter(is_new).collect();
     if out.is_json() {
         let steps: Vec<_> = applied.iter().map(|s| json!({ "version": s.version, "name": s.name })).collect();
-        out.value(&json!({ "schema": howdah.schema(), "applied": steps, "functions": !before.code_current }))?;
+        let functions = !before.code_current;
+        out.value(&json!({ "schema": howdah.schema(), "applied": steps, "functions": functions, "roles": made }))?;
         return Ok(Answer::Yes);
     }
     for step in applied {
@@ -58,6 +72,9 @@ async fn up(global: &Global, out: Output) -> Result<Answer> {
         out.line(format_args!("the schema {} is current: nothing to do", howdah.schema()))?;
     } else if !before.code_current {
         out.line("applied functions and views")?;
+    }
+    if let Some(made) = made {
+        out.line(format_args!("the roles are {}: give them to those who log in, with GRANT", made.join(", ")))?;
     }
     Ok(Answer::Yes)
 }

@@ -6,30 +6,42 @@
 pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod cron;
+pub(crate) mod dashboard;
 pub(crate) mod dead;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod enqueue;
+pub(crate) mod errors;
 pub(crate) mod jobs;
 pub(crate) mod kinds;
 pub(crate) mod limits;
+pub(crate) mod manual;
 pub(crate) mod migrate;
+mod near;
+pub(crate) mod operations;
 pub(crate) mod purge;
 pub(crate) mod queues;
+mod search;
 mod selection;
 mod settings;
 pub(crate) mod signals;
 pub(crate) mod stats;
+pub(crate) mod tail;
+pub(crate) mod top;
 mod wait;
 pub(crate) mod work;
+pub(crate) mod workers;
 pub(crate) mod workflows;
 
 use std::process::ExitCode;
 
+use clap::ArgMatches;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Cli, Command};
 use crate::failure::{Failure, NO, Result};
 use crate::output::Output;
+use crate::watch;
 
 /// Whether the answer was yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,28 +62,38 @@ impl From<bool> for Answer {
 ///
 /// # Errors
 /// What the command says.
-pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
+pub(crate) async fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode> {
+    let out = Output::new(cli.global.json);
     let answer = if cli.command.handles_interrupts() {
-        dispatch(cli).await?
+        dispatch(cli, out).await
     } else {
+        let answer = async {
+            match watch::seconds(typed) {
+                None => dispatch(cli, out).await,
+                Some(seconds) => watch::again_and_again(seconds, typed, out, dispatch).await,
+            }
+        };
         tokio::select! {
-            answer = dispatch(cli) => answer?,
+            answer = answer => answer,
             _ = tokio::signal::ctrl_c() => return Err(Failure::interrupted("")),
         }
     };
-    Ok(match answer {
-        Answer::Yes => ExitCode::SUCCESS,
-        Answer::No => ExitCode::from(NO),
-    })
+    match answer {
+        Ok(Answer::Yes) => Ok(ExitCode::SUCCESS),
+        Ok(Answer::No) => Ok(ExitCode::from(NO)),
+        Err(failure) => Err(near::advised(failure).await),
+    }
 }
 
-async fn dispatch(cli: Cli) -> Result<Answer> {
-    let (global, out) = (&cli.global, Output::new(cli.global.json));
+async fn dispatch(cli: Cli, out: Output) -> Result<Answer> {
+    let global = &cli.global;
     match cli.command {
         Command::Migrate(command) => migrate::run(global, out, command).await,
         Command::Enqueue(command) => Box::pin(enqueue::run(global, out, *command)).await,
         Command::Jobs(command) => Box::pin(jobs::run(global, out, command)).await,
         Command::Dead(command) => Box::pin(dead::run(global, out, command)).await,
+        Command::Errors(which) => errors::run(global, out, which).await,
+        Command::Operations(command) => Box::pin(operations::run(global, out, command)).await,
         Command::Queues(command) => queues::run(global, out, command).await,
         Command::Config(command) => config::run(global, out, command).await,
         Command::Cron(command) => Box::pin(cron::run(global, out, command)).await,
@@ -82,9 +104,16 @@ async fn dispatch(cli: Cli) -> Result<Answer> {
         Command::Signals => signals::list(global, out).await,
         Command::Workflows(command) => workflows::run(global, out, command).await,
         Command::Stats => stats::run(global, out).await,
+        Command::Tail(what) => Box::pin(tail::run(global, out, what)).await,
+        Command::Top(how) => Box::pin(top::run(global, out, how)).await,
+        Command::Doctor(command) => doctor::run(global, out, command).await,
+        Command::Workers(command) => workers::run(global, out, command).await,
+        Command::Dashboard(command) => Box::pin(dashboard::run(global, out, command)).await,
         Command::Work(command) => Box::pin(work::run(global, out, command)).await,
         Command::Bench(command) => Box::pin(bench::run(global, out, command)).await,
         Command::Demo(command) => Box::pin(demo::run(global, out, command)).await,
+        Command::Completions(of) => manual::completions(out, &of),
+        Command::Man(of) => manual::man(out, &of),
         Command::DemoWorker(command) => Box::pin(demo::worker::run(command)).await,
     }
 }

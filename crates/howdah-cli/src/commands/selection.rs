@@ -12,7 +12,7 @@ use serde_json::json;
 use super::Answer;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::progress::spinner;
+use crate::progress::of_so_many;
 use crate::sql;
 
 /// As far as a dry run counts: `howdah.find` allows no more.
@@ -57,13 +57,13 @@ impl Selection {
 pub(crate) struct Sure {
     /// All of them, whatever they are
     #[arg(long)]
-    all: bool,
+    pub(super) all: bool,
     /// Do it without asking
     #[arg(long, short)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Only count the jobs that it would be done to
     #[arg(long, conflicts_with = "yes")]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 /// What is done: "cancelled", and to jobs in which states.
@@ -99,14 +99,21 @@ pub(crate) async fn run<'a>(
         )?;
         return Ok(Answer::Yes);
     }
-    if !sure.yes && !is_meant(howdah, which, states, deed).await? {
-        return Ok(Answer::No);
+    let mut total = None;
+    if !sure.yes {
+        somebody_is_there()?;
+        let jobs = count(howdah, which, if states.is_empty() { deed.states } else { states }).await?;
+        let more = if jobs >= MOST { " or more" } else { "" };
+        if !ask(&format!("{jobs}{more} jobs will be {}. Go on?", deed.done))? {
+            return Ok(Answer::No);
+        }
+        total = Some(jobs.unsigned_abs()).filter(|_| jobs < MOST);
     }
-    let spinner = spinner(deed.done);
-    let seen = spinner.clone();
+    let bar = of_so_many(deed.done, total);
+    let seen = bar.clone();
     let told = move |sum: Progress| seen.set_position(sum.done + sum.asked);
     let ended = operation(howdah, which.jobs(states)).progress(told).await;
-    spinner.finish_and_clear();
+    bar.finish_and_clear();
     let sum = ended?;
     let asked = if sum.asked > 0 { format!(", {} running ones were asked to end", sum.asked) } else { String::new() };
     out.answer(&json!({ deed.done: sum.done, "asked": sum.asked }), format_args!("{} {}{asked}", sum.done, deed.done))?;
@@ -127,16 +134,22 @@ async fn count(howdah: &Howdah, which: &Selection, states: &[JobState]) -> Resul
 }
 
 /// Asks the person who sits there.
-async fn is_meant(howdah: &Howdah, which: &Selection, states: &[JobState], deed: Deed) -> Result<bool> {
-    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return Err(Failure::usage("this is about many jobs, and nobody is here to be asked")
-            .hint("say --yes, or look with --dry-run"));
-    }
-    let jobs = count(howdah, which, if states.is_empty() { deed.states } else { states }).await?;
-    let more = if jobs >= MOST { " or more" } else { "" };
-    eprint!("{jobs}{more} jobs will be {}. Go on? [y/N] ", deed.done);
+///
+/// # Errors
+/// If there is nobody.
+pub(super) fn ask(question: &str) -> Result<bool> {
+    somebody_is_there()?;
+    eprint!("{question} [y/N] ");
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+fn somebody_is_there() -> Result<()> {
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        return Ok(());
+    }
+    Err(Failure::usage("this is about many jobs, and nobody is here to be asked")
+        .hint("say --yes, or look with --dry-run"))
 }

@@ -18,6 +18,13 @@ const DEFAULT: [&str; 3] = ["", "default", "null"];
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Setting(String, Value);
 
+impl Setting {
+    /// Its name and its value.
+    pub(super) fn parts(self) -> (String, Value) {
+        (self.0, self.1)
+    }
+}
+
 /// Reads one. Milliseconds may be typed with a unit: `lease_ms=30s`.
 ///
 /// # Errors

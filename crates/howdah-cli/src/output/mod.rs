@@ -4,13 +4,15 @@
 //! Limit: rows are held in memory; lists are limited by their commands.
 
 mod cell;
+mod color;
 
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value};
 
-pub(crate) use cell::printable;
+pub(crate) use cell::{cut, escaped, printable};
+pub(crate) use color::{Paint, allowed as colors_are_allowed};
 
 /// Below this many columns, lines run over the edge rather than being broken.
 const NARROW: u16 = 60;
@@ -38,12 +40,21 @@ pub(crate) struct Column(pub(crate) &'static str, pub(crate) Show);
 pub(crate) struct Output {
     json: bool,
     terminal: bool,
+    kept: Option<&'static Kept>,
 }
+
+/// What is kept to be drawn, in place of being printed at once.
+pub(crate) type Kept = std::sync::Mutex<String>;
 
 impl Output {
     /// To standard output.
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, terminal: io::stdout().is_terminal() }
+        Self { json, terminal: io::stdout().is_terminal(), kept: None }
+    }
+
+    /// As this one, but nothing is printed: it is kept there.
+    pub(crate) fn keeping(self, kept: &'static Kept) -> Self {
+        Self { kept: Some(kept), ..self }
     }
 
     /// Whether JSON was asked for.
@@ -58,7 +69,23 @@ impl Output {
 
     /// One line of text.
     pub(crate) fn line(self, text: impl std::fmt::Display) -> io::Result<()> {
-        writeln!(io::stdout().lock(), "{text}")
+        let text = text.to_string();
+        // A terminal obeys some of what JSON lets through.
+        let text = if self.json && self.terminal { cell::printable_json(&text) } else { text };
+        match self.kept {
+            Some(kept) => keep(kept, &text),
+            None => writeln!(io::stdout().lock(), "{text}")?,
+        }
+        Ok(())
+    }
+
+    /// What there is to say beside the data.
+    pub(crate) fn aside(self, text: &str) {
+        match self.kept {
+            // It would be drawn over.
+            Some(kept) if self.is_terminal() => keep(kept, text),
+            _ => eprintln!("howdah: {text}"),
+        }
     }
 
     /// One JSON value on a line.
@@ -82,12 +109,11 @@ impl Output {
 
     /// Tab-separated, without a header, as other programs read it.
     fn tabbed(self, columns: &[Column], rows: &[Row]) -> io::Result<()> {
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        for row in rows {
-            let cells: Vec<String> = columns.iter().map(|c| cell::plain(row.get(c.0))).collect();
-            writeln!(out, "{}", cells.join("\t"))?;
-        }
-        out.flush()
+        let lines: Vec<String> = rows
+            .iter()
+            .map(|row| columns.iter().map(|c| cell::plain(row.get(c.0))).collect::<Vec<_>>().join("\t"))
+            .collect();
+        if lines.is_empty() { Ok(()) } else { self.line(lines.join("\n")) }
     }
 
     fn table(self, columns: &[Column], rows: &[Row]) -> io::Result<()> {
@@ -100,11 +126,15 @@ impl Output {
         if table.width().is_some_and(|width| width >= NARROW) {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
+        // A column in which nothing is takes the room of others.
+        let is_there = |c: &Column| rows.iter().any(|row| !cell::shown(*c, row.get(c.0)).is_empty());
+        let columns: Vec<Column> =
+            columns.iter().enumerate().filter(|(at, c)| *at == 0 || is_there(c)).map(|(_, c)| *c).collect();
         table.set_header(columns.iter().map(|c| c.0.to_uppercase()));
         for row in rows {
             table.add_row(columns.iter().map(|c| cell::shown(*c, row.get(c.0))));
         }
-        for (column, of) in table.column_iter_mut().zip(columns) {
+        for (column, of) in table.column_iter_mut().zip(&columns) {
             if of.1 == Show::Number {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -133,10 +163,18 @@ impl Output {
 
     /// What there is to say to a person who looks at nothing.
     pub(crate) fn nothing(self, text: &str) {
-        if self.terminal && !self.json {
-            eprintln!("{text}");
+        match self.kept {
+            _ if !self.is_terminal() => {}
+            Some(kept) => keep(kept, text),
+            None => eprintln!("{text}"),
         }
     }
+}
+
+fn keep(kept: &Kept, text: &str) {
+    let mut kept = kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    kept.push_str(text);
+    kept.push('\n');
 }
 
 /// Reads a row that the server wrote.

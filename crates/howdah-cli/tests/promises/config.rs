@@ -41,14 +41,14 @@ async fn purge_says_how_many_it_removed() {
         let id = desk.ok(&["enqueue", "k", "--delay", "1h"]).await;
         desk.ok(&["jobs", "cancel", id.trim()]).await;
     }
-    assert_eq!(desk.ok(&["purge", "cancelled", "--older-than", "1h"]).await, "0\n");
-    assert_eq!(desk.run(&["purge", "cancelled", "--older-than", "0s", "--json"]).await.json()["removed"], 3);
+    assert_eq!(desk.ok(&["purge", "cancelled", "--older-than", "1h", "--yes"]).await, "0\n");
+    assert_eq!(desk.run(&["purge", "cancelled", "--older-than", "0s", "--yes", "--json"]).await.json()["removed"], 3);
     assert_eq!(desk.ok(&["jobs", "ls"]).await, "");
     for (typed, code) in [
         (&["purge", "ready", "--older-than", "1h"][..], 2),
         (&["purge", "dead"], 2),
         (&["purge", "dead", "--older-than", "-1h"], 2),
-        (&["purge", "dead", "--older-than", "1h", "--queue", "nope"], 1),
+        (&["purge", "dead", "--older-than", "1h", "--queue", "nope", "--yes"], 1),
     ] {
         let said = desk.run(typed).await;
         assert_eq!(said.code, code, "{typed:?}: {said:?}");

@@ -83,3 +83,64 @@ async fn the_dead_are_listed_shown_sent_again_and_purged() {
     assert_eq!((in_state(&desk, "ready").await, in_state(&desk, "dead").await), (11, 0));
     assert_eq!(desk.ok(&["dead", "retry", "--all", "--yes"]).await, "0 retried\n");
 }
+
+#[tokio::test]
+async fn jobs_are_found_and_changed_by_a_search() {
+    let desk = with_jobs().await;
+    assert_eq!(desk.ok(&["jobs", "ls", "kind:bill error:\"NO paper\" state:dead"]).await.lines().count(), 3);
+    assert_eq!(desk.ok(&["jobs", "ls", "attr.tenant:1 -state:dead", "--limit", "2"]).await.lines().count(), 2);
+    let said = desk.run(&["jobs", "ls", "kind:bill stat:dead"]).await;
+    assert!(
+        said.code == 2 && said.err.contains("did you mean state?") && said.err.contains("          ^^^^"),
+        "{said:?}"
+    );
+    let dry = desk.ok(&["jobs", "retry", "--search", "kind:bill", "--dry-run"]).await;
+    assert_eq!(dry, "3 jobs are meant: retry\n");
+    for unsure in [&["jobs", "retry", "--search", "kind:bill"][..], &["jobs", "cancel", "--search", "", "--yes"]] {
+        let said = desk.run(unsure).await;
+        assert!(said.code == 2 && said.err.contains("hint: "), "{unsure:?}: {said:?}");
+    }
+    let said = desk.run(&["jobs", "retry", "--search", "kind:bill", "--yes"]).await;
+    assert!(said.code == 0 && said.out == "3 of 3 jobs: retry\n" && said.err.is_empty(), "{said:?}");
+    let moved = [
+        "operations",
+        "start",
+        "priority",
+        "kind:mail attr.tenant:1",
+        "--to",
+        "1",
+        "--reason",
+        "hurry",
+        "--yes",
+        "--json",
+    ];
+    let moved = desk.run(&moved).await.json();
+    assert_eq!((moved["changed"].as_i64(), moved["state"].as_str()), (Some(5), Some("done")));
+    assert_eq!(desk.ok(&["jobs", "ls", "priority:1"]).await.lines().count(), 5);
+    for wrong in [
+        &["operations", "start", "priority", "kind:mail", "--yes"][..],
+        &["operations", "start", "priority", "kind:mail", "--to", "10", "--yes"],
+        &["operations", "start", "retry", "kind:mail", "--to", "1", "--yes"],
+        &["operations", "start", "reschedule", "kind:mail", "--to", "soon", "--yes"],
+        &["operations", "start", "retry", "state:ready", "--yes"],
+    ] {
+        let said = desk.run(wrong).await;
+        assert!(said.code == 2 && said.out.is_empty(), "{wrong:?}: {said:?}");
+    }
+    assert_eq!(desk.run(&["operations", "start", "move", "kind:mail", "--to", "nope", "--yes"]).await.code, 1);
+    assert_eq!(desk.ok(&["operations", "ls"]).await.lines().count(), 2);
+    let audit = desk.run(&["operations", "audit", "--json"]).await.json();
+    assert_eq!((audit[0]["reason"].as_str(), audit[0]["changed"].as_i64()), (Some("hurry"), Some(5)));
+    assert_eq!(desk.run(&["operations", "resume", "99"]).await.code, 1);
+    assert_eq!(desk.run(&["operations", "cancel", "1"]).await.code, 1, "it had ended");
+}
+
+#[tokio::test]
+async fn errors_are_listed_in_groups() {
+    let desk = with_jobs().await;
+    let groups = desk.run(&["errors", "--json"]).await.json();
+    assert_eq!(groups.as_array().map(Vec::len), Some(1));
+    assert_eq!((groups[0]["failures"].as_i64(), groups[0]["shape"].as_str()), (Some(4), Some("no paper")));
+    assert_eq!(groups[0]["kinds"].as_str(), Some("bill, report"));
+    assert_eq!(desk.ok(&["errors", "--since", "1h"]).await.lines().count(), 1);
+}

@@ -167,6 +167,11 @@ fn query(howdah: &Howdah, job: JobId, what: What) -> Result<Query<'static>> {
         }
         What::Change(change) => {
             check_text("queue", change.queue.as_deref().unwrap_or_default())?;
+            if change.payload.is_some() {
+                let why = "cannot be changed where payloads are encrypted, since they are bound to their kind, which is not known \
+                           here: delete the job and enqueue another";
+                howdah.keys().refuse("payload", why)?;
+            }
             sql("SELECT howdah.change($1, $2, $3, $4, $5)")
                 .bind(change.payload.transpose()?.map(Json))
                 .bind(change.priority.map(i32::from))

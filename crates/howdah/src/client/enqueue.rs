@@ -144,6 +144,7 @@ impl<'e, O> Enqueue<'e, O> {
 
     pub(super) async fn run(mut self) -> Result<JobId> {
         let payload = std::mem::replace(&mut self.payload, super::payload::nothing())?;
+        let payload = self.howdah.keys().seal(&self.kind, payload)?;
         self.check()?;
         self.options.join_trace();
         let id = match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
@@ -254,9 +255,11 @@ impl<'e, O> Enqueue<'e, O> {
     }
 
     async fn learn(&self, connection: &mut PgConnection) -> Result<()> {
-        // Nothing of a queue with a bound: only the function holds it to that.
+        // Nothing of a queue with a bound: only the function holds it to that. Nor where we may not write into tables.
         let sql = "SELECT id, max_attempts, max_payload_bytes, fresh_slot FROM howdah.queue
-                    WHERE name OPERATOR(pg_catalog.=) $1 AND max_jobs IS NULL";
+                    WHERE name OPERATOR(pg_catalog.=) $1 AND max_jobs IS NULL
+                      AND pg_catalog.has_table_privilege('howdah.job', 'INSERT')
+                      AND pg_catalog.has_table_privilege('howdah.ticket', 'INSERT')";
         let query = sqlx::query_as(self.howdah.names().sql(sql)).bind(self.queue.as_ref());
         let row: Option<(i32, i16, i32, i16)> =
             self.howdah.observe("enqueue", query.fetch_optional(connection)).await?;

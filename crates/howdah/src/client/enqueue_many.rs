@@ -6,13 +6,12 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
-use serde_json::value::RawValue;
 use sqlx::types::Json;
 use sqlx::{Acquire, PgConnection};
 
 use super::enqueue::{Enqueue, delay_micros};
 use super::full::{Patience, refuse_to_wait};
-use super::payload::Encoded;
+use super::payload::{Encoded, Payload};
 use super::target::{On, Target};
 use crate::error::Result;
 use crate::job::{Job, JobId};
@@ -86,7 +85,8 @@ impl<'e> EnqueueMany<'e> {
     async fn run(mut self) -> Result<JobIds> {
         self.one.check()?;
         self.one.options.join_trace();
-        let payloads = std::mem::take(&mut self.payloads).into_iter().collect::<Result<Vec<_>>>()?;
+        let seal = |payload: Encoded| self.one.howdah.keys().seal(&self.one.kind, payload?);
+        let payloads = std::mem::take(&mut self.payloads).into_iter().map(seal).collect::<Result<Vec<_>>>()?;
         match std::mem::replace(&mut self.one.target, Target::Pool(self.one.howdah.pool())) {
             Target::Pool(pool) => {
                 let mut patience = Patience::new(self.one.wait_if_full);
@@ -107,7 +107,7 @@ impl<'e> EnqueueMany<'e> {
     }
 
     /// In a transaction, or in a savepoint of the caller's, so that a refusal half-way leaves nothing.
-    async fn send_all(&self, connection: &mut PgConnection, payloads: &[Box<RawValue>]) -> Result<JobIds> {
+    async fn send_all(&self, connection: &mut PgConnection, payloads: &[Payload]) -> Result<JobIds> {
         self.one.prepare(connection).await?;
         let mut ids = JobIds::default();
         let mut rest = payloads;
@@ -127,13 +127,13 @@ impl<'e> EnqueueMany<'e> {
         Ok(ids)
     }
 
-    async fn send(&self, connection: &mut PgConnection, payloads: &[Box<RawValue>], ids: &mut JobIds) -> Result<()> {
+    async fn send(&self, connection: &mut PgConnection, payloads: &[Payload], ids: &mut JobIds) -> Result<()> {
         let one = &self.one;
         let sql = "SELECT first_id, jobs FROM howdah.enqueue_many($1, $2, $3, $4,
                      howdah.at_micros($5), howdah.span_micros($6), $7, $8)";
         let query = sqlx::query_as(one.howdah.names().sql(sql))
             .bind(one.kind.as_ref())
-            .bind(payloads.iter().map(|p| Json(p.as_ref())).collect::<Vec<_>>())
+            .bind(payloads.iter().map(|p| Json(&**p)).collect::<Vec<_>>())
             .bind(one.queue.as_ref())
             .bind(i32::from(one.priority))
             .bind(one.due_micros())

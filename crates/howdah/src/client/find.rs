@@ -14,11 +14,13 @@ use sqlx::{Connection, PgConnection};
 
 use super::{Howdah, JobState, Jobs};
 use crate::error::{Error, Result};
+use crate::handler::decode_json;
+use crate::hidden::debug_hiding;
 use crate::job::JobId;
 use crate::sqltime::Micros;
 
 /// A job that was found.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct FoundJob {
     /// Its number.
@@ -45,14 +47,15 @@ pub struct FoundJob {
     pub attributes: serde_json::Map<String, serde_json::Value>,
 }
 
+debug_hiding!(FoundJob { id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, attributes } hides { payload });
+
 impl FoundJob {
     /// The payload as a type.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it is not one.
+    /// [`Error::Invalid`] if it is not one: the message names the field that does not fit, and not what was there.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(self.payload.get())
-            .map_err(|e| Error::invalid("payload", format!("of job {}: {e}", self.id)))
+        decode_json(&self.payload).map_err(|what| Error::invalid("payload", format!("of job {}: {what}", self.id)))
     }
 }
 

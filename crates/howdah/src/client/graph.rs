@@ -7,12 +7,12 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::after::OnParentFailure;
 use super::options::Options;
-use super::payload;
+use super::payload::{self, Payload};
 use super::workflow::WorkflowId;
+use crate::encryption::Keys;
 use crate::error::{Error, Result};
 use crate::job::{Job, JobId};
 
@@ -63,7 +63,7 @@ struct Node {
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<Box<RawValue>>,
+    payload: Option<Payload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +93,14 @@ impl Node {
             }
         }
     }
+
+    /// Encrypts its payload, or those of its group.
+    fn seal(&mut self, keys: &Keys) -> Result<()> {
+        if let (Some(kind), Some(payload)) = (&self.kind, self.payload.take()) {
+            self.payload = Some(keys.seal(kind, payload)?);
+        }
+        self.jobs.iter_mut().flatten().try_for_each(|node| node.seal(keys))
+    }
 }
 
 /// The jobs of a workflow. What is said after a node is about that node:
@@ -115,8 +123,8 @@ impl Node {
 #[must_use = "a graph does nothing until it is given to Howdah::workflow"]
 pub struct Graph {
     nodes: Vec<Node>,
-    pub(super) on_complete: Option<Box<RawValue>>,
-    pub(super) on_end: Option<Box<RawValue>>,
+    on_complete: Option<Node>,
+    on_end: Option<Node>,
     /// The queues that the jobs' types declare.
     pub(super) queues: Vec<&'static str>,
     wrong: Option<Error>,
@@ -204,16 +212,14 @@ impl Graph {
     /// A job that runs when all nodes have completed. If one fails it is cancelled. It is called `on_complete`.
     #[allow(clippy::needless_pass_by_value, reason = "a job that is enqueued is given away")]
     pub fn on_complete<J: Job>(mut self, job: J) -> Self {
-        let node = self.node(&job);
-        self.on_complete = self.encode(&node);
+        self.on_complete = Some(self.node(&job));
         self
     }
 
     /// A job that runs when all nodes have ended, however they did. It is called `on_end`.
     #[allow(clippy::needless_pass_by_value, reason = "a job that is enqueued is given away")]
     pub fn on_end<J: Job>(mut self, job: J) -> Self {
-        let node = self.node(&job);
-        self.on_end = self.encode(&node);
+        self.on_end = Some(self.node(&job));
         self
     }
 
@@ -232,7 +238,7 @@ impl Graph {
         }
     }
 
-    fn encode(&mut self, value: &(impl Serialize + ?Sized)) -> Option<Box<RawValue>> {
+    fn encode(&mut self, value: &(impl Serialize + ?Sized)) -> Option<Payload> {
         payload::encode(value).map_err(|error| self.wrong.get_or_insert(error)).ok()
     }
 
@@ -244,14 +250,30 @@ impl Graph {
         self
     }
 
-    /// As `howdah.enqueue_workflow` takes the nodes.
-    pub(super) fn encoded(&mut self) -> Result<Box<RawValue>> {
+    pub(super) fn encoded(&mut self, keys: &Keys) -> Result<Encoded> {
         if let Some(error) = self.wrong.take() {
             return Err(error);
         }
         self.nodes.iter_mut().try_for_each(Node::prepare)?;
-        payload::encode(&self.nodes)
+        self.nodes
+            .iter_mut()
+            .chain(&mut self.on_complete)
+            .chain(&mut self.on_end)
+            .try_for_each(|node| node.seal(keys))?;
+        let one = |node: &Option<Node>| node.as_ref().map(payload::encode).transpose();
+        Ok(Encoded {
+            jobs: payload::encode(&self.nodes)?,
+            on_complete: one(&self.on_complete)?,
+            on_end: one(&self.on_end)?,
+        })
     }
+}
+
+/// A graph as `howdah.enqueue_workflow` takes it.
+pub(super) struct Encoded {
+    pub(super) jobs: Payload,
+    pub(super) on_complete: Option<Payload>,
+    pub(super) on_end: Option<Payload>,
 }
 
 #[cfg(test)]
@@ -267,10 +289,10 @@ mod tests {
             .after([JobId(384)])
             .on_parent_failure(OnParentFailure::Hold);
         assert_eq!(
-            graph.encoded().unwrap().get(),
+            graph.encoded(&Keys::default()).unwrap().jobs.get(),
             r#"[{"name":"a","kind":"fetch","payload":1,"priority":2},{"name":"g","depends_on":[384],"on_parent_failure":"hold","jobs":[{"name":"b","kind":"parse","payload":2,"depends_on":["a"]}]}]"#
         );
-        assert!(Graph::new().after(["a"]).encoded().is_err(), "of no node");
-        assert!(Graph::new().job_raw("a\0", "k", &1).encoded().is_err(), "a NUL");
+        assert!(Graph::new().after(["a"]).encoded(&Keys::default()).is_err(), "of no node");
+        assert!(Graph::new().job_raw("a\0", "k", &1).encoded(&Keys::default()).is_err(), "a NUL");
     }
 }

@@ -5,6 +5,7 @@
 
 mod after;
 mod decide;
+mod doctor;
 mod enqueue;
 mod enqueue_many;
 mod find;
@@ -18,17 +19,20 @@ mod options;
 pub(crate) mod payload;
 mod queues;
 mod retention;
+mod roles;
 mod schedules;
 mod settings;
 mod signal;
 mod steps;
 mod target;
+mod tls;
 mod unique;
 mod wait;
 mod why;
 mod workflow;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +40,7 @@ use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
+use crate::encryption::Keys;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::schema::{MigrationStatus, Schema, migrate};
@@ -44,6 +49,7 @@ use queues::Queues;
 
 pub use after::OnParentFailure;
 pub use decide::{Change, Decide};
+pub use doctor::{Doctor, Finding, FindingState};
 pub use enqueue::Enqueue;
 pub use enqueue_many::{EnqueueMany, JobIds};
 pub use find::{Find, FoundJob};
@@ -52,8 +58,9 @@ pub use graph::{Graph, Parent};
 pub use jobs::Jobs;
 pub use many::{Many, Progress};
 pub use operate::{Cancelled, JobState};
-pub(crate) use payload::{Encoded, has_nul};
+pub(crate) use payload::{Encoded, Payload, has_nul};
 pub use retention::{Config, RemovedJob, Retention};
+pub use roles::Roles;
 pub use schedules::{Firing, ScheduleInfo};
 pub use settings::{KindSettings, QueueSettings};
 pub use signal::Signal;
@@ -61,6 +68,7 @@ pub use steps::JobStep;
 pub use target::On;
 #[cfg(feature = "testing")]
 pub(crate) use target::Target;
+pub use tls::strict_tls;
 pub use unique::{EnqueueUnique, Enqueued, Unique};
 use wait::Watch;
 pub use wait::{Ended, Wait};
@@ -79,13 +87,14 @@ const PING_AFTER: Duration = Duration::from_secs(5);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Howdah {
     pool: PgPool,
     schema: Schema,
     worker_options: Option<Box<PgConnectOptions>>,
     queues: Arc<Queues>,
     watch: Arc<Watch>,
+    keys: Keys,
     pub(crate) observer: Observer,
 }
 
@@ -107,7 +116,7 @@ impl Howdah {
                     Ok(true)
                 })
             })
-            .connect(url)
+            .connect_with(strict_tls(url.parse()?))
             .await?;
         Ok(Self::from_pool(pool))
     }
@@ -121,6 +130,7 @@ impl Howdah {
             worker_options: None,
             queues: Arc::default(),
             watch: Arc::default(),
+            keys: Keys::default(),
             observer: Observer::default(),
         }
     }
@@ -142,7 +152,7 @@ impl Howdah {
     /// # Errors
     /// [`Error::Database`] if the URL is not one.
     pub fn with_worker_url(mut self, url: &str) -> Result<Self> {
-        self.worker_options = Some(Box::new(url.parse()?));
+        self.worker_options = Some(Box::new(strict_tls(url.parse()?)));
         Ok(self)
     }
 
@@ -163,7 +173,8 @@ impl Howdah {
     ///
     /// # Errors
     /// [`Error::SchemaMismatch`] if the database is of a newer release; [`Error::Database`] if the user may not
-    /// create a schema (let one who may run `howdah migrate up` or `howdah migrate sql`).
+    /// create a schema (let one who may run `howdah migrate up` or `howdah migrate sql`), or, where there are
+    /// [roles](Self::create_roles), is not of the owner's.
     pub async fn migrate(&self) -> Result<()> {
         // Not from the pool: the transaction may be long, and a pool of one must not wait for itself.
         let mut connection = self.connection().await?;
@@ -243,6 +254,36 @@ impl Howdah {
         EnqueueMany::new(Enqueue::new(self, Cow::Owned(kind.into()), payload::nothing()), payloads)
     }
 
+    /// Encrypts the payload of every job that is enqueued with this handle, and decrypts those that its workers run: who reads
+    /// the database, its backups or `howdah.jobs` sees which key was used, and nothing else of the payload. Outputs, steps,
+    /// signals, attributes and errors are stored as they are. A job whose payload cannot be decrypted is dead at once, with the
+    /// kind of error `encryption`. Refused with a keyring: [`Unique::by_payload`], a schedule with a payload, and
+    /// [`Change::payload`]. See [`Keyring`](crate::Keyring).
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn with_keys(mut self, keys: crate::Keyring) -> Self {
+        self.keys = Keys::of(keys);
+        self
+    }
+
+    /// The payload of a job that was found, which this handle has the key of: `howdah.decrypt(&job.kind, &job.payload)`. One
+    /// that is not encrypted comes back as it is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it cannot be decrypted.
+    #[cfg(feature = "encryption")]
+    pub fn decrypt(
+        &self,
+        kind: &str,
+        payload: &serde_json::value::RawValue,
+    ) -> Result<Box<serde_json::value::RawValue>> {
+        self.keys.open_for_people(kind, payload)
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     pub(crate) fn names(&self) -> &Schema {
         &self.schema
     }
@@ -271,11 +312,23 @@ impl Howdah {
         if !exists {
             let mut connection = self.connection().await?;
             let create = sqlx::query(self.schema.sql("SELECT howdah.create_queue($1)")).bind(queue);
-            self.observe("create_queue", create.execute(&mut connection)).await?;
+            let created = self.observe("create_queue", create.execute(&mut connection)).await;
             connection.close().await?;
+            // Who may only enqueue is told by the enqueue itself that there is no such queue, and what to do.
+            if created.as_ref().is_err_and(|e| e.has_code("42501")) {
+                return Ok(());
+            }
+            created?;
         }
         self.queues.set_exists(queue);
         Ok(())
+    }
+}
+
+// The pool and the worker's URL hold passwords.
+impl fmt::Debug for Howdah {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Howdah").field("schema", &self.schema.name()).finish_non_exhaustive()
     }
 }
 

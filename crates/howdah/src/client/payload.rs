@@ -3,16 +3,38 @@
 //! Invariant: what is encoded here is JSON that PostgreSQL can store. Limit: the queue's own limit
 //! (`max_payload_bytes`) is known to the server only; here is only what no queue takes.
 
+use std::fmt;
+use std::ops::Deref;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
+use crate::hidden::Hidden;
 
 /// The most that any queue may allow: 64 MiB.
 const MOST_BYTES: usize = 64 << 20;
 
 /// A payload, or why it cannot be one. The error is told when the enqueue is awaited.
-pub(crate) type Encoded = Result<Box<RawValue>>;
+pub(crate) type Encoded = Result<Payload>;
+
+/// JSON that is not printed by `Debug`.
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Payload(pub(crate) Box<RawValue>);
+
+impl Deref for Payload {
+    type Target = RawValue;
+    fn deref(&self) -> &RawValue {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Hidden.fmt(f)
+    }
+}
 
 pub(crate) fn encode(value: &(impl Serialize + ?Sized)) -> Encoded {
     let raw = serde_json::value::to_raw_value(value)
@@ -30,12 +52,12 @@ pub(crate) fn encode(value: &(impl Serialize + ?Sized)) -> Encoded {
             "has the character NUL (\\u0000) in a string, which PostgreSQL cannot store as JSON",
         ));
     }
-    Ok(raw)
+    Ok(Payload(raw))
 }
 
 /// A payload for where none is looked at.
 pub(super) fn nothing() -> Encoded {
-    Ok(RawValue::NULL.to_owned())
+    Ok(Payload(RawValue::NULL.to_owned()))
 }
 
 /// Whether JSON has an escaped NUL: `\u0000` after an even number of backslashes.

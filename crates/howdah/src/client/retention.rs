@@ -12,6 +12,7 @@ use sqlx::types::Json;
 
 use super::{Howdah, JobState, check_text};
 use crate::error::{Error, Result};
+use crate::hidden::debug_hiding;
 use crate::job::JobId;
 use crate::sqltime::Micros;
 
@@ -97,7 +98,7 @@ fn interval(length: Duration) -> String {
 }
 
 /// A job that was removed for good: what [`Howdah::prune_in`] gives.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct RemovedJob {
     /// Which one it was.
@@ -119,6 +120,8 @@ pub struct RemovedJob {
     /// The payload, JSON as PostgreSQL held it.
     pub payload: Box<RawValue>,
 }
+
+debug_hiding!(RemovedJob { id, queue, kind, state, attempt, enqueued_at, ended_at, reason } hides { payload });
 
 type Seconds = Option<f64>;
 type RemovedRow = (i64, String, String, String, i16, Micros, Micros, Option<String>, Json<Box<RawValue>>);

@@ -14,11 +14,12 @@ use sqlx::{FromRow, PgConnection, Row};
 use super::{Enqueued, Howdah, check_text};
 use crate::cron::{Missed, Schedule, Timing};
 use crate::error::{Error, Result};
+use crate::hidden::debug_hiding;
 use crate::job::JobId;
 use crate::sqltime::Micros;
 
 /// A schedule as it is in the database: a row of `howdah.schedules`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ScheduleInfo {
     /// Its name.
@@ -64,6 +65,8 @@ pub struct ScheduleInfo {
     pub missed: Missed,
 }
 
+debug_hiding!(ScheduleInfo { name, expression, timezone, next_at, last_at, last_job, last_state, paused_at, paused_by, pause_reason, error, error_at, queue, kind, priority, max_attempts, options, unique_key, missed } hides { payload });
+
 /// A slot that a schedule has fired: a row of `howdah.firings`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -100,6 +103,7 @@ impl Howdah {
     /// [`Error::Invalid`], naming the field; [`Error::UnknownQueue`], unless the job's type declares the queue.
     pub async fn set_schedule(&self, schedule: &Schedule) -> Result<()> {
         schedule.check()?;
+        self.refuse_secrets_in(schedule)?;
         self.make_queue_of(schedule, &mut *self.pool().acquire().await?).await?;
         let query = sqlx::query(self.names().sql("SELECT howdah.set_schedule($1, $2)"));
         let query = query.bind(schedule.name()).bind(Json(schedule.settings()?));
@@ -109,10 +113,21 @@ impl Howdah {
 
     /// What a worker does with the schedules that it was given. Returns whether that was something new.
     pub(crate) async fn declare_schedule(&self, schedule: &Schedule, connection: &mut PgConnection) -> Result<bool> {
+        self.refuse_secrets_in(schedule)?;
         self.make_queue_of(schedule, connection).await?;
         let query = sqlx::query_scalar(self.names().sql("SELECT howdah.declare_schedule($1, $2, $3)"));
         let query = query.bind(schedule.name()).bind(Json(schedule.settings()?)).bind(schedule.revision_in_sql());
         self.observe("declare_schedule", query.fetch_one(connection)).await
+    }
+
+    /// A declaration must read the same each time it is made, and what is encrypted never does.
+    fn refuse_secrets_in(&self, schedule: &Schedule) -> Result<()> {
+        if schedule.has_payload() {
+            let why =
+                "of a schedule cannot be encrypted: let its job have none, and look for what it needs when it runs";
+            self.keys().refuse("payload", why)?;
+        }
+        Ok(())
     }
 
     /// The queue that a job declares is created by its first use, and this is one.

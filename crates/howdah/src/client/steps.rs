@@ -10,6 +10,7 @@ use sqlx::types::Json;
 use super::operate::JobState;
 use super::{Howdah, check_text};
 use crate::error::Result;
+use crate::hidden::debug_hiding;
 use crate::job::JobId;
 use crate::sqltime::Micros;
 
@@ -17,7 +18,7 @@ const STEPS: &str = "SELECT name, kind, state, attempt, at, nullif(wakes_at, 'in
     FROM howdah.steps s WHERE s.job_id OPERATOR(pg_catalog.=) $1 ORDER BY s.n";
 
 /// A step of a job, as it is kept.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct JobStep {
     /// Its name.
@@ -35,6 +36,8 @@ pub struct JobStep {
     /// What it gave, or the signal's payload.
     pub result: Option<serde_json::Value>,
 }
+
+debug_hiding!(JobStep { name, kind, state, attempt, at, wakes_at } hides { result });
 
 type Row = (String, String, String, i16, Micros, Option<Micros>, Option<Json<serde_json::Value>>);
 

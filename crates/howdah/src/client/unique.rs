@@ -134,12 +134,17 @@ impl<'e, O> Enqueue<'e, O> {
 impl<O> EnqueueUnique<'_, O> {
     async fn run(mut self) -> Result<Enqueued> {
         let payload = std::mem::replace(&mut self.one.payload, payload::nothing())?;
+        if self.unique.key.is_none() {
+            let why = "cannot be made of a payload that is encrypted, since equal ones differ then: say `Unique::key`";
+            self.one.howdah.keys().refuse("key", why)?;
+        }
+        let payload = self.one.howdah.keys().seal(&self.one.kind, payload)?;
         self.one.check()?;
         self.one.options.join_trace();
         if let Some(key) = &self.unique.key {
             check_text("key", key)?;
         }
-        let payload = Json(payload.as_ref());
+        let payload = Json(&*payload);
         match std::mem::replace(&mut self.one.target, Target::Pool(self.one.howdah.pool())) {
             Target::Pool(pool) => {
                 let mut patience = Patience::new(self.one.wait_if_full);

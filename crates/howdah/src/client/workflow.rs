@@ -7,11 +7,10 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::str::FromStr;
 
-use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::graph::Graph;
+use super::graph::{Encoded, Graph};
 use super::many::Progress;
 use super::operate::JobState;
 use super::target::{On, Target};
@@ -192,7 +191,7 @@ impl<'e> EnqueueWorkflow<'e> {
         if let Destination::New(name) = &self.into {
             check_text("name", name)?;
         }
-        let jobs = self.graph.encoded()?;
+        let jobs = self.graph.encoded(self.howdah.keys())?;
         match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
             // All or none, with its end.
             Target::Pool(pool) if self.with_end => {
@@ -206,7 +205,7 @@ impl<'e> EnqueueWorkflow<'e> {
         }
     }
 
-    async fn send(&self, connection: &mut PgConnection, jobs: &RawValue) -> Result<WorkflowId> {
+    async fn send(&self, connection: &mut PgConnection, jobs: &Encoded) -> Result<WorkflowId> {
         let id = self.enqueue(connection, jobs).await?;
         if self.with_end {
             self.howdah.end_of(connection, id).await?;
@@ -214,7 +213,7 @@ impl<'e> EnqueueWorkflow<'e> {
         Ok(id)
     }
 
-    async fn enqueue(&self, connection: &mut PgConnection, jobs: &RawValue) -> Result<WorkflowId> {
+    async fn enqueue(&self, connection: &mut PgConnection, jobs: &Encoded) -> Result<WorkflowId> {
         for queue in &self.graph.queues {
             self.howdah.ensure_queue(connection, queue).await?;
         }
@@ -223,14 +222,14 @@ impl<'e> EnqueueWorkflow<'e> {
             Destination::New(name) => {
                 let query = sqlx::query_scalar(names.sql("SELECT howdah.enqueue_workflow($1, $2, $3, $4)"))
                     .bind(name)
-                    .bind(Json(jobs))
-                    .bind(self.graph.on_complete.as_deref().map(Json))
-                    .bind(self.graph.on_end.as_deref().map(Json));
+                    .bind(Json(&jobs.jobs))
+                    .bind(jobs.on_complete.as_deref().map(Json))
+                    .bind(jobs.on_end.as_deref().map(Json));
                 Ok(WorkflowId(self.howdah.observe("enqueue_workflow", query.fetch_one(connection)).await?))
             }
             Destination::Old(workflow) => {
                 let query = sqlx::query(names.sql("SELECT howdah.add_to_workflow($1, $2)")).bind(workflow.0);
-                self.howdah.observe("add_to_workflow", query.bind(Json(jobs)).execute(connection)).await?;
+                self.howdah.observe("add_to_workflow", query.bind(Json(&jobs.jobs)).execute(connection)).await?;
                 Ok(*workflow)
             }
         }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::expression::Timing;
-use crate::client::{Encoded, has_nul, payload};
+use crate::client::{Encoded, Payload, has_nul, payload};
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::retry::Retry;
@@ -50,7 +50,7 @@ pub struct Schedule {
     expression: String,
     timezone: Option<String>,
     kind: Option<String>,
-    payload: Option<Box<RawValue>>,
+    payload: Option<Payload>,
     /// What cannot be a payload, told when it is used.
     wrong: Option<String>,
     queue: Option<String>,
@@ -266,6 +266,10 @@ impl Schedule {
             ));
         }
         Ok(())
+    }
+
+    pub(crate) fn has_payload(&self) -> bool {
+        self.payload.as_ref().is_some_and(|payload| !matches!(payload.get(), "null" | "{}"))
     }
 
     pub(crate) fn settings(&self) -> Result<Settings<'_>> {

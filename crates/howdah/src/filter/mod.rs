@@ -36,7 +36,8 @@ impl Filter {
         Attribute(format!("$.{}", quoted(name.as_ref())))
     }
 
-    /// A predicate in the server's own language, jsonpath over the object of attributes: `$.tenant == 42`.
+    /// A predicate in the server's own language, jsonpath over the object of attributes: `$.tenant == 42`. Methods that
+    /// read times, such as `datetime()`, are refused when it is used, since what a job holds could make them fail.
     ///
     /// # Errors
     /// [`Error::Invalid`] if its parentheses, strings or comments are not closed, so that it could reach beyond its

@@ -220,8 +220,7 @@ impl<T> Ctx<T> {
         let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let statement = statement.bind(call.id.0).bind(run_ms).bind(call.lease_id);
         let told = call.howdah.observe(what, statement.execute(transaction)).await;
-        told.inspect_err(|_| call.limit.completion_refused())
-            .map_err(|error| if error.has_code("HD010") { self.lost() } else { error })?;
+        told.inspect_err(|_| call.limit.completion_refused()).map_err(|error| self.or_lost(error))?;
         Ok(())
     }
 
@@ -237,10 +236,15 @@ impl<T> Ctx<T> {
         &self.state
     }
 
-    pub(super) fn lost(&self) -> Error {
+    fn lost(&self) -> Error {
         self.call.lost.store(true, Ordering::Release);
         self.call.cancelled.cancel();
         Error::LeaseLost { job: self.call.id }
+    }
+
+    /// What the server says of an attempt that has lost its job is told to the handler in its own words.
+    pub(super) fn or_lost(&self, error: Error) -> Error {
+        if error.has_code("HD010") { self.lost() } else { error }
     }
 }
 

@@ -4,6 +4,7 @@
 //! the worker. Limit: two arities, `async fn(J)` and `async fn(J, Ctx<T>)`; and one with a transaction, see `transaction`.
 
 mod ctx;
+mod lease;
 mod limit;
 mod nested;
 mod options;
@@ -24,6 +25,8 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::encryption::is_sealed;
+use crate::hidden::debug_hiding;
 use crate::job::Job;
 
 pub(crate) use ctx::{Answer, Call};
@@ -82,7 +85,6 @@ where
 }
 
 /// A job of a kind that has no type here: what [`Worker::handle_any`](crate::Worker::handle_any) is given.
-#[derive(Debug)]
 pub struct RawJob {
     /// The kind that it was enqueued with.
     pub kind: String,
@@ -92,14 +94,30 @@ pub struct RawJob {
     pub version: u16,
 }
 
+debug_hiding!(RawJob { kind, version } hides { payload });
+
 /// Reads a payload; an error names the field that does not fit, and never the value.
 pub(crate) fn decode<J: DeserializeOwned>(raw: &RawJob) -> Result<J, JobError> {
-    let mut json = serde_json::Deserializer::from_str(raw.payload.get());
+    decode_at(&raw.payload).map_err(|(place, reason)| {
+        if is_sealed(&raw.payload) {
+            return JobError::discard("the payload is encrypted, and this worker has no keys").kind("encryption");
+        }
+        JobError::retry(format!("{place} does not fit the type of kind {}{reason}", raw.kind)).kind("payload")
+    })
+}
+
+/// As [`decode`], outside of an attempt: says what does not fit.
+pub(crate) fn decode_json<T: DeserializeOwned>(json: &RawValue) -> Result<T, String> {
+    decode_at(json).map_err(|(place, reason)| format!("{place} does not fit the type that is asked for{reason}"))
+}
+
+/// Where it does not fit, and what was expected.
+fn decode_at<T: DeserializeOwned>(json: &RawValue) -> Result<T, (String, String)> {
+    let mut json = serde_json::Deserializer::from_str(json.get());
     serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let path = e.path().to_string();
         let place = if path == "." { "payload".to_owned() } else { format!("payload.{path}") };
-        let reason = without_value(&e.inner().to_string());
-        JobError::retry(format!("{place} does not fit the type of kind {}{reason}", raw.kind)).kind("payload")
+        (place, without_value(&e.inner().to_string()))
     })
 }
 

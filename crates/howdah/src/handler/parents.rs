@@ -9,10 +9,11 @@ use sqlx::types::Json;
 use super::ctx::Ctx;
 use crate::client::JobState;
 use crate::error::{Error, Result};
+use crate::hidden::debug_hiding;
 use crate::job::JobId;
 
 /// A job that this one has waited for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct EndedParent {
     /// What it is called in the workflow of this job; `None`: it is not in it.
@@ -24,6 +25,8 @@ pub struct EndedParent {
     /// What its handler returned, if that was anything.
     pub result: Option<Box<RawValue>>,
 }
+
+debug_hiding!(EndedParent { name, job, state } hides { result });
 
 impl EndedParent {
     /// What its handler returned. Nothing reads as JSON null, so as `()` or `None`.

@@ -119,7 +119,7 @@ impl<T> Ctx<T> {
         let call = self.call();
         let query = sqlx::query(call.howdah.names().sql(REPORT)).bind(call.lease_id).bind(call.id.0).bind(Json(json));
         let told = call.howdah.observe("report_progress", query.execute(transaction)).await;
-        told.map(|_| ()).map_err(|error| if error.has_code("HD010") { self.lost() } else { error })
+        told.map(|_| ()).map_err(|error| self.or_lost(error))
     }
 
     /// The last checkpoint of the job: of an attempt that failed, or of this one. `None`: there is none.

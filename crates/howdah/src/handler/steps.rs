@@ -23,7 +23,7 @@ use crate::client::has_nul;
 use crate::error::{Error, Result};
 
 const KEEP: &str = "SELECT howdah.keep_step($1, $2, $3, $4)";
-const GET: &str = "SELECT name, kind, state, result FROM howdah.get_steps($1)";
+const GET: &str = "SELECT name, kind, state, result FROM howdah.get_steps($1, $2)";
 
 /// The steps of one job, as one attempt knows them.
 #[derive(Debug, Default)]
@@ -252,8 +252,9 @@ impl<T> Ctx<T> {
             let query = sqlx::query_as::<_, (String, String, String, Option<Json<Box<RawValue>>>)>(
                 call.howdah.names().sql(GET),
             );
-            let query = query.bind(call.id.0);
-            let rows = call.howdah.observe_rows("get_steps", Vec::len, query.fetch_all(call.howdah.pool())).await?;
+            let query = query.bind(call.id.0).bind(call.lease_id);
+            let rows = call.howdah.observe_rows("get_steps", Vec::len, query.fetch_all(call.howdah.pool())).await;
+            let rows = rows.map_err(|error| self.or_lost(error))?;
             let kept = |result: Option<Json<Box<RawValue>>>| result.map(|Json(result)| result);
             Ok::<_, Error>(
                 rows.into_iter()
@@ -275,7 +276,7 @@ impl<T> Ctx<T> {
         let query =
             sqlx::query(call.howdah.names().sql(KEEP)).bind(call.lease_id).bind(call.id.0).bind(name).bind(Json(json));
         let told = call.howdah.observe("keep_step", query.execute(connection)).await;
-        told.map(|_| ()).map_err(|error| if error.has_code("HD010") { self.lost() } else { error })
+        told.map(|_| ()).map_err(|error| self.or_lost(error))
     }
 }
 

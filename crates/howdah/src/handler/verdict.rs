@@ -259,7 +259,7 @@ const MOST_OUTPUT: usize = 1 << 20;
 pub(crate) fn kept(output: &impl Serialize) -> Outcome {
     match payload::encode(output) {
         Ok(json) if json.get() == "null" => Outcome::Done(None),
-        Ok(json) if json.get().len() <= MOST_OUTPUT => Outcome::Done(Some(json)),
+        Ok(json) if json.get().len() <= MOST_OUTPUT => Outcome::Done(Some(json.0)),
         Ok(json) => {
             let bytes = json.get().len();
             let message =

@@ -136,6 +136,6 @@ impl<T> Ctx<T> {
         let query: QueryAs<'_, Postgres, R, PgArguments> = sqlx::query_as(call.howdah.names().sql(sql));
         let query = query.bind(call.lease_id).bind(call.id.0).bind(name).bind(ms);
         let told = call.howdah.observe(what, query.fetch_one(call.howdah.pool())).await;
-        told.map_err(|error| if error.has_code("HD010") { self.lost() } else { error })
+        told.map_err(|error| self.or_lost(error))
     }
 }

@@ -28,6 +28,8 @@ pub(super) fn code() -> String {
     for (_, text) in FUNCTIONS.iter().chain(VIEWS) {
         sql.push_str(text);
     }
+    // What is new has no rights yet, and what was replaced has lost that it runs as the owner.
+    sql.push_str("DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;\n");
     sql
 }
 

@@ -48,6 +48,11 @@ pub(crate) fn newest() -> i32 {
     files::migrations().map(|m| m.version).max().unwrap_or(0)
 }
 
+/// What this release is made for: the newest version that it knows, and the fingerprint of its functions and views.
+pub(crate) fn built_for() -> (i32, String) {
+    (newest(), files::code_hash())
+}
+
 /// The script of a fresh installation.
 pub(crate) fn script(schema: &Schema) -> String {
     files::script(schema)
@@ -61,6 +66,7 @@ pub(crate) async fn migrate(connection: &mut PgConnection, schema: &Schema) -> R
         .bind(schema.name())
         .execute(&mut *tx)
         .await?;
+    become_owner(&mut tx, schema).await?;
     let status = status(&mut tx, schema).await?;
     refuse_newer(&status, schema)?;
     if status.is_current() {
@@ -91,6 +97,20 @@ pub(crate) async fn migrate(connection: &mut PgConnection, schema: &Schema) -> R
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// Where there are roles, what is made must belong to their owner, whoever makes it.
+async fn become_owner(connection: &mut PgConnection, schema: &Schema) -> Result<()> {
+    let there: bool = sqlx::query_scalar("SELECT pg_catalog.to_regclass($1) IS NOT NULL")
+        .bind(schema.text("howdah.access"))
+        .fetch_one(&mut *connection)
+        .await?;
+    if there {
+        let become_it =
+            "SELECT pg_catalog.set_config('role', pg_catalog.concat(prefix, '_owner'), true) FROM howdah.access";
+        sqlx::query(schema.sql(become_it)).execute(connection).await?;
+    }
     Ok(())
 }
 

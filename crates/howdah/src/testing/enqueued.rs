@@ -68,8 +68,11 @@ async fn look<J: Job>(howdah: &Howdah, queue: Option<&str>, on: &mut PgConnectio
     let rows: Vec<(i64, Json<Box<RawValue>>)> =
         sqlx::query_as(howdah.names().sql(sql)).bind(J::KIND).bind(queue).fetch_all(on).await?;
     let read = |(id, payload): (i64, Json<Box<RawValue>>)| {
-        let raw = RawJob { kind: J::KIND.to_owned(), payload: payload.0, version: J::VERSION };
-        decode(&raw).map(|job| (JobId(id), job)).map_err(|e| Error::invalid("payload", format!("of job {id}: {e}")))
+        let read = howdah
+            .keys()
+            .open(J::KIND, payload.0)
+            .and_then(|payload| decode(&RawJob { kind: J::KIND.to_owned(), payload, version: J::VERSION }));
+        read.map(|job| (JobId(id), job)).map_err(|e| Error::invalid("payload", format!("of job {id}: {e}")))
     };
     rows.into_iter().map(read).collect()
 }

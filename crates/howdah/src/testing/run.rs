@@ -78,7 +78,8 @@ pub async fn run<S: Send + Sync + 'static, J: Job>(worker: &Worker<S>, job: J) -
 
 #[allow(clippy::needless_pass_by_value, reason = "a job that is run is given away")]
 async fn alone<S: Send + Sync + 'static, J: Job>(worker: &Worker<S>, job: J) -> Result<handler::Outcome> {
-    run_alone(worker, J::KIND, J::VERSION, payload::encode(&job)?, J::MAX_ATTEMPTS.unwrap_or(20)).await
+    let payload = worker.howdah.keys().seal(J::KIND, payload::encode(&job)?)?;
+    run_alone(worker, J::KIND, J::VERSION, payload.0, J::MAX_ATTEMPTS.unwrap_or(20)).await
 }
 
 /// A queue that is nowhere, for workers whose handlers need no database. Whatever asks it something is refused with

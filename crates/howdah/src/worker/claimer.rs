@@ -194,8 +194,9 @@ impl Claimer {
         }
         let now = Instant::now();
         let look = &mut self.looks[i];
-        let woken = look.queue.woken.swap(false, Ordering::AcqRel);
-        let withdraw = woken && look.sleep.woken(now);
+        let notifications = look.queue.woken.swap(0, Ordering::AcqRel);
+        let woken = notifications > 0;
+        let withdraw = woken && look.sleep.woken(now, notifications);
         self.shared.give_back(look.queue.take_stale(STALE));
         let wanted = look.queue.wanted();
         if wanted == 0 {

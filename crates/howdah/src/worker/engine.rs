@@ -183,6 +183,12 @@ async fn try_to_begin(
     let mut names: Vec<&str> = lanes.iter().map(|lane| lane.queue.as_str()).collect();
     names.dedup();
     let (worker_id,) = chores.row(start_worker(howdah, settings, &names, kinds)).await?;
+    if settings.listen {
+        // Until the listener has a session and attaches that: a first job that takes the process with it is not to cost
+        // a whole lease each time.
+        let attach = sqlx::query_as::<_, (bool,)>(howdah.names().sql("SELECT howdah.attach_session($1)"));
+        chores.row(attach.bind(worker_id)).await?;
+    }
     let connection = chores.open().await?;
     // Not sooner: they may name a queue that is served here.
     if let Err(error) = declare(howdah, &settings.schedules, connection).await {

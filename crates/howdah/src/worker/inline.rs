@@ -233,7 +233,8 @@ async fn attempt<S: 'static>(
     // Nobody writes the notes down: what is said of progress ends with the attempt.
     let (notes, _) = Notes::new();
     let call = Arc::new(call(&worker.howdah, &notes, queue, &job, Instant::now(), timeout, options));
-    let raw = RawJob { kind: job.kind, payload: job.payload, version };
+    let (payload, unreadable) = worker.howdah.keys().open_or(&job.kind, job.payload, unreadable);
+    let raw = RawJob { kind: job.kind, payload, version };
     // Inside an async block, so that a panic before the first await is caught as well.
     let work = async {
         match (unreadable, found) {

@@ -102,7 +102,7 @@ async fn try_listen(shared: &Shared, options: &PgConnectOptions, failures: &mut 
 fn remade(shared: &Shared, name: Option<&str>) {
     for queue in shared.queues.iter().filter(|queue| name.is_none_or(|name| name == queue.name.as_ref())) {
         queue.remade.store(true, Ordering::Release);
-        queue.woken.store(true, Ordering::Release);
+        queue.woken.fetch_add(1, Ordering::AcqRel);
     }
     shared.look.notify_one();
 }
@@ -110,7 +110,7 @@ fn remade(shared: &Shared, name: Option<&str>) {
 fn woken(shared: &Shared, payload: &str) {
     let Ok(id) = payload.parse::<i32>() else { return };
     for queue in shared.queues.iter().filter(|q| q.id() == id) {
-        queue.woken.store(true, Ordering::Release);
+        queue.woken.fetch_add(1, Ordering::AcqRel);
         shared.look.notify_one();
     }
 }
@@ -156,10 +156,10 @@ mod tests {
             crate::worker::notes::Notes::new().0,
         );
         for queue in &shared.queues {
-            queue.woken.store(false, Ordering::Release);
+            queue.woken.store(0, Ordering::Release);
         }
         woken(&shared, "7");
         let heard: Vec<_> = shared.queues.iter().map(|q| q.woken.load(Ordering::Acquire)).collect();
-        assert_eq!(heard, [true, false, true]);
+        assert_eq!(heard, [1, 0, 1]);
     }
 }

@@ -1,10 +1,11 @@
 //! A queue, or a lane of one, as one worker sees it: what it has claimed and not started, and how much more it wants.
 //!
-//! Invariant: at most `concurrency` runners; every claimed job is either here, or with one of them. Limit: jobs
-//! are claimed ahead only while they take milliseconds, and then for 25 ms of work.
+//! Invariant: at most `concurrency` runners; every claimed job is either here, or with one of them; and while a job is
+//! here and a runner is allowed, one is about to start, see [`Spare`]. Limit: jobs are claimed ahead only while they take
+//! milliseconds, and then for 25 ms of work.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ const AHEAD: Duration = Duration::from_millis(25);
 const MOST_AHEAD: usize = 2000;
 /// Jobs that take longer than this are not claimed ahead.
 const SHORT: Duration = Duration::from_millis(10);
+/// Runners that are started at once for what a claim took; they start others while there is more to do.
+const AT_ONCE: usize = 32;
 /// What one claim may take: `howdah.claim` allows no more.
 pub(super) const MOST_A_CLAIM: usize = 500;
 
@@ -54,13 +57,28 @@ pub(super) struct Queue {
     concurrency: usize,
     /// Whether short jobs may be claimed before there is a hand free for them.
     claims_ahead: bool,
-    /// Somebody said that there are new jobs.
-    pub(super) woken: AtomicBool,
+    /// How often somebody has said that there are new jobs, since it was last looked into.
+    pub(super) woken: AtomicU32,
     /// Somebody said that it was made: the id may be another one.
     pub(super) remade: AtomicBool,
     /// How long a job runs, averaged, in microseconds.
     average_us: AtomicU64,
     hands: Mutex<Hands>,
+}
+
+/// The runner that another has started to take over should its own job not return at once, and which has not begun.
+///
+/// Each runner has one at most. Handlers that return without waiting are thus run by a few tasks, each one job after
+/// another, and those that wait have a task each. It is started before its parent's job runs, not when that first waits:
+/// a handler that blocks its thread by `block_in_place` never says that it waits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Spare(Arc<AtomicBool>);
+
+impl Spare {
+    /// It has begun: its parent may start another one.
+    pub(super) fn begins(&self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 #[derive(Default)]
@@ -77,7 +95,7 @@ impl Queue {
             filter: lane.filter.clone(),
             concurrency: lane.slots,
             claims_ahead: true,
-            woken: AtomicBool::new(true),
+            woken: AtomicU32::new(1),
             remade: AtomicBool::new(false),
             // Long until it has shown otherwise.
             average_us: AtomicU64::new(u64::try_from(SHORT.as_micros()).unwrap_or(0) * 4),
@@ -127,19 +145,22 @@ impl Queue {
     pub(super) fn push(&self, jobs: impl Iterator<Item = Claimed>) -> usize {
         let mut hands = self.hands();
         hands.buffer.extend(jobs);
-        let start = self.concurrency.saturating_sub(hands.runners).min(hands.buffer.len());
+        let start = self.concurrency.saturating_sub(hands.runners).min(hands.buffer.len()).min(AT_ONCE);
         hands.runners += start;
         start
     }
 
-    /// The next job for a runner; `None` ends the runner.
-    pub(super) fn next(&self) -> Option<Claimed> {
+    /// The next job for a runner, and whether it has to start its spare before it runs it; `None` ends the runner.
+    pub(super) fn next(&self, spare: &Spare) -> Option<(Claimed, bool)> {
         let mut hands = self.hands();
-        let job = hands.buffer.pop_front();
-        if job.is_none() {
+        let Some(job) = hands.buffer.pop_front() else {
             hands.runners -= 1;
-        }
-        job
+            return None;
+        };
+        let wanted =
+            !hands.buffer.is_empty() && hands.runners < self.concurrency && !spare.0.swap(true, Ordering::AcqRel);
+        hands.runners += usize::from(wanted);
+        Some((job, wanted))
     }
 
     /// Everything that has not started.
@@ -237,10 +258,25 @@ mod tests {
     fn a_full_queue_wants_nothing_and_one_freed_runner_wants_one() {
         let queue = queue(2);
         assert_eq!(queue.push([claimed(Instant::now()), claimed(Instant::now())].into_iter()), 2);
-        assert!(queue.next().is_some() && queue.next().is_some());
+        let spare = Spare::default();
+        assert!(queue.next(&spare).is_some() && queue.next(&spare).is_some());
         assert_eq!(queue.wanted(), 0);
-        assert!(queue.next().is_none());
+        assert!(queue.next(&spare).is_none());
         assert_eq!(queue.wanted(), 1);
+    }
+
+    #[test]
+    fn a_runner_starts_one_spare_until_that_has_begun_and_never_more_than_are_allowed() {
+        let queue = queue(AT_ONCE + 2);
+        let jobs = |n| std::iter::repeat_with(|| claimed(Instant::now())).take(n);
+        assert_eq!(queue.push(jobs(100)), AT_ONCE);
+        let (first, second) = (Spare::default(), Spare::default());
+        let starts = |spare| queue.next(spare).is_some_and(|(_, start)| start);
+        assert!(starts(&first), "there is more to do, and a runner is allowed");
+        assert!(!starts(&first), "the first spare has not begun");
+        first.begins();
+        assert!(starts(&first));
+        assert!(!starts(&second), "so many are running as may");
     }
 
     #[test]

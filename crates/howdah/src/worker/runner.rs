@@ -1,4 +1,4 @@
-//! Runs jobs: one task for each that runs at the same time, while there are any.
+//! Runs jobs: tasks that each run one after another, and start others before one of them could have to wait.
 //!
 //! Invariant: whatever a handler does (returns, fails, panics, hangs until its deadline), its job ends here with
 //! one [`Finished`]; if its thread was blocked beyond its deadline, the [`watchdog`](super::watchdog) has ended it
@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -15,7 +17,7 @@ use super::guard::guard;
 use super::ledger::{End, Finished};
 use super::notes::Notes;
 use super::policy::{Policy, RetryBy};
-use super::queue::{Claimed, Queue};
+use super::queue::{Claimed, Queue, Spare};
 use super::shared::{Run, Shared};
 use crate::client::Howdah;
 use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Limit, Options, Outcome, RawJob, Said, Steps, Verdict};
@@ -60,20 +62,35 @@ impl<S: Send + Sync + 'static> Runner<S> {
     /// Starts so many tasks that run jobs of this queue until its buffer is empty.
     pub(super) fn start(self: &Arc<Self>, queue: &Arc<Queue>, tasks: usize) {
         for _ in 0..tasks {
-            let (runner, queue) = (Arc::clone(self), Arc::clone(queue));
-            tokio::spawn(async move {
-                while let Some(job) = queue.next() {
-                    // Without an answer the slot was given to another task.
-                    let Some(took) = runner.run(&queue, job).await else { return };
-                    if queue.ran(took) {
-                        runner.shared.look.notify_one();
-                    }
-                    // Handlers that never wait would keep the thread from everybody else.
-                    tokio::task::consume_budget().await;
-                }
-                runner.shared.look.notify_one();
-            });
+            tokio::spawn(Arc::clone(self).work(Arc::clone(queue), None));
         }
+    }
+
+    /// Runs jobs until the buffer is empty. `of`: it is the spare of another.
+    async fn work(self: Arc<Self>, queue: Arc<Queue>, of: Option<Spare>) {
+        if let Some(of) = of {
+            of.begins();
+        }
+        let spare = Spare::default();
+        while let Some((job, start_spare)) = queue.next(&spare) {
+            if start_spare {
+                self.start_spare(&queue, &spare);
+            }
+            // Without an answer the slot was given to another task.
+            let Some(took) = self.run(&queue, job).await else { return };
+            if queue.ran(took) {
+                self.shared.look.notify_one();
+            }
+            // Handlers that never wait would keep the thread from everybody else.
+            tokio::task::consume_budget().await;
+        }
+        self.shared.look.notify_one();
+    }
+
+    /// Boxed, since a task that starts one like itself would have no size.
+    fn start_spare(self: &Arc<Self>, queue: &Arc<Queue>, spare: &Spare) {
+        let work: BoxFuture<'static, ()> = Arc::clone(self).work(Arc::clone(queue), Some(spare.clone())).boxed();
+        tokio::spawn(work);
     }
 
     /// Runs one job. Returns how long that took; `None`: so long that its slot was given to another.
@@ -98,7 +115,8 @@ impl<S: Send + Sync + 'static> Runner<S> {
             logs::collect(|| trace::attempt_span(&call, &job.kind, self.shared.settings.continue_trace));
         let measured = metrics::Attempt::begin(&queue.name, &job.kind);
         let policy = Policy::new(&job.kind, entry.and_then(|entry| entry.retry), self.retry_by.clone());
-        let raw = RawJob { kind: job.kind, payload: job.payload, version };
+        let (payload, unreadable) = howdah.keys().open_or(&job.kind, job.payload, unreadable);
+        let raw = RawJob { kind: job.kind, payload, version };
         self.shared.begin(Run {
             call: Arc::clone(&call),
             lease: job.lease,

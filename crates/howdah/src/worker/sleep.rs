@@ -3,8 +3,9 @@
 //! A worker that has just worked stays awake: it looks every 5 ms, less often if it finds nothing, and enqueuers
 //! need not notify it. After a
 //! while it announces that it sleeps (a row that enqueuers read), looks again at once and then ever less often,
-//! since an enqueuer that committed before it saw the announcement has not notified. Woken again and again, it
-//! takes the announcement back, so that a stream of jobs is not a stream of notifications.
+//! since an enqueuer that committed before it saw the announcement has not notified. It takes the announcement back
+//! where looking is better than hearing: under a stream of notifications, whose commits wait for each other, and where
+//! others take what it is woken for.
 //!
 //! Invariant: a lost wake-up costs one interval of the re-checks, at most the poll. Limit: decisions only; the
 //! claimer acts on them.
@@ -15,9 +16,12 @@ use std::time::{Duration, Instant};
 pub(super) const LOOK: Duration = Duration::from_millis(5);
 const SELDOM: Duration = Duration::from_millis(40);
 const STAY_AWAKE: Duration = Duration::from_millis(250);
-/// Woken this often within this time: stay awake instead, and for longer.
-const WAKES: u32 = 4;
-const WAKES_WITHIN: Duration = Duration::from_millis(200);
+/// Jobs that come faster than one after the other in so long are looked for; others are heard of.
+const STREAM: Duration = Duration::from_millis(10);
+/// So many notifications, or so many that were of no use here, within this time: stay awake instead, and for longer.
+const NOTIFICATIONS: u32 = 100;
+const IN_VAIN: u32 = 4;
+const WITHIN: Duration = Duration::from_millis(200);
 const STAY_AWAKE_IN_A_STREAM: Duration = Duration::from_secs(1);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -35,13 +39,22 @@ pub(super) struct Sleep {
     found_at: Option<Instant>,
     /// Looks in vain since the last job, or since it fell asleep.
     misses: u32,
-    wakes: u32,
-    wakes_since: Instant,
+    notifications: u32,
+    in_vain: u32,
+    counted_since: Instant,
 }
 
 impl Sleep {
     pub(super) fn new(now: Instant) -> Self {
-        Self { awake_until: now, announced: false, found_at: None, misses: 0, wakes: 0, wakes_since: now }
+        Self {
+            awake_until: now,
+            announced: false,
+            found_at: None,
+            misses: 0,
+            notifications: 0,
+            in_vain: 0,
+            counted_since: now,
+        }
     }
 
     pub(super) fn announced(&self) -> bool {
@@ -50,9 +63,12 @@ impl Sleep {
 
     /// A claim found jobs.
     pub(super) fn found(&mut self, now: Instant) {
-        self.misses = 0;
+        if !self.announced {
+            self.misses = 0;
+        }
+        self.in_vain = self.in_vain.saturating_sub(1);
         // Seldom jobs are better heard of than looked for.
-        let in_a_stream = self.found_at.replace(now).is_some_and(|at| now.duration_since(at) < SELDOM * 2);
+        let in_a_stream = self.found_at.replace(now).is_some_and(|at| now.duration_since(at) < STREAM);
         if !self.announced && in_a_stream {
             self.awake_until = self.awake_until.max(now + STAY_AWAKE);
         }
@@ -76,16 +92,18 @@ impl Sleep {
         self.misses = 0;
     }
 
-    /// A notification came. Returns whether the announcement should be taken back.
-    pub(super) fn woken(&mut self, now: Instant) -> bool {
+    /// So many notifications came. Returns whether the announcement should be taken back.
+    pub(super) fn woken(&mut self, now: Instant, notifications: u32) -> bool {
         if !self.announced {
             return false;
         }
-        if now.duration_since(self.wakes_since) > WAKES_WITHIN {
-            (self.wakes, self.wakes_since) = (0, now);
+        if now.duration_since(self.counted_since) > WITHIN {
+            (self.notifications, self.in_vain, self.counted_since) = (0, 0, now);
         }
-        self.wakes += 1;
-        self.wakes >= WAKES
+        self.notifications += notifications;
+        // Until it has found something.
+        self.in_vain += 1;
+        self.in_vain >= IN_VAIN || self.notifications >= NOTIFICATIONS
     }
 
     /// Whoever enqueues may not know of the announcement any more.
@@ -96,7 +114,7 @@ impl Sleep {
     /// The announcement is taken back.
     pub(super) fn stays_awake(&mut self, now: Instant) {
         self.announced = false;
-        self.wakes = 0;
+        (self.notifications, self.in_vain) = (0, 0);
         self.awake_until = now + STAY_AWAKE_IN_A_STREAM;
     }
 }
@@ -116,6 +134,18 @@ mod tests {
     }
 
     #[test]
+    fn what_it_hears_of_does_not_make_a_sleeper_check_again_as_if_it_had_just_announced_itself() {
+        let (now, poll) = (Instant::now(), Duration::from_secs(5));
+        let mut sleep = Sleep::new(now);
+        sleep.fell_asleep();
+        let waits = [(); 3].map(|()| sleep.found_nothing(now, poll));
+        sleep.woken(now, 1);
+        sleep.found(now);
+        assert_eq!(waits[2], Next::LookIn(LOOK * 4));
+        assert_eq!(sleep.found_nothing(now, poll), Next::LookIn(LOOK * 8));
+    }
+
+    #[test]
     fn a_worker_that_has_just_worked_stays_awake_a_little() {
         let now = Instant::now();
         let mut sleep = Sleep::new(now);
@@ -130,12 +160,36 @@ mod tests {
         let now = Instant::now();
         let mut sleep = Sleep::new(now);
         sleep.fell_asleep();
-        assert_eq!((0..4).map(|_| sleep.woken(now)).collect::<Vec<_>>(), [false, false, false, true]);
+        let mut wake = |notifications| {
+            let withdraw = sleep.woken(now, notifications);
+            sleep.found(now);
+            withdraw
+        };
+        assert_eq!([wake(1), wake(NOTIFICATIONS - 2), wake(1)], [false, false, true]);
         sleep.stays_awake(now);
-        assert!(!sleep.woken(now));
+        assert!(!sleep.woken(now, NOTIFICATIONS));
+    }
+
+    #[test]
+    fn who_is_woken_for_what_others_take_stops_listening() {
+        let now = Instant::now();
+        let mut sleep = Sleep::new(now);
+        sleep.fell_asleep();
+        assert_eq!((0..IN_VAIN).map(|_| sleep.woken(now, 1)).collect::<Vec<_>>(), [false, false, false, true]);
+        sleep.stays_awake(now);
         sleep.fell_asleep();
         for i in 0..10 {
-            assert!(!sleep.woken(now + WAKES_WITHIN * 2 * i), "seldom woken, it goes on sleeping");
+            assert!(!sleep.woken(now + WITHIN * 2 * i, 1), "seldom woken, it goes on sleeping");
         }
+    }
+
+    #[test]
+    fn jobs_that_come_one_by_one_do_not_keep_it_awake() {
+        let now = Instant::now();
+        let mut sleep = Sleep::new(now);
+        for i in 0..10 {
+            sleep.found(now + STREAM * 2 * i);
+        }
+        assert_eq!(sleep.found_nothing(now + STREAM * 20, Duration::from_secs(1)), Next::Announce);
     }
 }

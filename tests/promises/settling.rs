@@ -1,0 +1,94 @@
+//! Two sessions of a worker say at the same moment how one job ended: one of them is believed.
+
+use anyhow::Result;
+use howdah_tests::{Db, Session, in_time};
+use tokio::task::JoinHandle;
+
+/// A lease of three jobs, and a handler whose transaction has ended the first of them and is open.
+struct Open {
+    db: Db,
+    handler: Session,
+    lease: i64,
+    jobs: [i64; 3],
+}
+
+async fn open() -> Result<Open> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let first = db.number("SELECT first_id FROM howdah.enqueue_many('k', '{1,2,3}')").await?;
+    let lease = db.number(&format!("SELECT max(lease_id) FROM howdah.claim({worker}, jobs => 3)")).await?;
+    let mut handler = db.session().await?;
+    handler.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {first})")).await?;
+    Ok(Open { db, handler, lease, jobs: [first, first + 1, first + 2] })
+}
+
+impl Open {
+    /// Says something in a session of its own, which is seen to wait for another.
+    async fn waits(&self, sql: String) -> Result<JoinHandle<Result<Vec<String>>>> {
+        let mut teller = self.db.session().await?;
+        let pid = teller.number("SELECT pg_backend_pid()").await?;
+        let told = tokio::spawn(async move { teller.list(&sql).await });
+        let waits = format!("SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}");
+        self.db.wait_for(&waits, "Lock").await?;
+        Ok(told)
+    }
+
+    fn fail(&self, job: i64) -> String {
+        format!("SELECT job_id || ' ' || state FROM howdah.fail({}, '{{{job}}}')", self.lease)
+    }
+
+    async fn states(&self) -> Result<String> {
+        self.db.text("SELECT string_agg(state, ' ' ORDER BY id, state) FROM howdah.jobs").await
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_completed_in_a_transaction_cannot_fail_meanwhile() -> Result<()> {
+    let mut open = open().await?;
+    let told = open.waits(open.fail(open.jobs[0])).await?;
+    // Others of the same lease do not wait.
+    let other = format!("SELECT * FROM howdah.complete({}, '{{{}}}')", open.lease, open.jobs[1]);
+    assert_eq!(in_time("another job to be completed", open.db.number(&other)).await??, open.jobs[1]);
+    open.handler.run("COMMIT").await?;
+    assert_eq!(in_time("the word about the job", told).await???, Vec::<String>::new());
+    assert_eq!(open.states().await?, "completed completed running");
+    assert_eq!(open.db.number("SELECT count(*) FROM howdah.failures").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_whose_transaction_is_rolled_back_fails() -> Result<()> {
+    let mut open = open().await?;
+    let told = open.waits(open.fail(open.jobs[0])).await?;
+    open.handler.run("ROLLBACK").await?;
+    assert_eq!(in_time("the word about the job", told).await???, [format!("{} scheduled", open.jobs[0])]);
+    assert_eq!(open.states().await?, "scheduled running running");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_transaction_that_comes_later_cannot_complete_what_has_failed() -> Result<()> {
+    let mut open = open().await?;
+    let mut teller = open.db.session().await?;
+    teller.run("BEGIN").await?;
+    assert_eq!(teller.list(&open.fail(open.jobs[1])).await?, [format!("{} scheduled", open.jobs[1])]);
+    let late = open.waits(format!("SELECT howdah.complete_in({}, {})", open.lease, open.jobs[1])).await?;
+    teller.run("COMMIT").await?;
+    let refused = in_time("the transaction that came later", late).await??;
+    assert!(format!("{:#}", refused.expect_err("it has failed")).contains("is not held by lease"));
+    open.handler.run("COMMIT").await?;
+    assert_eq!(open.states().await?, "completed scheduled running");
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_that_is_left_is_what_is_left_when_the_transaction_is_over() -> Result<()> {
+    for (end, given_back, states) in [("COMMIT", 2, "completed ready ready"), ("ROLLBACK", 3, "ready ready ready")] {
+        let mut open = open().await?;
+        let told = open.waits(format!("SELECT howdah.release({})", open.lease)).await?;
+        open.handler.run(end).await?;
+        assert_eq!(in_time("the word about all", told).await???.len(), given_back, "{end}");
+        assert_eq!(open.states().await?, states);
+    }
+    Ok(())
+}
