@@ -93,7 +93,7 @@ impl Sizes {
         single_seconds: 4.0,
         pickups: 100,
         load_seconds: 10.0,
-        idle_seconds: 10.0,
+        idle_seconds: 30.0,
     };
     /// To see that everything works.
     pub(crate) const QUICK: Self = Self {

@@ -39,7 +39,7 @@ const STREAM: Duration = Duration::from_millis(250);
 /// How often a worker looks whether the keeper's office is vacant, if its heartbeats do not tell sooner.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// How often to look for claims that were never answered.
-const DISOWN_EVERY: Duration = Duration::from_secs(30);
+const DISOWN_EVERY: Duration = Duration::from_secs(60);
 /// What `howdah.keep` promotes at most.
 const MOST_PROMOTED: i32 = 1000;
 

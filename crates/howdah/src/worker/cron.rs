@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 
 /// How often to look without being told; while notifications of changed schedules come, only for what they may miss.
 const POLL: Duration = Duration::from_secs(1);
-const POLL_LISTENING: Duration = Duration::from_secs(10);
+const POLL_LISTENING: Duration = Duration::from_secs(15);
 /// How many schedules are looked at in one go.
 const AT_A_TIME: usize = 100;
 /// Most waits for a lock are for something that takes as long as somebody's transaction.
