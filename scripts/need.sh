@@ -36,3 +36,14 @@ need_linker() {
   say 'This needs a C linker: install gcc (Debian, Ubuntu: sudo apt-get install gcc libc6-dev), then run this again.'
   exit 1
 }
+
+need_browser() {
+  command -v chromedriver >/dev/null 2>&1 && return
+  if command -v apt-get >/dev/null 2>&1 && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+    say 'Installing Chromium and its driver.'
+    as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver >&2
+  fi
+  command -v chromedriver >/dev/null 2>&1 && return
+  say 'This needs Chromium and chromedriver (Debian: sudo apt-get install chromium chromium-driver), then run this again.'
+  exit 1
+}

@@ -27,7 +27,9 @@ CREATE TABLE howdah.operation (
   stepped_at timestamptz NOT NULL,
   ended_at   timestamptz,
   ended_by   text,
-  error      text
+  error      text,
+  -- The keeper goes on with it, since nobody else did.
+  adopted    boolean     NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 -- prune_audit: the oldest that have ended. people: those that go on.
 CREATE INDEX operation_ended ON howdah.operation (ended_at);

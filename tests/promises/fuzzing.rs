@@ -27,7 +27,7 @@ const NODE: &str =
     "name kind payload queue priority run_at delay_ms max_attempts options depends_on on_parent_failure jobs";
 const SEARCH: &str = "states row rest args attr needs ids kinds queues keys workflows from_id upto_id now";
 const ACTION: &str = "priority queue run_at delay";
-const CONFIG: &str = "history_retention dead_retention signal_retention audit_retention";
+const CONFIG: &str = "history_retention dead_retention signal_retention audit_retention stats_retention";
 const OTHER: &str = "workflow key scope name due_at default x policy weight id";
 
 const NUMBERS: &str = "0 1 -1 2 5 128 129 32767 32768 2147483647 2147483648 -2147483649 9223372036854775807

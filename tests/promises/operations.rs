@@ -208,6 +208,36 @@ async fn jobs_that_are_named_are_changed_at_once_and_that_is_written_down() -> R
 }
 
 #[tokio::test]
+async fn the_keeper_goes_on_with_an_operation_whose_process_has_died() -> Result<()> {
+    let db = Db::new().await?;
+    dead(&db, "k", 450).await?;
+    let id = db.number("SELECT howdah.start_operation('retry', '', '{}')").await?;
+    db.run(&format!("SELECT howdah.step_operation({id}, 100)")).await?;
+    let state = format!("SELECT concat_ws(' ', state, changed, adopted) FROM howdah.operation WHERE id = {id}");
+    // Somebody is at it.
+    db.run("SELECT howdah.continue_operations()").await?;
+    assert_eq!(db.text(&state).await?, "running 100 f");
+    db.travel("61 seconds").await?;
+    let mut session = db.session().await?;
+    // Whoever holds its row does a step just now.
+    session.run(&format!("BEGIN; SELECT FROM howdah.operation WHERE id = {id} FOR UPDATE")).await?;
+    db.run("SELECT howdah.continue_operations()").await?;
+    session.run("ROLLBACK").await?;
+    assert_eq!(db.text(&state).await?, "running 100 f");
+    // To its end, though the last step is not a minute old.
+    let told = db.text("SELECT howdah.continue_operations()").await?;
+    assert!(told.starts_with(&format!("went on with operation {id}: 300 of 300")), "{told}");
+    assert_eq!(db.text(&state).await?, "running 300 t");
+    // It is one of the chores of the keeper.
+    for _ in 0..50 {
+        db.run("SELECT howdah.rotate()").await?;
+    }
+    assert_eq!(db.text(&state).await?, "done 450 t");
+    assert_eq!(db.jobs_in("ready").await?, 450);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_action_refuses_what_it_is_not_for() -> Result<()> {
     let db = Db::new().await?;
     let mut session = db.session().await?;

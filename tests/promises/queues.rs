@@ -166,6 +166,30 @@ async fn a_client_in_a_stream_goes_by_a_change_within_seconds() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_pause_for_a_while_ends_by_itself_and_one_without_an_end_does_not() -> Result<()> {
+    let db = Db::new().await?;
+    db.run("SELECT howdah.create_queue('mail'), howdah.create_queue('fax')").await?;
+    let hour = Duration::from_secs(3600);
+    assert!(db.howdah.pause_queue_for("mail", hour, Some("ann"), None).await?);
+    db.howdah.pause_queue_for("fax", hour, None, None).await?;
+    // Whoever pauses it again says how long anew.
+    assert!(!db.howdah.pause_queue("fax", None, None).await?);
+    let paused = "SELECT string_agg(queue, ' ' ORDER BY queue) FROM howdah.queues WHERE paused";
+    db.run("SELECT howdah.resume_due()").await?;
+    assert_eq!(db.text(paused).await?, "fax mail");
+    db.travel("61 minutes").await?;
+    // As the keeper does it.
+    let worker = db.worker().await?;
+    let term = db.number(&format!("SELECT howdah.elect_keeper({worker}, 5000)")).await?;
+    db.run(&format!("SELECT howdah.keep({worker}, {term}, true, false, 2000)")).await?;
+    assert_eq!(db.text(paused).await?, "fax");
+    assert_eq!(db.text("SELECT count(*) FROM howdah.queue WHERE resume_at IS NOT NULL").await?, "0");
+    let refusal = db.session().await?.refusal("SELECT howdah.pause_queue('mail', lasts => '0')").await?;
+    assert_eq!(refusal, "HD002 lasts");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_pause_holds_over_restarts_and_says_who_and_why() -> Result<()> {
     let db = mail("{}").await?;
     db.howdah.pause_queue("mail", Some("ann"), Some("no ink")).await?;

@@ -29,6 +29,7 @@ mod operation;
 mod overview;
 mod search;
 pub mod sql;
+mod stats;
 mod suggest;
 mod tail;
 
@@ -42,5 +43,6 @@ pub use line::JobLine;
 pub use operation::Operation;
 pub use overview::{Overview, QueueLine, WorkerLine};
 pub use search::{FieldInfo, Search, SearchError, fields, nearest};
+pub use stats::{Minute, Rate, Spread, StatLine};
 pub use suggest::Suggestion;
 pub use tail::{Event, Look, Tail, What};

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a line is small whatever the payload is. Limit: what has been removed since it was found is missing.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use howdah::{JobId, JobState};
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::sql;
 
 /// A job in a list.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct JobLine {
     /// Its number.
@@ -42,6 +43,20 @@ pub struct JobLine {
     pub reason: Option<String>,
     /// The first 300 characters of its payload.
     pub payload: String,
+}
+
+/// Without the payload, which may hold what does not belong into a log.
+impl fmt::Debug for JobLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobLine")
+            .field("id", &self.id)
+            .field("queue", &self.queue)
+            .field("kind", &self.kind)
+            .field("state", &self.state)
+            .field("attempt", &self.attempt)
+            .field("enqueued_at", &self.enqueued_at)
+            .finish_non_exhaustive()
+    }
 }
 
 const LINES: &str = "SELECT j.id, j.queue, j.kind, j.state, j.attempt, j.max_attempts, j.priority, howdah.micros(j.enqueued_at),

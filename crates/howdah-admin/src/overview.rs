@@ -84,7 +84,7 @@ pub struct WorkerLine {
     pub keeper: bool,
     /// It has nothing to do, and waits to be notified.
     pub asleep: bool,
-    /// It takes no more jobs, and ends when those that it has are done.
+    /// It takes no more jobs: somebody has told it to stop, or to be quiet.
     pub stopping: bool,
 }
 

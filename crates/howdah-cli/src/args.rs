@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     bench, config, cron, dashboard, dead, demo, doctor, enqueue, errors, jobs, kinds, limits, manual, migrate,
-    operations, purge, queues, signals, tail, top, work, workers, workflows,
+    operations, purge, queues, signals, stats, tail, top, work, workers, workflows,
 };
 
 const EXIT_CODES: &str = "\
@@ -91,8 +91,8 @@ pub(crate) enum Command {
     /// Look at worker processes, and what they run
     #[command(subcommand)]
     Workers(workers::Workers),
-    /// Show what waits, what runs, and who works
-    Stats,
+    /// Show what waits, what runs, and who works; or how attempts ended
+    Stats(stats::Stats),
     /// Follow what happens: a line for each attempt that begins or fails and each job that ends
     Tail(tail::Tail),
     /// A live screen of queues and workers, to look and to pause

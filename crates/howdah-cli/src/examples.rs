@@ -76,7 +76,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("dead show", &["dead show 1280"]),
     ("dead retry", &["dead retry 1280", "dead retry --kind send_mail --dry-run", "dead retry --all --yes"]),
     ("dead purge", &["dead purge 1280", "dead purge --kind send_mail --dry-run", "dead purge --all --yes"]),
-    ("errors", &["errors", "errors --since 1h", "errors --since 10m --watch=5"]),
+    ("errors", &["errors", "errors --since 1h", "errors -4711", "errors --since 10m --watch=5"]),
     ("operations", &["operations start retry 'state:dead kind:bill' --dry-run", "operations ls --watch"]),
     ("operations ls", &["operations ls", "operations ls --watch"]),
     (
@@ -96,7 +96,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("queues create", &["queues create mail", "queues create mail max_jobs=1000 lease_ms=1m"]),
     ("queues set", &["queues set mail max_attempts=5 timeout_ms=30s", "queues set mail max_jobs="]),
     ("queues rm", &["queues rm mail", "queues rm mail --force"]),
-    ("queues pause", &["queues pause mail --reason 'the server moves'"]),
+    ("queues pause", &["queues pause mail --for 1h --reason 'the server moves'"]),
     ("queues resume", &["queues resume mail"]),
     ("config", &["config show", "config set completed_retention=2h"]),
     ("config show", &["config show", "config show --json | jq .settings"]),
@@ -131,10 +131,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("workflows show", &["workflows show 5", "workflows show 5 --watch=1"]),
     ("workflows cancel", &["workflows cancel 5"]),
     ("workflows retry", &["workflows retry 5"]),
-    ("workers", &["workers ls", "workers show 3"]),
+    ("workers", &["workers ls", "workers show 3", "workers quiet 3"]),
     ("workers ls", &["workers ls", "workers ls --watch", "workers ls --json | jq '.[].name'"]),
     ("workers show", &["workers show 3"]),
-    ("stats", &["stats", "stats --watch"]),
+    ("workers quiet", &["workers quiet 3 4"]),
+    ("workers resume", &["workers resume 3"]),
+    ("workers stop", &["workers stop 3"]),
+    ("stats", &["stats", "stats --watch", "stats --since 1d --queue mail"]),
     (
         "dashboard",
         &[

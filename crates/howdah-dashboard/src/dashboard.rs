@@ -21,7 +21,7 @@ use crate::live::Sampler;
 use crate::pages::health::Doctor;
 use crate::probes::Probe;
 use crate::stale::Stale;
-use crate::{acts, guard, pages};
+use crate::{acts, api, guard, pages};
 
 /// So large is a form at most, in bytes: a thousand ids fit.
 const FORM: usize = 128 << 10;
@@ -111,7 +111,7 @@ impl Dashboard {
             probe: Probe::default(),
             doctor: Doctor::default(),
         });
-        let mut router = pages::routes();
+        let mut router = pages::routes().merge(api::routes());
         for (path, write) in acts::writes() {
             router = router.route(path, write);
         }

@@ -1,7 +1,7 @@
 //! The dashboard of howdah: an axum router that shows jobs and lets people do something about them.
 //!
 //! Invariant: pages are whole without JavaScript, everything that comes from the database is text and never markup, and
-//! nobody is let in or may write unless the hook says so. Limit: it runs no jobs, and draws no charts of the past.
+//! nobody is let in or may write unless the hook says so. Limit: it runs no jobs.
 //!
 //! ```no_run
 //! # async fn example(howdah: howdah::Howdah) -> Result<(), std::io::Error> {
@@ -22,6 +22,7 @@
 
 mod access;
 mod acts;
+mod api;
 mod app;
 mod assets;
 mod csrf;

@@ -20,6 +20,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     ('INDEX result_job ON howdah.result (job_id)'),
     ('INDEX expiry_due ON howdah.expiry (expires_at, job_id)'),
     ('INDEX log_job ON howdah.log (job_id, attempt, at, line)'),
+    ('INDEX queue_resume_at ON howdah.queue (resume_at) WHERE resume_at IS NOT NULL'),
     ('INDEX archive_id ON howdah.archive (id)'),
     ('INDEX archive_archived_at ON howdah.archive (archived_at)'),
     ('INDEX slot_gate ON howdah.slot (gate, lease_id)'),

@@ -1,6 +1,6 @@
 -- howdah.keep(worker_id, term, sweep, awake, tick_ms) -> (promoted, next_ms, rescued)
--- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, delivers signals, opens gates, lets
--- go of jobs whose parents have ended.
+-- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, delivers signals, opens gates, resumes
+-- queues, lets go of jobs whose parents have ended.
 --   term       the term that elect_keeper gave
 --   sweep      true: look at everything that is due, false: at what became due in the last five seconds, so
 --              that dead rows are not walked over again and again
@@ -9,7 +9,7 @@
 --   promoted   how many runs of jobs became ready; 1000: there may be more
 --   next_ms    milliseconds until the next job is due, expires, or gets the token that it waits for; NULL if there is none
 --   rescued    a line for each worker that was given up
--- Writes: keeper, and see rescue, promote, expire, deliver_signals and open_gates. Errors: HD011 another keeper was elected:
+-- Writes: keeper, and see rescue, promote, expire, deliver_signals, resume_due and open_gates. Errors: HD011 another keeper was elected:
 -- nothing was done.
 CREATE OR REPLACE FUNCTION howdah.keep(worker_id bigint, term bigint, sweep boolean, awake boolean, tick_ms integer,
   OUT promoted integer, OUT next_ms bigint, OUT rescued text[])
@@ -34,7 +34,7 @@ BEGIN
   END IF;
   IF keep.sweep THEN
     SELECT array_agg(format('%s: %s jobs', r.worker, r.jobs)) INTO rescued FROM howdah.rescue() r;
-    PERFORM howdah.deliver_signals();
+    PERFORM howdah.deliver_signals(), howdah.resume_due();
   END IF;
   SELECT p.promoted, p.next_ms INTO promoted, next_ms
     FROM howdah.promote(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END) p;

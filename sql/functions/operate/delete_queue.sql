@@ -6,7 +6,7 @@
 -- on looking, and find it again when it is created. A job that somebody enqueues while it is deleted, by a transaction
 -- that had begun or by a client that has not heard of it (for a second), is cancelled by the keeper, and seen so.
 -- What a claim is taking at this very moment runs to its end.
--- Writes: queue, deleted_queue, sleeper; ticket, deferred and receipt if forced. Locks: the queue's row; nobody who
+-- Writes: queue, deleted_queue, sleeper, flow_rule, stat_total; ticket, deferred and receipt if forced. Locks: the queue's row; nobody who
 -- enqueues or claims needs it.
 -- Errors: HD002 the queue is 'default', which always exists. HD006 it is not empty; nothing was done.
 CREATE OR REPLACE FUNCTION howdah.delete_queue(queue text, force boolean DEFAULT false) RETURNS boolean
@@ -26,6 +26,7 @@ BEGIN
   INSERT INTO howdah.deleted_queue (id, name, deleted_at, deleted_by, was)
     VALUES (v_queue.id, v_queue.name, howdah.now(), session_user, to_jsonb(v_queue));
   DELETE FROM howdah.sleeper s WHERE s.queue_id = v_queue.id;
+  DELETE FROM howdah.stat_total s WHERE s.queue_id = v_queue.id;
   DELETE FROM howdah.flow_rule f WHERE f.scope = 'queue' AND f.name = v_queue.name;
   IF delete_queue.force THEN
     PERFORM howdah.cancel_waiting(v_queue.id, 1000);

@@ -11,7 +11,7 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM howdah.unknown_queue(resume_queue.queue);
   END IF;
-  UPDATE howdah.queue q SET paused_at = NULL, paused_by = NULL, pause_reason = NULL WHERE q.id = v_id;
+  UPDATE howdah.queue q SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, resume_at = NULL WHERE q.id = v_id;
   PERFORM howdah.wake(v_id);
   RETURN v_was IS NOT NULL;
 END $$;

@@ -22,7 +22,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
       -- To serve a queue.
       ('EXECUTE', 'worker', 'start_worker attach_session heartbeat fall_asleep stay_awake lost disown stop_worker timeouts queue_id
          claim claim_queues claim_where complete complete_in complete_leases cancel_in fail forget holds release
-         parent_results note_progress report_progress write_logs
+         parent_results note_progress report_progress write_logs report_stats
          await_signal begin_sleep get_steps keep_step
          declare_schedule due_schedules fire_schedule schedule_failed
          elect_keeper keeper_vacant keep resign_keeper rotate'),
@@ -31,7 +31,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
       -- To look.
       ('EXECUTE', 'worker viewer operator', 'check_filter get_progress state'),
       ('EXECUTE', 'viewer operator', 'find why queue_settings kind_settings workflow_nodes doctor doctor_checks doctor_limits
-         search suggest check_search operation_search error_groups fingerprint failures_of_group family depths tail pace'),
+         search suggest check_search operation_search error_groups fingerprint failures_of_group family depths tail pace
+         stats minutes rates percentile'),
       -- What the views call: who reads a view must be allowed to.
       ('EXECUTE', 'worker viewer operator', 'waits_as waits_because'),
       ('EXECUTE', 'viewer operator', 'find_job retentions states_of'),
@@ -41,7 +42,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
       -- To operate.
       ('EXECUTE', 'operator', 'cancel cancel_many retry retry_many retry_from forget_steps purge purge_dead remove_held
          isolate crowded find_for_update delete reschedule change add_dependency remove_dependency unhold
-         cancel_workflow retry_workflow withdraw_signal delete_queue pause_queue resume_queue set_queue set_kind set_limit set_config
+         cancel_workflow retry_workflow withdraw_signal delete_queue pause_queue resume_queue set_queue set_kind set_limit set_config tell_worker
          set_schedule delete_schedule pause_schedule resume_schedule run_schedule start_operation step_operation cancel_operation act note_command'),
       -- For the owner: what makes indexes and roles, or is a chore that howdah.keep calls.
       ('EXECUTE', '', 'create_roles grant_rights index_attributes expire promote prune rescue open_gates look_again')

@@ -8,7 +8,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
     WHERE a.attrelid = format('howdah.%I', setting_names.relation)::regclass AND a.attnum > 0 AND NOT a.attisdropped
-      AND a.attname::text <> ALL ('{id,name,created_at,paused_at,paused_by,pause_reason,fresh_slot}'::text[])
+      AND a.attname::text <> ALL ('{id,name,created_at,paused_at,paused_by,pause_reason,resume_at,fresh_slot}'::text[])
       AND (setting_names.relation <> 'schedule'
            OR a.attname::text <> ALL ('{turn,every_from,after_at,next_at,look_at,failures,error,error_at,declared,revision}'::text[])));
 END $$;

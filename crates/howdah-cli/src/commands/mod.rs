@@ -103,7 +103,7 @@ async fn dispatch(cli: Cli, out: Output) -> Result<Answer> {
         Command::Signal(signal) => signals::send(global, out, signal).await,
         Command::Signals => signals::list(global, out).await,
         Command::Workflows(command) => workflows::run(global, out, command).await,
-        Command::Stats => stats::run(global, out).await,
+        Command::Stats(which) => stats::run(global, out, which).await,
         Command::Tail(what) => Box::pin(tail::run(global, out, what)).await,
         Command::Top(how) => Box::pin(top::run(global, out, how)).await,
         Command::Doctor(command) => doctor::run(global, out, command).await,

@@ -11,7 +11,7 @@ use super::settings::{Setting, change, object, refused, setting, show};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, Output, Show, parsed};
-use crate::{connect, sql};
+use crate::{connect, duration, sql};
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -51,6 +51,9 @@ pub(crate) enum Queues {
     Pause {
         /// The queue
         name: String,
+        /// Resume it by itself after so long, like 1h
+        #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
+        lasts: Option<std::time::Duration>,
         /// Why, for whoever looks at it next
         #[arg(long)]
         reason: Option<String>,
@@ -78,7 +81,7 @@ pub(super) const LIST: [Column; 11] = [
 ];
 
 /// One queue; what is set of it follows.
-const ONE: [Column; 12] = [
+const ONE: [Column; 13] = [
     Column("queue", Show::Text),
     Column("ready", Show::Number),
     Column("running", Show::Number),
@@ -91,6 +94,7 @@ const ONE: [Column; 12] = [
     Column("paused_at", Show::Time),
     Column("paused_by", Show::Text),
     Column("pause_reason", Show::Text),
+    Column("resume_at", Show::Time),
 ];
 
 /// Every queue, as the text of JSON objects.
@@ -120,9 +124,13 @@ pub(crate) async fn run(global: &Global, out: Output, command: Queues) -> Result
             })),
             Err(error) => Err(error.into()),
         },
-        Queues::Pause { name, reason } => {
+        Queues::Pause { name, lasts, reason } => {
             let by = std::env::var("USER").ok().filter(|user| !user.is_empty());
-            let ran = howdah.pause_queue(&name, by.as_deref(), reason.as_deref()).await?;
+            let (by, reason) = (by.as_deref(), reason.as_deref());
+            let ran = match lasts {
+                Some(lasts) => howdah.pause_queue_for(&name, lasts, by, reason).await?,
+                None => howdah.pause_queue(&name, by, reason).await?,
+            };
             tell(out, &name, if ran { "paused" } else { "was paused before" }, true)
         }
         Queues::Resume { name } => {

@@ -4,7 +4,7 @@
 
 use clap::Subcommand;
 use howdah::Howdah;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Answer;
 use crate::args::Global;
@@ -22,6 +22,24 @@ pub(crate) enum Workers {
         /// The worker's number
         id: i64,
     },
+    /// Tell workers to claim no more jobs, and to stay; what they have goes on
+    Quiet {
+        /// The workers' numbers
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
+    /// Tell workers that are quiet to claim jobs again
+    Resume {
+        /// The workers' numbers
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
+    /// Tell workers to end gracefully, as by SIGTERM; whoever started the processes may start them again
+    Stop {
+        /// The workers' numbers
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
 }
 
 /// The columns of a list of workers.
@@ -37,7 +55,7 @@ pub(super) const LIST: [Column; 9] = [
     Column("stopping", Show::Text),
 ];
 
-const ONE: [Column; 12] = [
+const ONE: [Column; 13] = [
     Column("id", Show::Number),
     Column("name", Show::Text),
     Column("version", Show::Text),
@@ -50,6 +68,7 @@ const ONE: [Column; 12] = [
     Column("keeper", Show::Text),
     Column("asleep", Show::Text),
     Column("stopping", Show::Text),
+    Column("told", Show::Text),
 ];
 
 const JOBS: [Column; 5] = [
@@ -76,7 +95,26 @@ pub(crate) async fn run(global: &Global, out: Output, command: Workers) -> Resul
             Ok(Answer::Yes)
         }
         Workers::Show { id } => one(&howdah, out, id).await,
+        Workers::Quiet { ids } => tell(&howdah, out, &ids, "quiet").await,
+        Workers::Resume { ids } => tell(&howdah, out, &ids, "work").await,
+        Workers::Stop { ids } => tell(&howdah, out, &ids, "stop").await,
     }
+}
+
+/// Tells workers something; those that there are not are said.
+async fn tell(howdah: &Howdah, out: Output, ids: &[i64], what: &str) -> Result<Answer> {
+    let mut rows = Vec::new();
+    let mut all_there = true;
+    for id in ids {
+        let statement = sql::of(howdah, "SELECT howdah.tell_worker($1, $2)");
+        let there: bool = sqlx::query_scalar(statement).bind(id).bind(what).fetch_one(howdah.pool()).await?;
+        all_there &= there;
+        rows.push(
+            json!({ "id": id, "result": if there { "told" } else { "there is none" }, "done": there }).to_string(),
+        );
+    }
+    out.rows(&[Column("id", Show::Number), Column("result", Show::Text)], &rows)?;
+    Ok(all_there.into())
 }
 
 /// Tells a person that nobody works, or that nobody does the chores.

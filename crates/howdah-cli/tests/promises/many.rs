@@ -143,4 +143,7 @@ async fn errors_are_listed_in_groups() {
     assert_eq!((groups[0]["failures"].as_i64(), groups[0]["shape"].as_str()), (Some(4), Some("no paper")));
     assert_eq!(groups[0]["kinds"].as_str(), Some("bill, report"));
     assert_eq!(desk.ok(&["errors", "--since", "1h"]).await.lines().count(), 1);
+    let attempts = desk.run(&["errors", &groups[0]["fingerprint"].to_string(), "--json"]).await.json();
+    assert_eq!(attempts.as_array().unwrap().len() as u64, groups[0]["failures"].as_u64().unwrap(), "{attempts}");
+    assert_eq!(desk.run(&["errors", "-1"]).await.code, 1);
 }

@@ -2,6 +2,12 @@
 
 use crate::support::Desk;
 
+/// The one value that SQL gives.
+async fn text(desk: &Desk, sql: &'static str) -> String {
+    let statement = sqlx::AssertSqlSafe(format!("SELECT ({sql})::text"));
+    sqlx::query_scalar(statement).fetch_one(desk.howdah().await.pool()).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_queue_is_created_set_shown_and_deleted() {
     let desk = Desk::with_queue().await;
@@ -110,4 +116,47 @@ async fn a_limit_is_set_listed_and_taken_away() {
     assert!(wrong.code == 2 && wrong.err.contains("weight"), "{wrong:?}");
     desk.ok(&["limits", "rm", "kind", "letter"]).await;
     assert_eq!(desk.run(&["limits", "rm", "kind", "letter"]).await.code, 1);
+}
+
+#[tokio::test]
+async fn a_pause_for_a_while_says_when_it_ends() {
+    let desk = Desk::with_queue().await;
+    desk.ok(&["queues", "pause", "default", "--for", "1h"]).await;
+    let shown = desk.run(&["queues", "show", "default", "--json"]).await.json();
+    assert!(shown["paused"] == true && shown["resume_at"].is_string(), "{shown}");
+    let said = desk.run(&["queues", "pause", "default", "--for", "0s"]).await;
+    assert!(said.code == 2 && said.err.contains("1 second to 10 years"), "{said:?}");
+}
+
+#[tokio::test]
+async fn workers_are_told_things_by_their_numbers() {
+    let desk = Desk::with_queue().await;
+    let id = text(&desk, "SELECT howdah.start_worker('w')").await;
+    desk.ok(&["workers", "quiet", &id]).await;
+    let shown = desk.run(&["workers", "show", &id, "--json"]).await.json();
+    assert_eq!(shown["told"], "quiet");
+    desk.ok(&["workers", "resume", &id]).await;
+    let said = desk.run(&["workers", "stop", &id, "4711"]).await;
+    assert!(said.code == 1 && said.out.contains("4711\tthere is none"), "{said:?}");
+    assert_eq!(text(&desk, "SELECT told FROM howdah.workers").await, "stop");
+}
+
+#[tokio::test]
+async fn statistics_are_shown_by_queue_and_kind() {
+    let desk = Desk::with_queue().await;
+    let said = desk.run(&["stats", "--since", "1h"]).await;
+    assert!(said.code == 0 && said.err.contains("no attempt has ended"), "{said:?}");
+    text(
+        &desk,
+        r#"SELECT howdah.report_stats('[{"queue_id": 1, "kind": "letter", "completed": 7, "retried": 2, "dead": 1, "runs": [0,0,10]}]')"#,
+    )
+    .await;
+    text(&desk, "SELECT howdah.fold_stats()").await;
+    let shown = desk.ok(&["stats", "--since", "1h", "--queue", "default"]).await;
+    assert!(shown.contains("default\tletter\t7\t3\t1\t0\t3\t4\t"), "{shown}");
+    assert!(desk.ok(&["stats", "--since", "1h", "--kind", "other"]).await.is_empty());
+    let now = desk.run(&["stats", "--json"]).await.json();
+    assert!(now["queues"][0]["failed_per_minute"].as_f64().unwrap() > 0.0, "{now}");
+    let said = desk.run(&["stats", "--since", "1h", "--queue", "nope"]).await;
+    assert!(said.code == 1 && said.err.contains("no queue named 'nope'"), "{said:?}");
 }

@@ -159,7 +159,7 @@ document.addEventListener("keydown", (event) => {
     }
     case "r": { const button = $("[data-key=r]"); if (button && (rows.length === 0 || rows.some((row) => row.checked))) button.focus(); break; }
     case "g": gone = Date.now(); break;
-    case "?": { const keys = $("[data-keys]"); keys.textContent = keys.textContent ? "" : "Keys: / search, j k rows, x tick, Enter open, r to the retry button, g and o j q e c w k p h to a page."; break; }
+    case "?": { const keys = $("[data-keys]"); keys.textContent = keys.textContent ? "" : "Keys: / search, j k rows, x tick, Enter open, r to the retry button, g and o j q i e c w k p h to a page."; break; }
     default: return;
   }
   event.preventDefault();

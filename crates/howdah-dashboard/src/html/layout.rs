@@ -9,10 +9,11 @@ use crate::assets;
 use crate::view::View;
 
 /// Name, address, and the key after `g`.
-const PAGES: [(&str, &str, &str); 9] = [
+const PAGES: [(&str, &str, &str); 10] = [
     ("Overview", "/", "o"),
     ("Jobs", "/jobs", "j"),
     ("Queues", "/queues", "q"),
+    ("Kinds", "/kinds", "i"),
     ("Errors", "/errors", "e"),
     ("Cron", "/cron", "c"),
     ("Workflows", "/workflows", "w"),

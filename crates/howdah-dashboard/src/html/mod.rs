@@ -3,6 +3,7 @@
 //! Invariant: whatever comes from the database is escaped, kept apart from the direction of the text around it, and shows the
 //! characters that could not be seen. Limit: English.
 
+pub(crate) mod chart;
 pub(crate) mod json;
 pub(crate) mod layout;
 pub(crate) mod pieces;

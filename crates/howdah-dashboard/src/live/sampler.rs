@@ -10,6 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use howdah_admin::Admin;
 use tokio::sync::watch;
 
+use super::flow::Flow;
+
 use crate::app::PATIENCE;
 use crate::error::Failure;
 use crate::read;
@@ -34,6 +36,7 @@ pub(crate) enum Subject {
 pub(crate) struct Sample {
     pub(crate) queues: Vec<Depth>,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) flow: Arc<Flow>,
     /// Of each thing that is watched: something that changes when it does.
     pub(crate) marks: BTreeMap<Subject, String>,
     /// When it was seen.
@@ -181,6 +184,7 @@ impl Shared {
         let queues = read::depths::depths(&self.admin, &mut tx, None).await?;
         let workers = read::workers::workers(&self.admin, &mut tx).await?;
         let mut marks = BTreeMap::new();
+        let last = self.seen.borrow().as_ref().map(|sample| sample.flow.clone());
         for sort in SORTS {
             let ids: Vec<i64> = subjects.iter().filter_map(|subject| (sort.id)(*subject)).take(MOST).collect();
             if ids.is_empty() {
@@ -190,7 +194,12 @@ impl Shared {
             let rows: Vec<(i64, String)> = query.fetch_all(&mut *tx).await?;
             marks.extend(rows.into_iter().map(|(id, mark)| ((sort.subject)(id), mark)));
         }
-        Ok(Sample { queues, workers, marks, at: SystemTime::now(), late: None, tried, seen: Instant::now() })
+        drop(tx);
+        let flow = match last {
+            Some(flow) if flow.is_new() => flow,
+            last => Box::pin(Flow::look(&self.admin, queues.len(), last)).await,
+        };
+        Ok(Sample { queues, workers, flow, marks, at: SystemTime::now(), late: None, tried, seen: Instant::now() })
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod health;
 mod job;
 mod job_parts;
 mod jobs;
+mod kinds;
 mod operations;
 pub(crate) mod overview;
 mod queues;
@@ -39,6 +40,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/suggest", get(suggest::get))
         .route("/queues", get(queues::list))
         .route("/queues/one", get(queues::one))
+        .route("/kinds", get(kinds::get))
         .route("/errors", get(errors::list))
         .route("/errors/one", get(errors::one))
         .route("/cron", get(cron::list))

@@ -101,7 +101,7 @@ fn controls(view: &View, operation: &Operation) -> Markup {
             button formaction=(view.to("/operations/resume")) { "Go on with it" } " "
             button formaction=(view.to("/operations/cancel")) { "End it" }
         }
-        p { small { "It goes on as long as the process lives that began it. If that was stopped, anybody can go on." } }
+        p { small { "If the process that began it has ended, the keeper goes on with it after a minute; anybody can at once." } }
     };
     pieces::form(view, "/operations/resume", &inside)
 }

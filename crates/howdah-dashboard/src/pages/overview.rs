@@ -1,12 +1,12 @@
 //! The overview: what waits, what runs, what failed, in each queue.
 //!
-//! Invariant: it is made of the sample that all who look share. Limit: no history.
+//! Invariant: it is made of the sample that all who look share. Limit: an hour of history, of up to a hundred queues.
 
 use axum::response::Response;
 use maud::{Markup, html};
 
-use crate::html::{pieces, text, time};
-use crate::live::Sample;
+use crate::html::{chart, pieces, text, time};
+use crate::live::{Flow, Sample};
 use crate::read::depths::Depth;
 use crate::view::View;
 
@@ -51,7 +51,17 @@ pub(crate) fn live(view: &View, sample: &Sample) -> Markup {
         } @else if !keeper {
             p.alert role="status" { "There is no keeper: what is due later is not made ready, and nothing is rescued, until one is elected." }
         }
-        (table(view, &sample.queues, MOST))
+        (table(view, &sample.queues, &sample.flow, MOST))
+    }
+}
+
+/// How many in a minute; a dash where that is not known.
+fn pace(per_minute: Option<f64>) -> String {
+    match per_minute {
+        None => "–".to_owned(),
+        Some(none) if none <= 0.0 => "0".to_owned(),
+        Some(few) if few < 10.0 => format!("{few:.1}"),
+        Some(many) => format!("{many:.0}"),
     }
 }
 
@@ -61,7 +71,7 @@ pub(crate) fn figure(jobs: u64, more: bool) -> Markup {
 }
 
 /// The queues, with the one that has waited longest first, up to so many.
-pub(crate) fn table(view: &View, queues: &[Depth], most: usize) -> Markup {
+pub(crate) fn table(view: &View, queues: &[Depth], flow: &Flow, most: usize) -> Markup {
     let mut queues: Vec<&Depth> = queues.iter().collect();
     queues.sort_by_key(|queue| (queue.oldest_ready_at.is_none(), queue.oldest_ready_at, queue.queue.clone()));
     if queues.is_empty() {
@@ -73,7 +83,8 @@ pub(crate) fn table(view: &View, queues: &[Depth], most: usize) -> Markup {
     };
     let head = html! {
         th scope="col" { "Queue" } th scope="col" { "Oldest waits since" }
-        @for name in ["Ready", "Running", "Scheduled", "Blocked", "Dead"] { th.number scope="col" { (name) } }
+        @for name in ["Ready", "Running", "Scheduled", "Blocked", "Dead", "In a minute", "Out", "Failed"] { th.number scope="col" { (name) } }
+        th scope="col" { "Last hour" }
     };
     let rows = html! {
         @for queue in queues.iter().take(most) {
@@ -85,6 +96,11 @@ pub(crate) fn table(view: &View, queues: &[Depth], most: usize) -> Markup {
                 td { (time::maybe(queue.oldest_ready_at)) }
                 (count(queue, "ready", queue.ready)) (count(queue, "running", queue.running)) (count(queue, "scheduled", queue.scheduled))
                 (count(queue, "blocked", queue.blocked)) (count(queue, "dead", queue.dead))
+                @let rate = flow.rate(&queue.queue);
+                td.number { (pace(rate.and_then(|rate| rate.in_per_minute))) }
+                td.number { (pace(rate.map(|rate| rate.out_per_minute))) }
+                td.number { (pace(rate.map(|rate| rate.failed_per_minute))) }
+                td { @if let Some(hour) = flow.hour(&queue.queue) { (chart::bars(&hour.label(), &hour.counts, 20)) } }
             }
         }
     };

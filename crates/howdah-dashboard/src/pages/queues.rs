@@ -2,19 +2,25 @@
 //!
 //! Invariant: a pause says who and why. Limit: settings and limits are shown here and changed by `howdah queues set` and `howdah limits set`.
 
+use std::time::Duration;
+
 use axum::response::Response;
+use howdah_admin::StatLine;
 use maud::{Markup, html};
 
-use super::overview;
+use super::{kinds, overview};
 use crate::access::Role;
 use crate::error::Failure;
-use crate::html::{json, pieces, text, time};
+use crate::html::{chart, json, pieces, text, time};
+use crate::live::Hour;
 use crate::read::depths::{self, Depth};
 use crate::read::queue::{self as read, LimitLine};
 use crate::view::View;
 
 /// So many are listed.
 const MOST: usize = 2000;
+/// Of so long the attempts are shown.
+const LATELY: Duration = Duration::from_secs(3600);
 
 pub(crate) async fn list(view: View) -> Response {
     let body = async {
@@ -23,7 +29,7 @@ pub(crate) async fn list(view: View) -> Response {
         let limits = read::limits(admin, &mut *admin.question().await?, None).await?;
         Ok(html! {
             h1 { "Queues" }
-            (overview::table(&view, &sample.queues, MOST))
+            (overview::table(&view, &sample.queues, &sample.flow, MOST))
             (limit_table("Limits, rates and shares", &limits))
         })
     };
@@ -46,13 +52,16 @@ async fn body(view: &View, name: &str) -> Result<Markup, Failure> {
     let limits = read::limits(admin, &mut tx, Some(name)).await?;
     let settings = read::settings(admin, &mut tx, name).await?;
     drop(tx);
-    let workers = view.app.sampler.now().await?;
+    let stats = admin.stats(Some(LATELY), Some(name), None).await?;
+    let hour = Hour::of(&admin.minutes(LATELY, Some(name)).await?);
+    let sample = view.app.sampler.now().await?;
     let workers: Vec<_> =
-        workers.workers.iter().filter(|worker| worker.queues.iter().any(|queue| queue == name)).collect();
+        sample.workers.iter().filter(|worker| worker.queues.iter().any(|queue| queue == name)).collect();
     Ok(html! {
         h1 { "Queue " (text::name(name)) }
         (pause(view, &depth))
-        (overview::table(view, std::slice::from_ref(&depth), 1))
+        (overview::table(view, std::slice::from_ref(&depth), &sample.flow, 1))
+        (lately(&stats, &hour))
         @if let Some(most) = depth.max_jobs { p { "It takes at most " (most) " unfinished jobs." } }
         (limit_table("Limits of this queue", &limits))
         section aria-labelledby="workers" {
@@ -65,6 +74,41 @@ async fn body(view: &View, name: &str) -> Result<Markup, Failure> {
             (json::pretty(&settings, json::Rule { hook: None, kind: "" }))
         }
     })
+}
+
+/// What the attempts of the last hour came to.
+fn lately(stats: &[StatLine], hour: &Hour) -> Markup {
+    let mut sum: Option<StatLine> = None;
+    for line in stats {
+        match &mut sum {
+            Some(sum) => sum.add(line),
+            None => sum = Some(line.clone()),
+        }
+    }
+    let head = html! {
+        th scope="col" { "" } th.number scope="col" { "Jobs" }
+        @for name in ["p50", "p95", "p99"] { th.number scope="col" { (name) } }
+        th scope="col" { "How many took how long" }
+    };
+    html! {
+        section aria-labelledby="lately" {
+            h2 id="lately" { "Last hour" }
+            p { (chart::bars(&hour.label(), &hour.counts, 60)) }
+            p { small { (hour.label()) "." } }
+            @if let Some(sum) = sum {
+                @let rows = html! {
+                    @for (name, spread) in [("Waited for the first attempt", &sum.waits), ("Ran", &sum.runs)] {
+                        tr {
+                            th scope="row" { (name) } td.number { (spread.count()) }
+                            @for fraction in [0.5, 0.95, 0.99] { (kinds::percentile(spread, fraction)) }
+                            td { (chart::spread(name, spread)) }
+                        }
+                    }
+                };
+                (pieces::table("Latencies", &head, &rows))
+            }
+        }
+    }
 }
 
 /// Whether it is paused, and the form that changes that.

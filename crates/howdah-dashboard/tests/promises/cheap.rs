@@ -69,8 +69,8 @@ async fn ten_tabs_cost_one_look_at_a_time_and_none_costs_nothing() -> Result<()>
             tab.until(&format!("new-{n}")).await?;
         }
     }
-    // Two looks are at least nine tenths of a second apart.
-    let most = 1 + start.elapsed().as_millis() / 900;
+    // Two looks are at least nine tenths of a second apart, and with one in ten seconds go two questions for the rates.
+    let most = 3 + start.elapsed().as_millis() / 900 + start.elapsed().as_millis() / 5000;
     assert!((3..=most).contains(&(desk.asked() as u128)), "{} looks in {:?}", desk.asked(), start.elapsed());
     // Who loads the page meanwhile is shown what was seen.
     let before = desk.asked();
@@ -78,7 +78,7 @@ async fn ten_tabs_cost_one_look_at_a_time_and_none_costs_nothing() -> Result<()>
     for _ in 0..20 {
         assert!(words(&desk.get("/").await.ok()).contains("new-3"));
     }
-    assert!((desk.asked() - before) as u128 <= 1 + start.elapsed().as_millis() / 900, "{}", desk.asked() - before);
+    assert!((desk.asked() - before) as u128 <= 3 + start.elapsed().as_millis() / 900, "{}", desk.asked() - before);
     // The last who holds the counter is this test: whoever looked has ended.
     let questions = desk.questions.clone();
     drop((tabs, desk));
@@ -117,7 +117,7 @@ async fn a_tab_of_a_job_is_told_when_it_changes() -> Result<()> {
         assert!(words(&load(true).await).contains("running"));
     }
     // The look that was under way when the tab was closed, and a page after it.
-    assert!(desk.asked() <= before + 3, "{} questions", desk.asked() - before);
+    assert!(desk.asked() <= before + 5, "{} questions", desk.asked() - before);
     // A page that is loaded by hand is new.
     let before = desk.asked();
     load(false).await;

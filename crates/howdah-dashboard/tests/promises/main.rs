@@ -7,6 +7,7 @@
 
 mod access;
 mod acting;
+mod api;
 mod cheap;
 mod desk;
 mod hostile;

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::{Howdah, check_text};
 use crate::error::{Error, Result};
@@ -145,6 +146,25 @@ impl Howdah {
         check_text("queue", name)?;
         let query = sqlx::query_scalar(self.names().sql("SELECT howdah.pause_queue($1, $2, $3)"));
         self.observe("pause_queue", query.bind(name).bind(by).bind(reason).fetch_one(self.pool())).await
+    }
+
+    /// As [`pause_queue`](Self::pause_queue), for so long, 1 s to 10 years: then the keeper resumes it, within some seconds. The SQL
+    /// function behind it is `howdah.pause_queue`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownQueue`], [`Error::Invalid`].
+    pub async fn pause_queue_for(
+        &self,
+        name: &str,
+        lasts: Duration,
+        by: Option<&str>,
+        reason: Option<&str>,
+    ) -> Result<bool> {
+        check_text("queue", name)?;
+        let sql = "SELECT howdah.pause_queue($1, $2, $3, pg_catalog.make_interval(secs => $4))";
+        let query =
+            sqlx::query_scalar(self.names().sql(sql)).bind(name).bind(by).bind(reason).bind(lasts.as_secs_f64());
+        self.observe("pause_queue", query.fetch_one(self.pool())).await
     }
 
     /// Lets claims from a paused queue go on. Returns whether it was paused.

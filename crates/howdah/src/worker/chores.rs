@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use sqlx::types::Json;
 
-use super::Settings;
 use super::cron::Cron;
 use super::link::{Link, PATIENCE, Rows};
 use super::rotation::Rotation;
 use super::shared::Shared;
 use super::timeouts::Set;
+use super::{Settings, report};
 use crate::client::Howdah;
 use crate::error::Result;
 use crate::filter::Filter;
@@ -43,15 +43,19 @@ const DISOWN_EVERY: Duration = Duration::from_secs(60);
 /// What `howdah.keep` promotes at most.
 const MOST_PROMOTED: i32 = 1000;
 
-const BEAT: &str = "SELECT alive, keeper_vacant, cancelled, robbed, timeouts FROM howdah.heartbeat($1)";
+const BEAT: &str = "SELECT alive, keeper_vacant, cancelled, robbed, timeouts, told, howdah.micros(howdah.now())
+   FROM howdah.heartbeat($1)";
 const KEEP: &str =
-    "SELECT promoted, next_ms, rescued, NULL::boolean, NULL::boolean, NULL::bigint[], NULL::integer, NULL::jsonb
+    "SELECT promoted, next_ms, rescued, NULL::boolean, NULL::boolean, NULL::bigint[], NULL::integer, NULL::jsonb, NULL::text,
+          howdah.micros(howdah.now())
    FROM howdah.keep($1, $2, $3, $4, $5)";
-const KEEP_AND_BEAT: &str = "SELECT promoted, next_ms, rescued, alive, keeper_vacant, cancelled, robbed, timeouts
+const KEEP_AND_BEAT: &str =
+    "SELECT promoted, next_ms, rescued, alive, keeper_vacant, cancelled, robbed, timeouts, told,
+          howdah.micros(howdah.now())
    FROM howdah.keep($1, $2, $3, $4, $5), howdah.heartbeat($1)";
 
 /// What [`BEAT`] gives.
-type Pulse = (bool, bool, Vec<i64>, Option<i32>, Option<Json<Set>>);
+type Pulse = (bool, bool, Vec<i64>, Option<i32>, Option<Json<Set>>, Option<String>, i64);
 /// What [`KEEP`] gives, and with [`KEEP_AND_BEAT`] what [`BEAT`] gives.
 type Kept = (
     i32,
@@ -62,6 +66,8 @@ type Kept = (
     Option<Vec<i64>>,
     Option<i32>,
     Option<Json<Set>>,
+    Option<String>,
+    i64,
 );
 
 struct Office {
@@ -76,8 +82,9 @@ struct Office {
 }
 
 pub(super) struct Chores {
-    shared: Arc<Shared>,
-    link: Link,
+    pub(super) shared: Arc<Shared>,
+    pub(super) link: Link,
+    pub(super) report_at: Instant,
     beat_at: Instant,
     disown_at: Instant,
     watch_at: Instant,
@@ -89,7 +96,16 @@ pub(super) struct Chores {
 impl Chores {
     pub(super) fn new(shared: Arc<Shared>, link: Link) -> Self {
         let now = Instant::now();
-        Self { shared, link, beat_at: now, disown_at: now + DISOWN_EVERY, watch_at: now, office: None, robbed: 0 }
+        Self {
+            shared,
+            link,
+            report_at: now + report::EVERY,
+            beat_at: now,
+            disown_at: now + DISOWN_EVERY,
+            watch_at: now,
+            office: None,
+            robbed: 0,
+        }
     }
 
     /// Runs until the worker has told everything; then unregisters it.
@@ -108,10 +124,7 @@ impl Chores {
                 }
                 continue;
             }
-            let next = match &self.office {
-                Some(office) => office.tick_at.min(self.beat_at),
-                None => self.watch_at.min(self.beat_at),
-            };
+            let next = self.next();
             tokio::select! {
                 () = tokio::time::sleep_until(next.into()) => {}
                 () = self.shared.beat.notified() => self.beat_at = Instant::now(),
@@ -124,6 +137,16 @@ impl Chores {
             }
         }
         self.leave().await;
+    }
+
+    /// When there is something to do next.
+    fn next(&self) -> Instant {
+        let office = match &self.office {
+            Some(office) => Some(office.tick_at),
+            // Who may not have it does not look whether it is vacant: its time to look has passed, and would be now for ever.
+            None => self.may_keep().then_some(self.watch_at),
+        };
+        [office, self.report_due()].into_iter().flatten().fold(self.beat_at, Instant::min)
     }
 
     async fn turn(&mut self) -> Result<()> {
@@ -144,17 +167,19 @@ impl Chores {
             self.disown().await?;
             self.disown_at = now + DISOWN_EVERY;
         }
-        Ok(())
+        self.report_in_time().await
     }
 
     async fn heartbeat(&mut self) -> Result<()> {
         let sql = self.shared.howdah.names().sql(BEAT);
-        let pulse = self.link.row(sqlx::query_as(sql).bind(self.shared.worker_id())).await?;
+        let asked = Instant::now();
+        let pulse: Pulse = self.link.row(sqlx::query_as(sql).bind(self.shared.worker_id())).await?;
+        self.shared.clock.heard(asked, pulse.6);
         self.heard(pulse).await
     }
 
     /// What a heartbeat has said.
-    async fn heard(&mut self, (alive, vacant, cancelled, robbed, timeouts): Pulse) -> Result<()> {
+    async fn heard(&mut self, (alive, vacant, cancelled, robbed, timeouts, told, _): Pulse) -> Result<()> {
         let shared = &self.shared;
         if !alive {
             let worker = shared.worker_id();
@@ -167,6 +192,7 @@ impl Chores {
             return Ok(());
         }
         shared.timeouts.learn(timeouts.map(|Json(set)| set));
+        shared.hear(told.as_deref());
         shared.ask_to_cancel(&cancelled);
         self.look_for_lost(robbed.unwrap_or(0)).await?;
         self.found_the_office(vacant).await
@@ -242,8 +268,9 @@ impl Chores {
         let sql = shared.howdah.names().sql(if beat { KEEP_AND_BEAT } else { KEEP });
         let tick_ms = i32::try_from(TICK.as_millis()).unwrap_or(i32::MAX);
         let query = sqlx::query_as(sql).bind(worker).bind(term).bind(sweep).bind(streaming).bind(tick_ms);
-        let (promoted, next_ms, rescued, alive, vacant, cancelled, robbed, timeouts): Kept =
+        let (promoted, next_ms, rescued, alive, vacant, cancelled, robbed, timeouts, told, micros): Kept =
             self.link.row(query).await?;
+        self.shared.clock.heard(now, micros);
         for line in rescued.unwrap_or_default() {
             tracing::warn!("rescued the jobs of a dead worker: {line}");
         }
@@ -265,7 +292,7 @@ impl Chores {
         match alive {
             Some(alive) => {
                 let cancelled = cancelled.unwrap_or_default();
-                self.heard((alive, vacant.unwrap_or(false), cancelled, robbed, timeouts)).await
+                self.heard((alive, vacant.unwrap_or(false), cancelled, robbed, timeouts, told, micros)).await
             }
             None => Ok(()),
         }
@@ -276,6 +303,9 @@ impl Chores {
         if let Some(office) = self.office.take() {
             office.rotation.stop().await;
             office.cron.stop().await;
+        }
+        if let Err(error) = self.report().await {
+            tracing::debug!(%error, "could not report the last statistics");
         }
         let (shared, worker) = (&self.shared, self.shared.worker_id());
         let names = shared.howdah.names();

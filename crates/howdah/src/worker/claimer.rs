@@ -98,6 +98,8 @@ pub(super) struct Claimer {
     worker: i64,
     /// The last claim failed, and may have been done all the same.
     unanswered: bool,
+    /// It was told to claim nothing when it last wanted to.
+    was_quiet: bool,
 }
 
 impl Claimer {
@@ -116,7 +118,7 @@ impl Claimer {
             })
             .collect();
         let worker = shared.worker_id();
-        Self { shared, link, start, looks, worker, unanswered: false }
+        Self { shared, link, start, looks, worker, unanswered: false, was_quiet: false }
     }
 
     /// Runs until the worker stops; then gives back what has not started.
@@ -177,6 +179,16 @@ impl Claimer {
     /// Looks into the queues for which it is time.
     async fn look(&mut self) -> Result<()> {
         self.disown().await?;
+        let quiet = self.shared.quiet.load(Ordering::Acquire);
+        let was_quiet = std::mem::replace(&mut self.was_quiet, quiet);
+        if quiet || was_quiet {
+            // It is woken when that is over, and looks everywhere then.
+            let at = Instant::now() + if quiet { FOREVER } else { Duration::ZERO };
+            self.looks.iter_mut().for_each(|look| look.at = at);
+        }
+        if quiet {
+            return Ok(());
+        }
         self.gather_sleepers(Instant::now());
         let mut due = Vec::new();
         for i in 0..self.looks.len() {
@@ -198,7 +210,7 @@ impl Claimer {
         let woken = notifications > 0;
         let withdraw = woken && look.sleep.woken(now, notifications);
         self.shared.give_back(look.queue.take_stale(STALE));
-        let wanted = look.queue.wanted();
+        let wanted = if self.shared.is_behind() { 0 } else { look.queue.wanted() };
         if wanted == 0 {
             look.full = true;
             look.at = now + if look.queue.is_idle() { FOREVER } else { STALE };

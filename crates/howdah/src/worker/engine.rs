@@ -97,7 +97,10 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
 
     let chores = tokio::spawn(Chores::new(Arc::clone(&shared), chores).run());
     started();
-    stop.await;
+    tokio::select! {
+        _ = stop => {}
+        () = shared.told_to_stop.cancelled() => {}
+    }
     finish(&shared).await;
     let _ = claimer.await;
     // What a claim that was on its way has started.

@@ -44,6 +44,11 @@ impl Policy {
         Self { kind: kind.to_owned(), declared, retry_by }
     }
 
+    /// The kind of the job.
+    pub(super) fn kind(&self) -> &str {
+        &self.kind
+    }
+
     /// Adds it to a failure.
     pub(super) fn applied(&self, outcome: Outcome, call: &Call) -> Outcome {
         let Outcome::Failed(mut error) = outcome else { return outcome };

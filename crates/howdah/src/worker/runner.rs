@@ -208,8 +208,10 @@ pub(super) fn finish(shared: &Shared, run: Run, outcome: Outcome) -> &'static st
     let answer = call.take_answer().filter(|_| !matches!(end, End::Lost));
     let name = end.name();
     let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
+    let wait = if call.attempt == 1 { shared.clock.since(call.enqueued_micros, call.started) } else { None };
+    shared.tally.count(run.queue.id(), run.policy.kind(), call, &end, run_ms, wait);
     let id = call.id.0;
-    let _ = shared.finished.send(Finished { lease: run.lease, position: run.position, id, run_ms, end, answer });
+    shared.tell(Finished { lease: run.lease, position: run.position, id, run_ms, end, answer });
     name
 }
 

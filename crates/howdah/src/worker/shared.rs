@@ -4,7 +4,7 @@
 //! over an await.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,13 @@ use super::ledger::{End, Finished};
 use super::notes::Notes;
 use super::policy::Policy;
 use super::queue::{Claimed, Lease, Queue};
+use super::tally::{ServerClock, Tally};
 use super::timeouts::Timeouts;
 use crate::client::Howdah;
 use crate::handler::Call;
+
+/// With more ends that are not told, no jobs are claimed: failures take longer to tell than to happen.
+const MOST_UNTOLD: usize = 10_000;
 
 /// A job that runs.
 pub(super) struct Run {
@@ -53,9 +57,14 @@ pub(super) struct Shared {
     /// Jobs of each lease that the database has not been told of. A lease of ours that is not here is one whose
     /// claim was never answered.
     leases: Mutex<HashMap<i64, usize>>,
-    pub(super) finished: mpsc::UnboundedSender<Finished>,
+    finished: mpsc::UnboundedSender<Finished>,
+    /// How many that have ended the database has not been told of.
+    untold: AtomicUsize,
     pub(super) notes: Arc<Notes>,
     pub(super) timeouts: Timeouts,
+    /// How attempts ended, until it is reported.
+    pub(super) tally: Tally,
+    pub(super) clock: ServerClock,
     /// Wakes the claimer.
     pub(super) look: Notify,
     /// Wakes the chores: a heartbeat now.
@@ -67,6 +76,10 @@ pub(super) struct Shared {
     /// Wakes the listener: this process is a new worker, whose session must be told.
     pub(super) attach: Notify,
     pub(super) listening: AtomicBool,
+    /// Somebody told it to claim no more, for now.
+    pub(super) quiet: AtomicBool,
+    /// Somebody told it to end.
+    pub(super) told_to_stop: CancellationToken,
     /// No more claims.
     pub(super) stopping: CancellationToken,
     /// The grace period is over.
@@ -96,14 +109,19 @@ impl Shared {
             running: Mutex::default(),
             leases: Mutex::default(),
             finished,
+            untold: AtomicUsize::new(0),
             notes,
             timeouts: Timeouts::default(),
+            tally: Tally::default(),
+            clock: ServerClock::default(),
             look: Notify::new(),
             beat: Notify::new(),
             due: Notify::new(),
             schedules: Notify::new(),
             attach: Notify::new(),
             listening: AtomicBool::new(false),
+            quiet: AtomicBool::new(false),
+            told_to_stop: CancellationToken::new(),
             stopping: CancellationToken::new(),
             aborting: CancellationToken::new(),
             leaving: CancellationToken::new(),
@@ -127,8 +145,23 @@ impl Shared {
         self.leases().insert(lease, jobs);
     }
 
+    /// The database is to be told of this end.
+    pub(super) fn tell(&self, finished: Finished) {
+        self.untold.fetch_add(1, Ordering::AcqRel);
+        let _ = self.finished.send(finished);
+    }
+
+    /// Whether so much is to be told that there is no use in more of it: what has ended is heard of in its turn.
+    pub(super) fn is_behind(&self) -> bool {
+        self.untold.load(Ordering::Acquire) > MOST_UNTOLD
+    }
+
     /// The database knows how these jobs of a lease ended, or does not want to.
     pub(super) fn told(&self, lease: i64, jobs: usize) {
+        let before = self.untold.fetch_sub(jobs, Ordering::AcqRel);
+        if before > MOST_UNTOLD && before.saturating_sub(jobs) <= MOST_UNTOLD {
+            self.look.notify_one();
+        }
         let mut leases = self.leases();
         if let Some(left) = leases.get_mut(&lease) {
             *left = left.saturating_sub(jobs);
@@ -196,6 +229,23 @@ impl Shared {
         }
     }
 
+    /// What somebody has told this worker by `howdah.tell_worker`.
+    pub(super) fn hear(&self, told: Option<&str>) {
+        let quiet = told.is_some();
+        if self.quiet.swap(quiet, Ordering::AcqRel) != quiet {
+            if quiet {
+                tracing::info!("was told to claim no more jobs");
+            } else {
+                tracing::info!("was told to claim jobs again");
+            }
+            self.look.notify_one();
+        }
+        if told == Some("stop") && !self.told_to_stop.is_cancelled() {
+            tracing::info!("was told to stop");
+            self.told_to_stop.cancel();
+        }
+    }
+
     /// Tells every handler to end: the worker stops.
     pub(super) fn cancel_all(&self) {
         for run in self.running().values() {
@@ -257,7 +307,7 @@ impl Shared {
 
     fn end_unstarted(&self, jobs: Vec<Claimed>, end: impl Fn() -> End) {
         for job in jobs {
-            let _ = self.finished.send(Finished {
+            self.tell(Finished {
                 lease: job.lease,
                 position: job.position,
                 id: job.id,
