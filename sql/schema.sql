@@ -961,7 +961,9 @@ CREATE TABLE howdah.operation (
   stepped_at timestamptz NOT NULL,
   ended_at   timestamptz,
   ended_by   text,
-  error      text
+  error      text,
+  -- The keeper goes on with it, since nobody else did.
+  adopted    boolean     NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 -- prune_audit: the oldest that have ended. people: those that go on.
 CREATE INDEX operation_ended ON howdah.operation (ended_at);
@@ -1011,6 +1013,106 @@ INSERT INTO howdah.migration (version, name) VALUES (16, 'operations');
 CREATE INDEX receipt_at ON howdah.receipt (at);
 CREATE INDEX failure_at ON howdah.failure (at);
 INSERT INTO howdah.migration (version, name) VALUES (19, 'watch');
+-- 0020 stats: how many attempts ended and how, as the workers report it, by minute, by hour and since ever; and how full the queues were.
+--
+-- Locks: creates new objects, and takes howdah.config for a moment. Safe while an application runs.
+
+-- What workers report. Rows are added and taken away by fold_stats, and never changed: a ring of two partitions, which is truncated, so
+-- that many workers leave nothing behind while a snapshot is held.
+CREATE TABLE howdah.stat_report (
+  slot      smallint    NOT NULL,
+  at        timestamptz NOT NULL,
+  queue_id  integer     NOT NULL,
+  kind      text        NOT NULL,
+  completed bigint      NOT NULL,
+  retried   bigint      NOT NULL,
+  snoozed   bigint      NOT NULL,
+  dead      bigint      NOT NULL,
+  cancelled bigint      NOT NULL,
+  released  bigint      NOT NULL,
+  lost      bigint      NOT NULL,
+  run_ms    bigint      NOT NULL,
+  wait_ms   bigint      NOT NULL,
+  runs      bigint[]    NOT NULL,
+  waits     bigint[]    NOT NULL
+) PARTITION BY LIST (slot);
+CREATE TABLE howdah.stat_report_0 PARTITION OF howdah.stat_report FOR VALUES IN (0);
+CREATE TABLE howdah.stat_report_1 PARTITION OF howdah.stat_report FOR VALUES IN (1);
+INSERT INTO howdah.ring (name, slot) VALUES ('stat_report', 0);
+
+-- What was reported within a minute, kept for a day: of few columns, since there are many of them.
+CREATE TABLE howdah.stat_minute (
+  at        timestamptz NOT NULL,
+  queue_id  integer     NOT NULL,
+  kind      text        NOT NULL,
+  completed bigint      NOT NULL,
+  -- Attempts that failed, and are tried again.
+  retried   bigint      NOT NULL,
+  -- Put off by their handlers, or waiting for a signal; not counted as attempts.
+  snoozed   bigint      NOT NULL,
+  dead      bigint      NOT NULL,
+  cancelled bigint      NOT NULL,
+  -- Given back unended, by a worker that stopped.
+  released  bigint      NOT NULL,
+  -- Whose lease was lost, or that were given up after their time was over.
+  lost      bigint      NOT NULL,
+  -- Of all of them together: how long they ran, and how long jobs had waited for their first attempt.
+  run_ms    bigint      NOT NULL,
+  wait_ms   bigint      NOT NULL,
+  PRIMARY KEY (at, queue_id, kind)
+) WITH (fillfactor = 70);
+
+-- What was reported within an hour, kept for config.stats_retention.
+--   runs   how many ran how long: the first number is of those under 1 ms, and number n + 1 of those from 2^(n-1) to 2^n ms; the
+--          last, the 24th, of all that took longer
+--   waits  the same of how long jobs that began their first attempt had waited since they were enqueued
+CREATE TABLE howdah.stat_hour (
+  LIKE howdah.stat_minute,
+  runs  bigint[] NOT NULL,
+  waits bigint[] NOT NULL,
+  PRIMARY KEY (at, queue_id, kind)
+) WITH (fillfactor = 70);
+
+-- What was reported since ever, which never becomes less.
+CREATE TABLE howdah.stat_total (
+  LIKE howdah.stat_hour,
+  PRIMARY KEY (queue_id, kind)
+) WITH (fillfactor = 50);
+
+-- What was in a queue at some time of a minute, kept for a day.
+CREATE TABLE howdah.stat_depth (
+  at         timestamptz NOT NULL,
+  queue_id   integer     NOT NULL,
+  -- When exactly.
+  seen_at    timestamptz NOT NULL,
+  -- Jobs that are ready, running, scheduled or blocked; at least so many, if there are more than were counted.
+  unfinished bigint      NOT NULL,
+  more       boolean     NOT NULL,
+  PRIMARY KEY (at, queue_id)
+);
+
+ALTER TABLE howdah.config
+  ADD COLUMN stats_retention interval NOT NULL DEFAULT '90 days' CHECK (stats_retention BETWEEN '0' AND '1000 years');
+
+-- The planner takes an empty table that it knows nothing of for ten pages.
+ANALYZE howdah.stat_report_0, howdah.stat_report_1, howdah.stat_minute, howdah.stat_hour, howdah.stat_total, howdah.stat_depth;
+INSERT INTO howdah.migration (version, name) VALUES (20, 'stats');
+-- 0021 quiet: a queue that is paused for a while, a worker that is told to claim no more.
+--
+-- Locks: takes howdah.queue and howdah.worker for a moment: enqueuers wait for the commit of this migration. Safe while an application runs.
+
+-- When the pause ends by itself; NULL: not before somebody resumes it.
+ALTER TABLE howdah.queue ADD COLUMN resume_at timestamptz;
+-- resume_due: those whose time has come.
+CREATE INDEX queue_resume_at ON howdah.queue (resume_at) WHERE resume_at IS NOT NULL;
+-- It has another argument now.
+DROP FUNCTION IF EXISTS howdah.pause_queue(text, text, text);
+
+-- What somebody has told a worker; NULL: nothing.
+ALTER TABLE howdah.worker ADD COLUMN told text CHECK (told IN ('quiet', 'stop'));
+-- It returns one more column.
+DROP FUNCTION IF EXISTS howdah.heartbeat(bigint);
+INSERT INTO howdah.migration (version, name) VALUES (21, 'quiet');
 SET LOCAL check_function_bodies = off;
 -- howdah.act(action, job_ids, settings, made_by, reason) -> bigint
 -- Does something to these jobs and notes who did it, in one transaction; see howdah.start_operation for the arguments.
@@ -1154,6 +1256,30 @@ BEGIN
   EXCEPTION WHEN data_exception THEN
     RAISE EXCEPTION 'settings of % are not valid: %', check_action.action, SQLERRM USING ERRCODE = 'HD002', COLUMN = 'settings';
   END;
+END $$;
+-- howdah.continue_operations() -> text
+-- Does a step of an operation whose process has not done one for a minute: it has ended, or nobody looks. From then on the keeper goes on
+-- with it to its end; whoever comes back may do steps beside it, since they are done one after another.
+-- One that was stopped by an error waits for a person. Returns what it did; NULL: there is none. Internal to rotate.
+-- Writes: operation, and see act_on. Locks: the operation's row, if nobody has it; what act_on locks.
+CREATE OR REPLACE FUNCTION howdah.continue_operations() RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  o howdah.operation;
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RETURN NULL;
+  END IF;
+  SELECT * INTO o FROM howdah.operation p
+   WHERE p.state = 'running' AND (p.adopted OR p.stepped_at < howdah.now() - interval '1 minute')
+   ORDER BY p.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  UPDATE howdah.operation p SET adopted = true WHERE p.id = o.id AND NOT p.adopted;
+  o := howdah.step_operation(o.id);
+  RETURN CASE WHEN o.state = 'stopped' THEN format('could not go on with operation %s: %s', o.id, o.error)
+    ELSE format('went on with operation %s: %s of %s jobs changed', o.id, o.changed, o.matched) END;
 END $$;
 -- howdah.may_act_on(job_id, states) -> boolean
 -- Whether a job is in one of these states, and stays there until the caller's transaction ends: if it waits or is dead its row is
@@ -1523,7 +1649,7 @@ BEGIN
 END $$;
 -- howdah.promote_range(queues, kind, states, filter, ids, after, upto) -> bigint
 -- Makes scheduled jobs with ids from after + 1 to upto ready, if that state is among the states. Returns how many.
--- Internal to retry_many. Writes: deferred, ticket. Locks: rows of deferred, and waits for whoever has them.
+-- Internal to retry_many. Writes: deferred, ticket, cancel_request. Locks: rows of deferred, and waits for whoever has them.
 CREATE OR REPLACE FUNCTION howdah.promote_range(queues integer[], kind text, states text[], filter jsonpath, ids bigint[], after bigint, upto bigint)
 RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -1539,7 +1665,10 @@ BEGIN
     SELECT t.first_id, t.queue_id, r.slot, t.priority, t.jobs, t.attempt, t.job_kind, t.gates, howdah.now()
       FROM howdah.take_range(promote_range.queues, promote_range.kind, '{scheduled}', promote_range.filter, promote_range.ids,
                              promote_range.after, promote_range.upto) t, howdah.ring r WHERE r.name = 'returned'
-    RETURNING queue_id, jobs)
+    RETURNING queue_id, first_id, jobs
+  ), wanted AS (
+    -- Whoever sends them again does not want them cancelled.
+    DELETE FROM howdah.cancel_request c USING back b WHERE c.job_id >= b.first_id AND c.job_id < b.first_id + b.jobs)
   SELECT coalesce(sum(b.jobs), 0), count(howdah.wake(b.queue_id)) INTO v_jobs, v_woken
     FROM (SELECT queue_id, sum(jobs) AS jobs FROM back GROUP BY queue_id) b;
   RETURN v_jobs;
@@ -4004,6 +4133,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     ('INDEX result_job ON howdah.result (job_id)'),
     ('INDEX expiry_due ON howdah.expiry (expires_at, job_id)'),
     ('INDEX log_job ON howdah.log (job_id, attempt, at, line)'),
+    ('INDEX queue_resume_at ON howdah.queue (resume_at) WHERE resume_at IS NOT NULL'),
     ('INDEX archive_id ON howdah.archive (id)'),
     ('INDEX archive_archived_at ON howdah.archive (archived_at)'),
     ('INDEX slot_gate ON howdah.slot (gate, lease_id)'),
@@ -6773,6 +6903,32 @@ BEGIN
     END IF;
   END LOOP;
 END $$;
+-- howdah.hear_late_wishes(most) -> integer
+-- Wishes to cancel an attempt that has ended otherwise in the moment in which they came: whoever has been told `cancelling` has asked for
+-- the job to end, so they are asked again for whatever the job does now. One that somebody has sent again since is left alone:
+-- that takes the wish away. What is locked by somebody comes next time.
+--   most  how many are looked at
+-- Returns how many were heard. Internal to prune. Writes: cancel_request, and see cancel. Locks: as cancel, for 100 ms at most.
+CREATE OR REPLACE FUNCTION howdah.hear_late_wishes(most integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
+DECLARE
+  v_ids   bigint[];
+  v_id    bigint;
+  v_heard integer := 0;
+BEGIN
+  v_ids := ARRAY(SELECT c.job_id FROM howdah.cancel_request c WHERE NOT howdah.holds(c.lease_id, c.job_id)
+                  ORDER BY c.job_id LIMIT hear_late_wishes.most FOR UPDATE SKIP LOCKED);
+  FOREACH v_id IN ARRAY v_ids LOOP
+    BEGIN
+      DELETE FROM howdah.cancel_request c WHERE c.job_id = v_id;
+      PERFORM howdah.cancel(v_id);
+      v_heard := v_heard + 1;
+    EXCEPTION WHEN lock_not_available THEN
+      -- It keeps its wish.
+    END;
+  END LOOP;
+  RETURN v_heard;
+END $$;
 -- howdah.is_empty_slot(slot) -> boolean
 -- Whether nothing was written to any table of history in a slot since it was truncated. Internal to rotate_history.
 CREATE OR REPLACE FUNCTION howdah.is_empty_slot(slot integer) RETURNS boolean
@@ -6804,8 +6960,8 @@ BEGIN
   RETURN false;
 END $$;
 -- howdah.keep(worker_id, term, sweep, awake, tick_ms) -> (promoted, next_ms, rescued)
--- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, delivers signals, opens gates, lets
--- go of jobs whose parents have ended.
+-- One tick of the keeper, in one statement: keeps the office, rescues, promotes, expires, delivers signals, opens gates, resumes
+-- queues, lets go of jobs whose parents have ended.
 --   term       the term that elect_keeper gave
 --   sweep      true: look at everything that is due, false: at what became due in the last five seconds, so
 --              that dead rows are not walked over again and again
@@ -6814,7 +6970,7 @@ END $$;
 --   promoted   how many runs of jobs became ready; 1000: there may be more
 --   next_ms    milliseconds until the next job is due, expires, or gets the token that it waits for; NULL if there is none
 --   rescued    a line for each worker that was given up
--- Writes: keeper, and see rescue, promote, expire, deliver_signals and open_gates. Errors: HD011 another keeper was elected:
+-- Writes: keeper, and see rescue, promote, expire, deliver_signals, resume_due and open_gates. Errors: HD011 another keeper was elected:
 -- nothing was done.
 CREATE OR REPLACE FUNCTION howdah.keep(worker_id bigint, term bigint, sweep boolean, awake boolean, tick_ms integer,
   OUT promoted integer, OUT next_ms bigint, OUT rescued text[])
@@ -6839,7 +6995,7 @@ BEGIN
   END IF;
   IF keep.sweep THEN
     SELECT array_agg(format('%s: %s jobs', r.worker, r.jobs)) INTO rescued FROM howdah.rescue() r;
-    PERFORM howdah.deliver_signals();
+    PERFORM howdah.deliver_signals(), howdah.resume_due();
   END IF;
   SELECT p.promoted, p.next_ms INTO promoted, next_ms
     FROM howdah.promote(1000, CASE WHEN keep.sweep THEN '-infinity' ELSE v_now - interval '5 seconds' END) p;
@@ -6915,8 +7071,9 @@ BEGIN
 END $$;
 -- howdah.prune(most) -> text
 -- Removes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of jobs that
--- are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone,
--- signals that have expired, slots without a lease; and then what goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
+-- are over, unique keys whose period is over, waiters that are gone,
+-- signals that have expired, slots without a lease; asks again for those who wished in the last moment that something be
+-- cancelled (hear_late_wishes); and then what goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
 -- Returns what it did, or NULL; what begins with `could not` is for a person to see.
 -- Writes: dead, job_kept, cancel_request, unique_key, waiter, signal, gate, slot, and see prune_history and prune_archive. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.prune(most integer DEFAULT 1000) RETURNS text
@@ -6938,9 +7095,7 @@ BEGIN
        AND NOT EXISTS (SELECT FROM howdah.receipt r WHERE r.span @> j.id)
      LIMIT prune.most));
   GET DIAGNOSTICS v_kept = ROW_COUNT;
-  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
-    SELECT q.job_id FROM howdah.cancel_request q WHERE NOT EXISTS (
-      SELECT FROM howdah.lease l WHERE (l.id & 3) = (q.lease_id & 3) AND l.id = q.lease_id) FOR UPDATE OF q SKIP LOCKED));
+  PERFORM howdah.hear_late_wishes(prune.most);
   DELETE FROM howdah.unique_key u WHERE u.ctid = ANY (ARRAY(
     SELECT k.ctid FROM howdah.unique_key k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.waiter w WHERE w.ctid = ANY (ARRAY(
@@ -7128,6 +7283,8 @@ END $$;
 -- The keeper's slow chore: turns one ring, or truncates one partition, or prunes one batch, so that nothing
 -- grows without bound. Returns what it did, or `could not ...`, which is for a person to see; NULL when there is nothing
 -- to do. Never waits for a lock of its own; but a queue's before_removal may take its time.
+-- It goes on with operations that nobody goes on with. The statistics are its, too: it adds up what workers have reported, removes what is old,
+-- and notes once a minute how full the queues are.
 -- Call it until it returns NULL, each time in a transaction of its own. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.rotate() RETURNS text
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -7139,7 +7296,12 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     howdah.rotate_jobs(),
     howdah.sweep_deleted(),
     howdah.prune_workflows(),
-    howdah.prune())
+    howdah.prune(),
+    howdah.continue_operations(),
+    howdah.fold_stats(),
+    howdah.rotate_ring('stat_report', 'stat_report', '{0,1}', 1048576),
+    howdah.prune_stats(10000),
+    howdah.note_depths())
 $$;
 -- howdah.rotate_history() -> text
 -- Turns the ring of history twice in the longest retention, and truncates a slot when that has passed since it was
@@ -7562,7 +7724,7 @@ END $$;
 -- Cancels a job and returns what became of it:
 --   cancelled   it waited, and will not run
 --   cancelling  it runs: its worker is told, its handler sees the cancellation, and it then ends as cancelled. If its attempt
---               ends otherwise in this very moment, the wish is too late: to be sure, ask again
+--               ends otherwise in this very moment, the keeper asks again within some seconds
 --   already cancelled, completed, expired, dead: it had ended before, and nothing was changed
 --   NULL        there is no such job
 -- Writes: ticket or deferred, and receipt; or cancel_request. Locks: the ticket or deferred row; waits for a
@@ -7686,7 +7848,7 @@ END $$;
 -- on looking, and find it again when it is created. A job that somebody enqueues while it is deleted, by a transaction
 -- that had begun or by a client that has not heard of it (for a second), is cancelled by the keeper, and seen so.
 -- What a claim is taking at this very moment runs to its end.
--- Writes: queue, deleted_queue, sleeper; ticket, deferred and receipt if forced. Locks: the queue's row; nobody who
+-- Writes: queue, deleted_queue, sleeper, flow_rule, stat_total; ticket, deferred and receipt if forced. Locks: the queue's row; nobody who
 -- enqueues or claims needs it.
 -- Errors: HD002 the queue is 'default', which always exists. HD006 it is not empty; nothing was done.
 CREATE OR REPLACE FUNCTION howdah.delete_queue(queue text, force boolean DEFAULT false) RETURNS boolean
@@ -7706,6 +7868,7 @@ BEGIN
   INSERT INTO howdah.deleted_queue (id, name, deleted_at, deleted_by, was)
     VALUES (v_queue.id, v_queue.name, howdah.now(), session_user, to_jsonb(v_queue));
   DELETE FROM howdah.sleeper s WHERE s.queue_id = v_queue.id;
+  DELETE FROM howdah.stat_total s WHERE s.queue_id = v_queue.id;
   DELETE FROM howdah.flow_rule f WHERE f.scope = 'queue' AND f.name = v_queue.name;
   IF delete_queue.force THEN
     PERFORM howdah.cancel_waiting(v_queue.id, 1000);
@@ -7728,21 +7891,26 @@ BEGIN
   NEW.id := howdah.enqueue(NEW.kind, NEW.payload, NEW.queue, NEW.priority, NEW.run_at, NEW.delay, NEW.max_attempts, NEW.options);
   RETURN NEW;
 END $$;
--- howdah.pause_queue(queue, by, reason) -> boolean
--- Stops claims from a queue until resume_queue, over restarts. What runs goes on. Returns whether it was
--- running before. Writes: queue. Errors: HD001 unknown queue, HD002 by or reason is too long.
-CREATE OR REPLACE FUNCTION howdah.pause_queue(queue text, by text DEFAULT NULL, reason text DEFAULT NULL) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- howdah.pause_queue(queue, by, reason, lasts) -> boolean
+-- Stops claims from a queue until resume_queue, over restarts. What runs goes on. Of one that is paused, who, why and for how long are
+-- replaced. Returns whether it was running before.
+--   lasts  the keeper resumes it after so long, within some seconds, a second to 10 years; NULL: nobody but resume_queue does
+-- Writes: queue. Errors: HD001 unknown queue, HD002 by or reason is too long, or lasts out of range.
+CREATE OR REPLACE FUNCTION howdah.pause_queue(queue text, by text DEFAULT NULL, reason text DEFAULT NULL, lasts interval DEFAULT NULL)
+RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_was timestamptz;
 BEGIN
   PERFORM howdah.check_pause(pause_queue.by, pause_queue.reason);
+  IF pause_queue.lasts NOT BETWEEN '1 second' AND '10 years' THEN
+    PERFORM howdah.option_refused('lasts', 'must be 1 second to 10 years');
+  END IF;
   SELECT q.paused_at INTO v_was FROM howdah.queue q WHERE q.name = pause_queue.queue FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     PERFORM howdah.unknown_queue(pause_queue.queue);
   END IF;
   UPDATE howdah.queue q SET paused_at = coalesce(q.paused_at, howdah.now()), paused_by = coalesce(pause_queue.by, session_user),
-    pause_reason = pause_queue.reason WHERE q.name = pause_queue.queue;
+    pause_reason = pause_queue.reason, resume_at = howdah.now() + pause_queue.lasts WHERE q.name = pause_queue.queue;
   RETURN v_was IS NULL;
 END $$;
 -- howdah.purge(state, older_than, queue, most) -> integer
@@ -7785,6 +7953,18 @@ BEGIN
   END LOOP;
   RETURN v_removed;
 END $$;
+-- howdah.resume_due() -> integer
+-- Resumes queues whose pause was for a while that is over. Returns how many those were. Internal to keep.
+-- Writes: queue. Locks: rows that nobody else has. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.resume_due() RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+  v_names   text[];
+BEGIN
+  v_names := ARRAY(SELECT q.name FROM howdah.queue q WHERE q.resume_at <= howdah.now() FOR NO KEY UPDATE SKIP LOCKED);
+  PERFORM howdah.resume_queue(n) FROM unnest(v_names) n;
+  RETURN cardinality(v_names);
+END $$;
 -- howdah.resume_queue(queue) -> boolean
 -- Lets claims from a paused queue go on, and wakes its workers. Returns whether it was paused.
 -- Writes: queue. Errors: HD001 unknown queue.
@@ -7798,7 +7978,7 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM howdah.unknown_queue(resume_queue.queue);
   END IF;
-  UPDATE howdah.queue q SET paused_at = NULL, paused_by = NULL, pause_reason = NULL WHERE q.id = v_id;
+  UPDATE howdah.queue q SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, resume_at = NULL WHERE q.id = v_id;
   PERFORM howdah.wake(v_id);
   RETURN v_was IS NOT NULL;
 END $$;
@@ -7807,7 +7987,7 @@ END $$;
 -- too) is due at once. Returns 'ready'; or the state that it is in, if nothing was changed; or NULL, if
 -- there is no such job.
 -- A dead job that had a unique key as long as it lived takes it again.
--- Writes: dead or deferred, and ticket; unique_key. Errors: HD001 a dead job's queue was deleted, HD003 another job has
+-- Writes: dead or deferred, and ticket; unique_key; cancel_request. Errors: HD001 a dead job's queue was deleted, HD003 another job has
 -- the unique key now; nothing was changed.
 CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -7830,6 +8010,9 @@ BEGIN
     SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(retry.job_id) t;
     IF FOUND THEN
       PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[v_attempt]);
+      -- Whoever sends it again does not want it cancelled.
+      DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+        SELECT w.job_id FROM howdah.cancel_request w WHERE w.job_id = retry.job_id FOR UPDATE SKIP LOCKED));
       RETURN 'ready';
     END IF;
   END IF;
@@ -7843,6 +8026,7 @@ END $$;
 --   signal_retention     how long a signal is kept if its sender does not say; 7 days
 --   archive_retention    how long what was archived is kept; null: for ever
 --   audit_retention      how long it is kept who did what to jobs; 90 days
+--   stats_retention      how long statistics by the hour are kept; 90 days
 -- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
 -- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.
 -- Writes: config. Locks: its row. Errors: HD002, naming the setting.
@@ -7877,12 +8061,15 @@ BEGIN
 END $$;
 -- howdah.start_over(job_ids) -> void
 -- Makes dead jobs ready again with all their attempts; the caller has taken them out of their room. Those that had an
--- expiry lose it: whoever sends an expired job again wants it to run. Internal. Writes: ticket, job, ordered, and see wait_again.
+-- expiry lose it: whoever sends an expired job again wants it to run. Internal. Writes: ticket, job, ordered, cancel_request, and see wait_again.
 CREATE OR REPLACE FUNCTION howdah.start_over(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   j howdah.job;
 BEGIN
+  -- Whoever sends it again does not want it cancelled. One that somebody is asking for just now is left.
+  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+    SELECT w.job_id FROM howdah.cancel_request w WHERE w.job_id = ANY (start_over.job_ids) FOR UPDATE SKIP LOCKED));
   FOR j IN SELECT f.* FROM howdah.find_jobs(start_over.job_ids) f WHERE f.options ? 'expires_at' LOOP
     j.options := nullif(j.options - 'expires_at', '{}');
     PERFORM howdah.rewrite_job(j);
@@ -8612,7 +8799,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
       -- To serve a queue.
       ('EXECUTE', 'worker', 'start_worker attach_session heartbeat fall_asleep stay_awake lost disown stop_worker timeouts queue_id
          claim claim_queues claim_where complete complete_in complete_leases cancel_in fail forget holds release
-         parent_results note_progress report_progress write_logs
+         parent_results note_progress report_progress write_logs report_stats
          await_signal begin_sleep get_steps keep_step
          declare_schedule due_schedules fire_schedule schedule_failed
          elect_keeper keeper_vacant keep resign_keeper rotate'),
@@ -8621,7 +8808,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
       -- To look.
       ('EXECUTE', 'worker viewer operator', 'check_filter get_progress state'),
       ('EXECUTE', 'viewer operator', 'find why queue_settings kind_settings workflow_nodes doctor doctor_checks doctor_limits
-         search suggest check_search operation_search error_groups fingerprint failures_of_group family depths tail pace'),
+         search suggest check_search operation_search error_groups fingerprint failures_of_group family depths tail pace
+         stats minutes rates percentile'),
       -- What the views call: who reads a view must be allowed to.
       ('EXECUTE', 'worker viewer operator', 'waits_as waits_because'),
       ('EXECUTE', 'viewer operator', 'find_job retentions states_of'),
@@ -8631,7 +8819,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
       -- To operate.
       ('EXECUTE', 'operator', 'cancel cancel_many retry retry_many retry_from forget_steps purge purge_dead remove_held
          isolate crowded find_for_update delete reschedule change add_dependency remove_dependency unhold
-         cancel_workflow retry_workflow withdraw_signal delete_queue pause_queue resume_queue set_queue set_kind set_limit set_config
+         cancel_workflow retry_workflow withdraw_signal delete_queue pause_queue resume_queue set_queue set_kind set_limit set_config tell_worker
          set_schedule delete_schedule pause_schedule resume_schedule run_schedule start_operation step_operation cancel_operation act note_command'),
       -- For the owner: what makes indexes and roles, or is a chore that howdah.keep calls.
       ('EXECUTE', '', 'create_roles grant_rights index_attributes expire promote prune rescue open_gates look_again')
@@ -9169,7 +9357,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
     WHERE a.attrelid = format('howdah.%I', setting_names.relation)::regclass AND a.attnum > 0 AND NOT a.attisdropped
-      AND a.attname::text <> ALL ('{id,name,created_at,paused_at,paused_by,pause_reason,fresh_slot}'::text[])
+      AND a.attname::text <> ALL ('{id,name,created_at,paused_at,paused_by,pause_reason,resume_at,fresh_slot}'::text[])
       AND (setting_names.relation <> 'schedule'
            OR a.attname::text <> ALL ('{turn,every_from,after_at,next_at,look_at,failures,error,error_at,declared,revision}'::text[])));
 END $$;
@@ -9943,6 +10131,14 @@ BEGIN
     RETURNING g.expires_at INTO v_expires;
   RETURN coalesce(v_expires > howdah.now(), false);
 END $$;
+-- howdah.add_counts(a, b) -> bigint[]
+-- Two arrays of counts, added place by place; what one of them does not have is 0. NULL is an array of nothing.
+-- Internal to fold_stats. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.add_counts(a bigint[], b bigint[]) RETURNS bigint[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(array_agg(coalesce(u.x, 0) + coalesce(u.y, 0) ORDER BY u.place), '{}')
+    FROM unnest(add_counts.a, add_counts.b) WITH ORDINALITY u(x, y, place)
+$$;
 -- howdah.depths(cap) -> (queue, ready, running, scheduled, blocked, dead, more, oldest_ready_at, paused)
 -- What is in each queue, as the view howdah.queues says, but counted only up to a bound, so that it costs the same with ten jobs and
 -- with ten million.
@@ -9976,6 +10172,305 @@ BEGIN
       LEFT JOIN (SELECT e.queue_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                    FROM howdah.lease e GROUP BY 1) l ON l.queue_id = q.id
      ORDER BY 1;
+END $$;
+-- howdah.fold_stats(most) -> text
+-- Takes what workers have reported within the oldest hour of which something is left, at most `most` rows, and adds it to the statistics
+-- of its minute, that hour and since ever: a row of each is written anew for a queue and a kind, however many workers have
+-- reported. What is of a queue that is gone is dropped. Returns what it did if there may be more; else NULL. Internal to rotate.
+-- Writes: stat_report, stat_minute, stat_hour, stat_total. Locks: rows that nobody else has. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.fold_stats(most integer DEFAULT 10000) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+  v_hour timestamptz := (SELECT date_bin('1 hour', min(r.at), '2000-01-01 00:00:00Z') FROM howdah.stat_report r);
+  v_rows bigint;
+BEGIN
+  IF v_hour IS NULL THEN
+    RETURN NULL;
+  END IF;
+  WITH picked AS (
+    SELECT r.tableoid, r.ctid FROM howdah.stat_report r
+     WHERE r.at >= v_hour AND r.at < v_hour + interval '1 hour' LIMIT fold_stats.most FOR UPDATE SKIP LOCKED
+  ), gone AS (
+    DELETE FROM howdah.stat_report r USING picked p WHERE r.tableoid = p.tableoid AND r.ctid = p.ctid RETURNING r.*
+  ), known AS (
+    SELECT g.* FROM gone g JOIN howdah.queue q ON q.id = g.queue_id
+  ), minute AS (
+    INSERT INTO howdah.stat_minute AS s (at, queue_id, kind, completed, retried, snoozed, dead, cancelled, released, lost, run_ms, wait_ms)
+    SELECT date_bin('1 minute', g.at, '2000-01-01 00:00:00Z'), g.queue_id, g.kind,
+           sum(g.completed)::bigint AS completed, sum(g.retried)::bigint AS retried, sum(g.snoozed)::bigint AS snoozed,
+           sum(g.dead)::bigint AS dead, sum(g.cancelled)::bigint AS cancelled, sum(g.released)::bigint AS released,
+           sum(g.lost)::bigint AS lost, sum(g.run_ms)::bigint AS run_ms, sum(g.wait_ms)::bigint AS wait_ms
+      FROM known g GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+      ON CONFLICT (at, queue_id, kind) DO UPDATE SET
+        completed = s.completed + excluded.completed, retried = s.retried + excluded.retried, snoozed = s.snoozed + excluded.snoozed,
+        dead = s.dead + excluded.dead, cancelled = s.cancelled + excluded.cancelled, released = s.released + excluded.released,
+        lost = s.lost + excluded.lost, run_ms = s.run_ms + excluded.run_ms, wait_ms = s.wait_ms + excluded.wait_ms
+  ), spread AS (
+    SELECT p.queue_id, p.kind, array_agg(p.run ORDER BY p.place) AS runs, array_agg(p.wait ORDER BY p.place) AS waits
+      FROM (SELECT g.queue_id, g.kind, u.place, sum(coalesce(u.run, 0))::bigint AS run, sum(coalesce(u.wait, 0))::bigint AS wait
+              FROM known g, unnest(g.runs, g.waits) WITH ORDINALITY u(run, wait, place) GROUP BY 1, 2, 3) p
+     GROUP BY 1, 2
+  ), whole AS (
+    SELECT c.*, coalesce(p.runs, '{}') AS runs, coalesce(p.waits, '{}') AS waits
+      FROM (SELECT g.queue_id, g.kind,
+                   sum(g.completed)::bigint AS completed, sum(g.retried)::bigint AS retried, sum(g.snoozed)::bigint AS snoozed,
+                   sum(g.dead)::bigint AS dead, sum(g.cancelled)::bigint AS cancelled, sum(g.released)::bigint AS released,
+                   sum(g.lost)::bigint AS lost, sum(g.run_ms)::bigint AS run_ms, sum(g.wait_ms)::bigint AS wait_ms
+              FROM known g GROUP BY 1, 2) c
+      LEFT JOIN spread p ON p.queue_id = c.queue_id AND p.kind = c.kind
+  ), hour AS (
+    INSERT INTO howdah.stat_hour AS s (at, queue_id, kind, completed, retried, snoozed, dead, cancelled, released, lost, run_ms, wait_ms, runs, waits)
+    SELECT v_hour, w.queue_id, w.kind, w.completed, w.retried, w.snoozed, w.dead, w.cancelled, w.released, w.lost, w.run_ms, w.wait_ms, w.runs, w.waits
+      FROM whole w ORDER BY 2, 3
+      ON CONFLICT (at, queue_id, kind) DO UPDATE SET
+        completed = s.completed + excluded.completed, retried = s.retried + excluded.retried, snoozed = s.snoozed + excluded.snoozed,
+        dead = s.dead + excluded.dead, cancelled = s.cancelled + excluded.cancelled, released = s.released + excluded.released,
+        lost = s.lost + excluded.lost, run_ms = s.run_ms + excluded.run_ms, wait_ms = s.wait_ms + excluded.wait_ms,
+        runs = howdah.add_counts(s.runs, excluded.runs), waits = howdah.add_counts(s.waits, excluded.waits)
+  ), total AS (
+    INSERT INTO howdah.stat_total AS s (queue_id, kind, at, completed, retried, snoozed, dead, cancelled, released, lost, run_ms, wait_ms, runs, waits)
+    SELECT w.queue_id, w.kind, v_hour, w.completed, w.retried, w.snoozed, w.dead, w.cancelled, w.released, w.lost, w.run_ms, w.wait_ms, w.runs, w.waits
+      FROM whole w ORDER BY 1, 2
+      ON CONFLICT (queue_id, kind) DO UPDATE SET
+        completed = s.completed + excluded.completed, retried = s.retried + excluded.retried, snoozed = s.snoozed + excluded.snoozed,
+        dead = s.dead + excluded.dead, cancelled = s.cancelled + excluded.cancelled, released = s.released + excluded.released,
+        lost = s.lost + excluded.lost, run_ms = s.run_ms + excluded.run_ms, wait_ms = s.wait_ms + excluded.wait_ms,
+        runs = howdah.add_counts(s.runs, excluded.runs), waits = howdah.add_counts(s.waits, excluded.waits)
+  )
+  SELECT count(*) INTO v_rows FROM gone;
+  RETURN CASE WHEN v_rows >= fold_stats.most THEN format('added up %s reports', v_rows) END;
+END $$;
+-- howdah.minutes(since, of_queue) -> (at, queue, completed, retried, dead, cancelled, run_ms, unfinished, more)
+-- What each minute brought to each queue: how attempts ended, and how many jobs were unfinished at some time of it.
+--   since       how far back, up to a day
+--   of_queue    only this one; NULL: all
+--   unfinished  NULL: nobody looked. more: there were more than were counted
+-- A minute in which nothing was reported and nobody looked is left out. Reads: stat_minute, stat_depth, queue. Locks: none.
+-- Errors: HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.minutes(since interval DEFAULT '1 hour', of_queue text DEFAULT NULL)
+RETURNS TABLE (at timestamptz, queue text, completed bigint, retried bigint, dead bigint, cancelled bigint, run_ms bigint,
+  unfinished bigint, more boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_queue integer := (SELECT q.id FROM howdah.queue q WHERE q.name = minutes.of_queue);
+  v_from  timestamptz;
+BEGIN
+  IF minutes.since IS NULL OR minutes.since NOT BETWEEN '0' AND '1 day' THEN
+    RAISE EXCEPTION 'since must be 0 to 1 day, not %', coalesce(minutes.since::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'since';
+  ELSIF minutes.of_queue IS NOT NULL AND v_queue IS NULL THEN
+    PERFORM howdah.unknown_queue(minutes.of_queue);
+  END IF;
+  v_from := date_bin('1 minute', howdah.now() - minutes.since, '2000-01-01 00:00:00Z');
+  RETURN QUERY
+    SELECT m.at, q.name::text, coalesce(m.completed, 0), coalesce(m.retried, 0), coalesce(m.dead, 0), coalesce(m.cancelled, 0),
+           coalesce(m.run_ms, 0), m.unfinished, coalesce(m.more, false)
+      FROM (SELECT coalesce(s.at, d.at) AS at, coalesce(s.queue_id, d.queue_id) AS queue_id, s.completed, s.retried, s.dead,
+                   s.cancelled, s.run_ms, d.unfinished, d.more
+              FROM (SELECT e.at, e.queue_id, sum(e.completed)::bigint AS completed, sum(e.retried)::bigint AS retried,
+                           sum(e.dead)::bigint AS dead, sum(e.cancelled)::bigint AS cancelled, sum(e.run_ms)::bigint AS run_ms
+                      FROM howdah.stat_minute e WHERE e.at >= v_from AND (minutes.of_queue IS NULL OR e.queue_id = v_queue) GROUP BY 1, 2) s
+              FULL JOIN (SELECT e.at, e.queue_id, e.unfinished, e.more
+                           FROM howdah.stat_depth e WHERE e.at >= v_from AND (minutes.of_queue IS NULL OR e.queue_id = v_queue)) d
+                     ON d.at = s.at AND d.queue_id = s.queue_id) m
+      JOIN howdah.queue q ON q.id = m.queue_id
+     ORDER BY 2, 1;
+END $$;
+-- howdah.note_depths() -> text
+-- Once a minute: notes what is in each queue, as far as howdah.depths counts. Above 1000 queues it notes nothing, and no rate of
+-- what comes in is known. Returns NULL: there is never more to do. Internal to rotate. Writes: stat_depth. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.note_depths() RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_now    timestamptz := howdah.now();
+  v_minute timestamptz := date_bin('1 minute', v_now, '2000-01-01 00:00:00Z');
+BEGIN
+  IF NOT EXISTS (SELECT FROM howdah.stat_depth s WHERE s.at >= v_minute) AND (SELECT count(*) FROM howdah.queue) <= 1000 THEN
+    INSERT INTO howdah.stat_depth (at, queue_id, seen_at, unfinished, more)
+    SELECT v_minute, q.id, v_now, d.ready + d.running + d.scheduled + d.blocked, d.more
+      FROM howdah.depths() d JOIN howdah.queue q ON q.name = d.queue
+      ON CONFLICT DO NOTHING;
+  END IF;
+  RETURN NULL;
+END $$;
+-- howdah.percentile(counts, fraction) -> double precision
+-- How many milliseconds at most this fraction (0 to 1) took, of what is counted as runs and waits of howdah.stat_hour are.
+-- Between the two bounds of a place it is taken to be evenly spread, so that it is off by a factor of two at most. NULL: nothing is counted.
+-- Errors: none.
+CREATE OR REPLACE FUNCTION howdah.percentile(counts bigint[], fraction double precision) RETURNS double precision
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_all    bigint := 0;
+  v_before bigint := 0;
+  v_lower  double precision := 0;
+  v_upper  double precision := 1;
+  n        bigint;
+BEGIN
+  FOREACH n IN ARRAY coalesce(percentile.counts, '{}') LOOP
+    v_all := v_all + n;
+  END LOOP;
+  FOREACH n IN ARRAY coalesce(percentile.counts, '{}') LOOP
+    IF n > 0 AND v_before + n >= percentile.fraction * v_all THEN
+      RETURN v_lower + (v_upper - v_lower) * greatest(0, percentile.fraction * v_all - v_before) / n;
+    END IF;
+    v_before := v_before + n;
+    v_lower := v_upper;
+    v_upper := v_upper * 2;
+  END LOOP;
+  RETURN NULL;
+END $$;
+-- howdah.prune_stats(most) -> text
+-- Removes statistics that are old: minutes and depths of more than a day (three hours, where there are more than a million rows),
+-- hours of more than config.stats_retention; at most `most` rows of each. Returns what it did; NULL: nothing.
+-- Internal to rotate. Writes: stat_minute, stat_hour, stat_depth. Locks: those rows. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.prune_stats(most integer) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  v_now     timestamptz := howdah.now();
+  v_minutes timestamptz;
+  v_old     bigint;
+  v_depths  bigint;
+  v_hours   bigint;
+BEGIN
+  v_minutes := v_now - CASE WHEN (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'howdah.stat_minute'::regclass) > 1e6
+    THEN interval '3 hours' ELSE interval '1 day' END;
+  DELETE FROM howdah.stat_minute s WHERE s.ctid = ANY (ARRAY(
+    SELECT o.ctid FROM howdah.stat_minute o WHERE o.at < v_minutes ORDER BY o.at LIMIT prune_stats.most FOR UPDATE SKIP LOCKED));
+  GET DIAGNOSTICS v_old = ROW_COUNT;
+  DELETE FROM howdah.stat_depth s WHERE s.ctid = ANY (ARRAY(
+    SELECT o.ctid FROM howdah.stat_depth o WHERE o.at < v_minutes ORDER BY o.at LIMIT prune_stats.most FOR UPDATE SKIP LOCKED));
+  GET DIAGNOSTICS v_depths = ROW_COUNT;
+  DELETE FROM howdah.stat_hour s WHERE s.ctid = ANY (ARRAY(
+    SELECT o.ctid FROM howdah.stat_hour o WHERE o.at < v_now - (SELECT c.stats_retention FROM howdah.config c)
+     ORDER BY o.at LIMIT prune_stats.most FOR UPDATE SKIP LOCKED));
+  GET DIAGNOSTICS v_hours = ROW_COUNT;
+  -- A minute's worth goes every minute: that is not worth another look at once.
+  RETURN CASE WHEN prune_stats.most = ANY (ARRAY[v_old, v_depths, v_hours])
+    THEN format('pruned %s minutes, %s depths and %s hours of statistics', v_old, v_depths, v_hours) END;
+END $$;
+-- howdah.rates(since) -> (queue, in_per_minute, out_per_minute, failed_per_minute)
+-- How fast each queue was filled and emptied lately.
+--   since             over how long, a minute to a day
+--   in_per_minute     jobs that came: those that ended, and by how much the queue has grown. What was cancelled while it waited, or has
+--                     expired, is missing. NULL: not known, since the queue was looked at less than twice or is too large to be counted
+--   out_per_minute    jobs that have completed, are dead, or were cancelled while they ran
+--   failed_per_minute attempts that have failed
+-- Reads: stat_minute, stat_depth, queue. Locks: none. Errors: HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.rates(since interval DEFAULT '10 minutes')
+RETURNS TABLE (queue text, in_per_minute double precision, out_per_minute double precision, failed_per_minute double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_now  timestamptz := howdah.now();
+  v_from timestamptz;
+BEGIN
+  IF rates.since IS NULL OR rates.since NOT BETWEEN '1 minute' AND '1 day' THEN
+    RAISE EXCEPTION 'since must be 1 minute to 1 day, not %', coalesce(rates.since::text, 'NULL') USING ERRCODE = 'HD002', COLUMN = 'since';
+  END IF;
+  v_from := date_bin('1 minute', v_now - rates.since, '2000-01-01 00:00:00Z');
+  RETURN QUERY
+    WITH minute AS (
+      SELECT s.at, s.queue_id, sum(s.completed + s.dead + s.cancelled) AS ended, sum(s.retried + s.dead) AS failed
+        FROM howdah.stat_minute s WHERE s.at >= v_from GROUP BY 1, 2
+    ), flow AS (
+      SELECT m.queue_id, sum(m.ended) AS ended, sum(m.failed) AS failed FROM minute m GROUP BY 1
+    ), depth AS (
+      SELECT d.queue_id, min(d.at) AS first_at, max(d.at) AS last_at, extract(epoch FROM max(d.seen_at) - min(d.seen_at)) / 60 AS minutes,
+             (array_agg(d.unfinished ORDER BY d.at DESC))[1] - (array_agg(d.unfinished ORDER BY d.at))[1] AS grown
+        FROM howdah.stat_depth d WHERE d.at >= v_from GROUP BY 1 HAVING NOT bool_or(d.more) AND min(d.at) < max(d.at)
+    ), came AS (
+      SELECT d.queue_id, (d.grown + coalesce(sum(m.ended), 0)) / d.minutes AS per_minute
+        FROM depth d LEFT JOIN minute m ON m.queue_id = d.queue_id AND m.at >= d.first_at AND m.at < d.last_at
+       GROUP BY d.queue_id, d.grown, d.minutes
+    )
+    SELECT q.name::text, CASE WHEN c.per_minute IS NOT NULL THEN greatest(c.per_minute, 0)::double precision END, (coalesce(f.ended, 0) / x.minutes)::double precision,
+           (coalesce(f.failed, 0) / x.minutes)::double precision
+      FROM howdah.queue q
+     CROSS JOIN (SELECT greatest(extract(epoch FROM v_now - v_from) / 60, 1) AS minutes) x
+      LEFT JOIN flow f ON f.queue_id = q.id
+      LEFT JOIN came c ON c.queue_id = q.id
+     ORDER BY 1;
+END $$;
+-- howdah.report_stats(rows) -> integer
+-- Takes down what a worker has counted; the keeper adds it to the statistics within some seconds, see fold_stats.
+--   rows  a JSON array of objects, one for each queue and kind, at most 1000 of them: queue_id, kind, and counts that may be left
+--         out: completed, retried, snoozed, dead, cancelled, released, lost, run_ms, wait_ms, and the arrays runs and waits (see
+--         howdah.stat_hour)
+-- Returns how many rows it took: what is of a queue that is gone is left out. Nobody checks what is reported: it decides nothing.
+-- Writes: stat_report. Locks: none. Errors: HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.report_stats(rows jsonb) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_now   timestamptz := howdah.now();
+  v_slot  smallint := (SELECT r.slot FROM howdah.ring r WHERE r.name = 'stat_report');
+  v_taken integer;
+BEGIN
+  IF report_stats.rows IS NULL OR jsonb_typeof(report_stats.rows) <> 'array' OR jsonb_array_length(report_stats.rows) > 1000 THEN
+    RAISE EXCEPTION 'rows must be a JSON array of at most 1000 objects' USING ERRCODE = 'HD002', COLUMN = 'rows';
+  END IF;
+  INSERT INTO howdah.stat_report (slot, at, queue_id, kind, completed, retried, snoozed, dead, cancelled, released, lost, run_ms, wait_ms, runs, waits)
+  SELECT v_slot, v_now, t.queue_id, left(t.kind, 256), greatest(t.completed, 0), greatest(t.retried, 0), greatest(t.snoozed, 0),
+         greatest(t.dead, 0), greatest(t.cancelled, 0), greatest(t.released, 0), greatest(t.lost, 0), greatest(t.run_ms, 0),
+         greatest(t.wait_ms, 0), coalesce(t.runs[1:24], '{}'), coalesce(t.waits[1:24], '{}')
+    FROM jsonb_to_recordset(report_stats.rows) AS t(queue_id integer, kind text, completed bigint, retried bigint, snoozed bigint,
+           dead bigint, cancelled bigint, released bigint, lost bigint, run_ms bigint, wait_ms bigint, runs bigint[], waits bigint[])
+    JOIN howdah.queue q ON q.id = t.queue_id
+   WHERE t.kind IS NOT NULL;
+  GET DIAGNOSTICS v_taken = ROW_COUNT;
+  RETURN v_taken;
+END $$;
+-- howdah.stats(since, of_queue, of_kind)
+-- How attempts ended, and how long they ran and waited, for each queue and kind, over the last hours.
+--   since        how far back, up to 1000 years; the whole hours that it touches, by UTC, are taken. NULL: since ever
+--   of_queue, of_kind  only this one; NULL: all
+--   completed, retried, snoozed, dead, cancelled, released, lost   attempts, by what became of them
+--   run_ms, wait_ms   of all of them together. runs, waits: how many took how long, see howdah.stat_hour and howdah.percentile
+--   run_p50_ms, run_p99_ms     how long attempts ran
+--   wait_p50_ms, wait_p99_ms   how long jobs waited for their first attempt since they were enqueued, a delay that was asked for included
+-- What workers have counted: it is up to twenty seconds old, and a worker that was killed takes along what it had not told.
+-- Reads: stat_hour or stat_total, queue. Locks: none. Errors: HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.stats(since interval DEFAULT '1 hour', of_queue text DEFAULT NULL, of_kind text DEFAULT NULL)
+RETURNS TABLE (queue text, kind text, completed bigint, retried bigint, snoozed bigint, dead bigint, cancelled bigint, released bigint,
+  lost bigint, run_ms bigint, wait_ms bigint, runs bigint[], waits bigint[], run_p50_ms double precision, run_p99_ms double precision,
+  wait_p50_ms double precision, wait_p99_ms double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  v_queue integer := (SELECT q.id FROM howdah.queue q WHERE q.name = stats.of_queue);
+  v_from  timestamptz;
+BEGIN
+  IF stats.since NOT BETWEEN '0' AND '1000 years' THEN
+    RAISE EXCEPTION 'since must be 0 to 1000 years, not %', stats.since USING ERRCODE = 'HD002', COLUMN = 'since';
+  ELSIF stats.of_queue IS NOT NULL AND v_queue IS NULL THEN
+    PERFORM howdah.unknown_queue(stats.of_queue);
+  END IF;
+  v_from := date_bin('1 hour', howdah.now() - stats.since, '2000-01-01 00:00:00Z');
+  RETURN QUERY
+    WITH h AS (
+      SELECT s.* FROM howdah.stat_hour s
+       WHERE stats.since IS NOT NULL AND s.at >= v_from AND (stats.of_queue IS NULL OR s.queue_id = v_queue) AND (stats.of_kind IS NULL OR s.kind = stats.of_kind)
+      UNION ALL
+      SELECT s.* FROM howdah.stat_total s
+       WHERE stats.since IS NULL AND (stats.of_queue IS NULL OR s.queue_id = v_queue) AND (stats.of_kind IS NULL OR s.kind = stats.of_kind)
+    ), counted AS (
+      SELECT h.queue_id, h.kind, sum(h.completed)::bigint AS completed, sum(h.retried)::bigint AS retried, sum(h.snoozed)::bigint AS snoozed,
+             sum(h.dead)::bigint AS dead, sum(h.cancelled)::bigint AS cancelled, sum(h.released)::bigint AS released,
+             sum(h.lost)::bigint AS lost, sum(h.run_ms)::bigint AS run_ms, sum(h.wait_ms)::bigint AS wait_ms
+        FROM h GROUP BY 1, 2
+    ), placed AS (
+      SELECT h.queue_id, h.kind, u.place, sum(u.run)::bigint AS run, sum(u.wait)::bigint AS wait
+        FROM h, unnest(h.runs, h.waits) WITH ORDINALITY u(run, wait, place) GROUP BY 1, 2, 3
+    ), spread AS (
+      SELECT p.queue_id, p.kind, array_agg(coalesce(p.run, 0) ORDER BY p.place) AS runs, array_agg(coalesce(p.wait, 0) ORDER BY p.place) AS waits
+        FROM placed p GROUP BY 1, 2
+    )
+    SELECT q.name::text, c.kind, c.completed, c.retried, c.snoozed, c.dead, c.cancelled, c.released, c.lost, c.run_ms, c.wait_ms,
+           coalesce(s.runs, '{}'), coalesce(s.waits, '{}'), howdah.percentile(s.runs, 0.5), howdah.percentile(s.runs, 0.99),
+           howdah.percentile(s.waits, 0.5), howdah.percentile(s.waits, 0.99)
+      FROM counted c
+      JOIN howdah.queue q ON q.id = c.queue_id
+      LEFT JOIN spread s ON s.queue_id = c.queue_id AND s.kind = c.kind
+     ORDER BY 1, 2;
 END $$;
 -- howdah.add_step(job_id, attempt, name, kind, state, wakes_at, result) -> void
 -- Writes a step of a job that the caller has found to be held. Internal. Writes: step.
@@ -10688,7 +11183,7 @@ BEGIN
     SELECT q.id, w.id FROM howdah.queue q, howdah.worker w WHERE q.id = ANY (fall_asleep.queue_ids) AND w.id = fall_asleep.worker_id
     ON CONFLICT DO NOTHING;
 END $$;
--- howdah.heartbeat(worker_id) -> (alive, keeper_vacant, cancelled, robbed, timeouts)
+-- howdah.heartbeat(worker_id) -> (alive, keeper_vacant, cancelled, robbed, timeouts, told)
 -- Keeps the leases of a worker. Call it every heartbeat_ms.
 --   alive          false: the worker was given up and its jobs are with others; it must register again
 --   keeper_vacant  nobody does the chores at the moment: see howdah.elect_keeper
@@ -10696,14 +11191,15 @@ END $$;
 --   robbed         how often it has lost some of its jobs, whose leases are shorter than the others', while it was
 --                  silent. When the number has grown, ask howdah.lost which ones they are.
 --   timeouts       how long attempts may take: see howdah.timeouts
+--   told           quiet: claim no more; stop: end gracefully; see howdah.tell_worker. NULL: work
 -- Writes: worker. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.heartbeat(worker_id bigint, OUT alive boolean, OUT keeper_vacant boolean, OUT cancelled bigint[],
-  OUT robbed integer, OUT timeouts jsonb)
+  OUT robbed integer, OUT timeouts jsonb, OUT told text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
   UPDATE howdah.worker w SET heartbeat_at = howdah.now() WHERE w.id = heartbeat.worker_id
-    RETURNING w.robbed, howdah.timeouts(w.queues) INTO robbed, timeouts;
+    RETURNING w.robbed, howdah.timeouts(w.queues), w.told INTO robbed, timeouts, told;
   alive := FOUND;
   keeper_vacant := howdah.keeper_vacant();
   -- A wish that is left over must not end a later attempt: somebody may have sent the job again after it.
@@ -10775,6 +11271,31 @@ CREATE OR REPLACE FUNCTION howdah.stop_worker(worker_id bigint) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN howdah.rescue_worker(stop_worker.worker_id, 'worker_stopped', 'the worker stopped before the job had finished');
+END $$;
+-- howdah.tell_worker(worker_id, what) -> boolean
+-- Tells a worker process something, which it hears with its next heartbeat, or at once if it listens:
+--   quiet  claim no more jobs, and stay: what it has goes on
+--   stop   end gracefully, as by SIGTERM: claim no more, finish what runs within the grace period, leave. Whoever started the process
+--          may start it again
+--   work   claim again (after quiet; one that was told to stop goes on stopping)
+-- Workers in plain SQL are told the same by howdah.heartbeat, and do as they like.
+-- Returns false if there is no such worker. Writes: worker. Errors: HD002 invalid argument.
+CREATE OR REPLACE FUNCTION howdah.tell_worker(worker_id bigint, what text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_known boolean;
+BEGIN
+  IF tell_worker.what IS NULL OR tell_worker.what NOT IN ('quiet', 'stop', 'work') THEN
+    PERFORM howdah.option_refused('what', 'must be quiet, stop or work');
+  END IF;
+  UPDATE howdah.worker w SET told = CASE WHEN w.told = 'stop' THEN 'stop' ELSE nullif(tell_worker.what, 'work') END,
+         stopping = tell_worker.what <> 'work' OR w.told IS NOT DISTINCT FROM 'stop'
+   WHERE w.id = tell_worker.worker_id;
+  v_known := FOUND;
+  IF v_known THEN
+    PERFORM pg_notify('howdah.cancel', tell_worker.worker_id::text);
+  END IF;
+  RETURN v_known;
 END $$;
 -- howdah.timeouts(queues) -> jsonb
 -- What is set of queues and kinds about how long an attempt may take: {"queues": {name: ms}, "kinds": {name: ms}}, for
@@ -11615,7 +12136,8 @@ CREATE OR REPLACE TRIGGER enqueue INSTEAD OF INSERT ON howdah.new_job FOR EACH R
 CREATE OR REPLACE VIEW howdah.queues AS
 SELECT q.name AS queue, coalesce(t.ready, 0) + coalesce(d.in_turn, 0) AS ready, coalesce(l.running, 0) AS running, coalesce(d.scheduled, 0) AS scheduled,
        coalesce(x.dead, 0) AS dead, o.oldest_ready_at, d.next_due_at,
-       q.paused_at IS NOT NULL AS paused, q.paused_at, q.paused_by, q.pause_reason, q.max_attempts, q.max_payload_bytes, q.max_jobs, coalesce(d.blocked, 0) AS blocked
+       q.paused_at IS NOT NULL AS paused, q.paused_at, q.paused_by, q.pause_reason, q.max_attempts, q.max_payload_bytes, q.max_jobs, coalesce(d.blocked, 0) AS blocked,
+       q.resume_at
   FROM howdah.queue q
   LEFT JOIN (SELECT queue_id, sum(jobs)::bigint AS ready, min(first_id) AS first_id FROM howdah.ticket GROUP BY 1) t ON t.queue_id = q.id
   LEFT JOIN LATERAL (SELECT j.enqueued_at AS oldest_ready_at FROM howdah.find_job(t.first_id) j) o ON true
@@ -11658,7 +12180,7 @@ CREATE OR REPLACE VIEW howdah.workers AS
 SELECT w.id, w.name, w.version, w.queues, w.kinds, coalesce(l.running, 0) AS running, w.started_at, w.heartbeat_at,
        w.heartbeat_at + make_interval(secs => w.lease_ms / 1000.0) AS expires_at, w.stopping,
        k.worker_id IS NOT NULL AS keeper,
-       EXISTS (SELECT FROM howdah.sleeper s WHERE s.worker_id = w.id) AS asleep
+       EXISTS (SELECT FROM howdah.sleeper s WHERE s.worker_id = w.id) AS asleep, w.told
   FROM howdah.worker w
   LEFT JOIN howdah.keeper k ON k.worker_id = w.id AND k.expires_at >= howdah.now()
   LEFT JOIN (SELECT e.worker_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
@@ -11685,5 +12207,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('5e9367b4144ae801', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('37a16909fb2959f4', '0.1.0');
 COMMIT;

@@ -69,3 +69,53 @@ async fn of_a_batch_that_is_given_back_only_what_is_unwanted_ends() -> Result<()
     assert_eq!(db.text(states).await?, "ready 0, cancelled 0, ready 0");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_wish_in_the_moment_of_the_failure_is_heard_by_the_keeper() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let mut asker = db.session().await?;
+    for (verdict, again, state) in [
+        ("retry", None, "cancelled"),
+        // Dead is as good as cancelled; unless somebody sends it again, and so wants it to run.
+        ("discard", None, "dead"),
+        ("discard", Some("retry"), "ready"),
+        ("retry", Some("retry"), "ready"),
+        ("retry", Some("retry_many"), "ready"),
+    ] {
+        let (lease, job) = running(&db, worker).await?;
+        asker.run("BEGIN").await?;
+        assert_eq!(asker.text(&format!("SELECT howdah.cancel({job})")).await?, "cancelling");
+        // The worker cannot know of it.
+        db.run(&format!("SELECT howdah.fail({lease}, '{{{job}}}', '{{{verdict}}}')")).await?;
+        asker.run("COMMIT").await?;
+        match again {
+            Some("retry") => assert_eq!(db.text(&format!("SELECT howdah.retry({job})")).await?, "ready"),
+            Some(_) => db.run(&format!("SELECT howdah.retry_many(states => '{{scheduled}}', ids => '{{{job}}}')")).await?,
+            None => {}
+        }
+        db.run("SELECT howdah.prune()").await?;
+        assert_eq!(db.text(&format!("SELECT howdah.state({job})")).await?, state, "{verdict} {again:?}");
+        assert_eq!(db.number("SELECT count(*) FROM howdah.cancel_request").await?, 0);
+        db.run(&format!("SELECT howdah.cancel({job})")).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_keeper_does_not_wait_for_who_holds_a_job_that_somebody_wanted_cancelled() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let (mut asker, mut holder) = (db.session().await?, db.session().await?);
+    let (lease, job) = running(&db, worker).await?;
+    asker.run(&format!("BEGIN; SELECT howdah.cancel({job})")).await?;
+    db.run(&format!("SELECT howdah.fail({lease}, '{{{job}}}')")).await?;
+    asker.run("COMMIT").await?;
+    holder.run(&format!("BEGIN; SELECT howdah.find_for_update(ids => '{{{job}}}')")).await?;
+    db.run("SELECT howdah.prune()").await?;
+    assert_eq!(db.text(&format!("SELECT howdah.state({job})")).await?, "scheduled");
+    holder.run("COMMIT").await?;
+    db.run("SELECT howdah.prune()").await?;
+    assert_eq!(db.text(&format!("SELECT howdah.state({job})")).await?, "cancelled");
+    Ok(())
+}

@@ -1,7 +1,8 @@
 -- howdah.prune(most) -> text
 -- Removes what has outlived its retention and has no partition to be dropped with: dead jobs, kept rows of jobs that
--- are over, wishes to cancel what runs no more, unique keys whose period is over, waiters that are gone,
--- signals that have expired, slots without a lease; and then what goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
+-- are over, unique keys whose period is over, waiters that are gone,
+-- signals that have expired, slots without a lease; asks again for those who wished in the last moment that something be
+-- cancelled (hear_late_wishes); and then what goes by rows, see prune_history and prune_archive. At most `most` jobs of each.
 -- Returns what it did, or NULL; what begins with `could not` is for a person to see.
 -- Writes: dead, job_kept, cancel_request, unique_key, waiter, signal, gate, slot, and see prune_history and prune_archive. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.prune(most integer DEFAULT 1000) RETURNS text
@@ -23,9 +24,7 @@ BEGIN
        AND NOT EXISTS (SELECT FROM howdah.receipt r WHERE r.span @> j.id)
      LIMIT prune.most));
   GET DIAGNOSTICS v_kept = ROW_COUNT;
-  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
-    SELECT q.job_id FROM howdah.cancel_request q WHERE NOT EXISTS (
-      SELECT FROM howdah.lease l WHERE (l.id & 3) = (q.lease_id & 3) AND l.id = q.lease_id) FOR UPDATE OF q SKIP LOCKED));
+  PERFORM howdah.hear_late_wishes(prune.most);
   DELETE FROM howdah.unique_key u WHERE u.ctid = ANY (ARRAY(
     SELECT k.ctid FROM howdah.unique_key k WHERE k.expires_at < howdah.now() LIMIT prune.most FOR UPDATE SKIP LOCKED));
   DELETE FROM howdah.waiter w WHERE w.ctid = ANY (ARRAY(

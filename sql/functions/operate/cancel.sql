@@ -2,7 +2,7 @@
 -- Cancels a job and returns what became of it:
 --   cancelled   it waited, and will not run
 --   cancelling  it runs: its worker is told, its handler sees the cancellation, and it then ends as cancelled. If its attempt
---               ends otherwise in this very moment, the wish is too late: to be sure, ask again
+--               ends otherwise in this very moment, the keeper asks again within some seconds
 --   already cancelled, completed, expired, dead: it had ended before, and nothing was changed
 --   NULL        there is no such job
 -- Writes: ticket or deferred, and receipt; or cancel_request. Locks: the ticket or deferred row; waits for a

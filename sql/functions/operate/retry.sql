@@ -3,7 +3,7 @@
 -- too) is due at once. Returns 'ready'; or the state that it is in, if nothing was changed; or NULL, if
 -- there is no such job.
 -- A dead job that had a unique key as long as it lived takes it again.
--- Writes: dead or deferred, and ticket; unique_key. Errors: HD001 a dead job's queue was deleted, HD003 another job has
+-- Writes: dead or deferred, and ticket; unique_key; cancel_request. Errors: HD001 a dead job's queue was deleted, HD003 another job has
 -- the unique key now; nothing was changed.
 CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -26,6 +26,9 @@ BEGIN
     SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(retry.job_id) t;
     IF FOUND THEN
       PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[v_attempt]);
+      -- Whoever sends it again does not want it cancelled.
+      DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+        SELECT w.job_id FROM howdah.cancel_request w WHERE w.job_id = retry.job_id FOR UPDATE SKIP LOCKED));
       RETURN 'ready';
     END IF;
   END IF;

@@ -33,7 +33,7 @@ BEGIN
         FROM depth d LEFT JOIN minute m ON m.queue_id = d.queue_id AND m.at >= d.first_at AND m.at < d.last_at
        GROUP BY d.queue_id, d.grown, d.minutes
     )
-    SELECT q.name::text, greatest(c.per_minute, 0)::double precision, (coalesce(f.ended, 0) / x.minutes)::double precision,
+    SELECT q.name::text, CASE WHEN c.per_minute IS NOT NULL THEN greatest(c.per_minute, 0)::double precision END, (coalesce(f.ended, 0) / x.minutes)::double precision,
            (coalesce(f.failed, 0) / x.minutes)::double precision
       FROM howdah.queue q
      CROSS JOIN (SELECT greatest(extract(epoch FROM v_now - v_from) / 60, 1) AS minutes) x

@@ -24,7 +24,8 @@ pub(super) async fn list(view: View) -> Response {
         let before = match view.asked("before") {
             "" => None,
             given => {
-                Some(JobId(given.parse().map_err(|_| Failure::Refused("before must be the number of a job.".into()))?))
+                let id = given.parse().ok().filter(|id| *id > 0);
+                Some(JobId(id.ok_or_else(|| Failure::Refused("before must be the number of a job.".into()))?))
             }
         };
         let search: Search = view.asked("q").parse().map_err(|e| Failure::Refused(format!("q: {e}")))?;

@@ -17,7 +17,7 @@ pub(crate) fn bars(label: &str, counts: &[(u64, u64)], height: usize) -> Markup 
     let most = counts.iter().map(|(one, two)| one + two).max().unwrap_or(0).max(1);
     let width = counts.len().max(1) * STEP;
     html! {
-        svg.bars role="img" aria-label=(label) viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) preserveAspectRatio="none" {
+        svg.bars role="img" aria-label=(label) viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) {
             title { (label) }
             path.good d=(path(counts.iter().map(|(one, _)| (0, *one)), most, height)) {}
             path.bad d=(path(counts.iter().map(|(one, two)| (*one, *two)), most, height)) {}
