@@ -91,7 +91,9 @@ async fn a_wish_in_the_moment_of_the_failure_is_heard_by_the_keeper() -> Result<
         asker.run("COMMIT").await?;
         match again {
             Some("retry") => assert_eq!(db.text(&format!("SELECT howdah.retry({job})")).await?, "ready"),
-            Some(_) => db.run(&format!("SELECT howdah.retry_many(states => '{{scheduled}}', ids => '{{{job}}}')")).await?,
+            Some(_) => {
+                db.run(&format!("SELECT howdah.retry_many(states => '{{scheduled}}', ids => '{{{job}}}')")).await?
+            }
             None => {}
         }
         db.run("SELECT howdah.prune()").await?;

@@ -432,3 +432,23 @@ async fn a_job_is_cancelled_or_claimed_and_never_both() -> Result<()> {
     assert_eq!(outcomes, ["cancelled", "cancelling"].map(str::to_owned).into(), "the race was not one");
     Ok(())
 }
+
+#[tokio::test]
+async fn to_wait_costs_the_same_however_many_jobs_there_are() -> Result<()> {
+    let db = Db::new().await?;
+    // As in a crowd that fails: much has come at once, and the planner knows of none of it.
+    db.stop_autovacuum().await?;
+    let mut session = db.session().await?;
+    let job = session.number("SELECT howdah.enqueue('k', priority => 0)").await?;
+    let cost = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM howdah.wait_for('{{{job}}}')");
+    let mut read = Vec::new();
+    for jobs in [0, 6000] {
+        session.run(&format!("SELECT howdah.enqueue('k', delay => '1 hour') FROM generate_series(1, {jobs})")).await?;
+        session.run(&format!("SELECT howdah.enqueue('k') FROM generate_series(1, {jobs})")).await?;
+        let plan: serde_json::Value =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(cost.clone())).fetch_one(&mut session.0).await?;
+        read.push(plan[0]["Plan"]["Shared Hit Blocks"].as_i64().unwrap_or(i64::MAX));
+    }
+    assert!(read[1] <= 2 * read[0] + 200, "{} pages with 12,000 jobs, {} with one", read[1], read[0]);
+    Ok(())
+}

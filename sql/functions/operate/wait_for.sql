@@ -14,6 +14,7 @@ DECLARE
   v_now  timestamptz := howdah.now();
   v_ttl  interval := make_interval(secs => wait_for.ttl_ms / 1000.0);
   v_over bigint[] := '{}';
+  v_id   bigint;
 BEGIN
   IF wait_for.job_ids IS NULL OR cardinality(wait_for.job_ids) > 100000 THEN
     PERFORM howdah.option_refused('job_ids', 'must be at most 100000 ids');
@@ -21,13 +22,17 @@ BEGIN
   IF wait_for.ttl_ms IS NULL OR wait_for.ttl_ms NOT BETWEEN 1000 AND 3600000 THEN
     PERFORM howdah.option_refused('ttl_ms', 'must be 1000 to 3600000, not ' || coalesce(wait_for.ttl_ms::text, 'NULL'));
   END IF;
-  FOR job_id, state, result, reason IN
-    SELECT i.id, j.state, j.result, j.reason
-      FROM (SELECT DISTINCT u.id FROM unnest(wait_for.job_ids) u(id) WHERE u.id IS NOT NULL) i LEFT JOIN LATERAL (
-        SELECT v.state, v.result, v.reason FROM howdah.jobs v WHERE v.id = i.id) j ON true
-     WHERE j.state IS NULL OR j.state NOT IN ('scheduled', 'blocked', 'ready', 'running')
+  FOREACH v_id IN ARRAY ARRAY(
+    SELECT i.id FROM (SELECT DISTINCT u.id FROM unnest(wait_for.job_ids) u(id) WHERE u.id IS NOT NULL) i
+      LEFT JOIN howdah.states_of(wait_for.job_ids) s ON s.job_id = i.id
+     WHERE s.state IS NULL OR s.state <> ALL ('{scheduled,blocked,ready,running}'))
   LOOP
-    v_over := v_over || job_id;
+    -- One by one: joined with others, the view would be made of all jobs first.
+    SELECT v.id, v.state, v.result, v.reason INTO job_id, state, result, reason FROM howdah.jobs v WHERE v.id = v_id;
+    -- It may have been sent again since.
+    CONTINUE WHEN state IN ('scheduled', 'blocked', 'ready', 'running');
+    job_id := v_id;
+    v_over := v_over || v_id;
     RETURN NEXT;
   END LOOP;
   DELETE FROM howdah.waiter w WHERE w.job_id = ANY (v_over);

@@ -3,7 +3,7 @@
 //! Invariant: what is looked for is waited for. Limit: one window.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -80,14 +80,26 @@ impl Browser {
     }
 
     pub(crate) async fn click(&self, selector: &str) -> Result<()> {
-        Ok(self.see(selector).await?.click().await?)
+        self.click_on(By::Css(selector)).await.with_context(|| format!("there is no {selector}"))
     }
 
     /// A button or a link that says this.
     pub(crate) async fn press(&self, text: &str) -> Result<()> {
         let path = format!("//main//*[self::button or self::a or self::summary][normalize-space()='{text}']");
-        let query = self.driver.query(By::XPath(path)).wait(PATIENCE, LOOK);
-        Ok(query.first().await.with_context(|| format!("nothing says {text}"))?.click().await?)
+        self.click_on(By::XPath(path)).await.with_context(|| format!("nothing says {text}"))
+    }
+
+    /// A page that changes by itself may take away what was just found: then it is looked for again.
+    async fn click_on(&self, what: By) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let found = self.driver.query(what.clone()).wait(PATIENCE, LOOK).first().await?;
+            match found.click().await {
+                Ok(()) => return Ok(()),
+                Err(error) if start.elapsed() > PATIENCE => return Err(error.into()),
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
     }
 
     pub(crate) async fn write(&self, selector: &str, text: &str) -> Result<()> {

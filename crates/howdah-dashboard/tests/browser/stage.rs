@@ -84,15 +84,15 @@ impl Stage {
                     (40 + 30 * sin(n / 6.0))::bigint, (n % 9 = 0)::integer * 4, 0, (n % 20 = 0)::integer, 0, 0, 0, 900, 4000
                FROM generate_series(0, 59) n, (VALUES ('mail', 'send_mail'), ('default', 'print_invoice')) k(queue, kind)
                JOIN howdah.queue q ON q.name = k.queue;
-             SELECT howdah.report_stats(jsonb_agg(jsonb_build_object('queue_id', q.id, 'kind', k.kind, 'completed', 2400, 'retried', 24, 'dead', 3,
-                    'run_ms', k.ms, 'wait_ms', 90000, 'runs', k.runs, 'waits', '[300,900,700,300,150,40,20,10,5,2]'::jsonb)))
-               FROM (VALUES ('mail', 'send_mail', 90000, '[0,2,40,400,900,700,250,90,40,5]'::jsonb),
-                            ('mail', 'send_digest', 400000, '[0,0,0,10,60,300,900,800,250,60,30,12]'::jsonb),
-                            ('default', 'print_invoice', 900000, '[0,0,0,0,0,10,90,300,800,900,280,40,7]'::jsonb)) k(queue, kind, ms, runs)
+             INSERT INTO howdah.stat_hour SELECT date_bin('1 hour', howdah.now(), '2000-01-01 00:00:00Z'), q.id, k.kind,
+                    2400, 24, 0, 3, 0, 0, 0, k.ms, 90000, k.runs, '{300,900,700,300,150,40,20,10,5,2}'
+               FROM (VALUES ('mail', 'send_mail', 90000, '{0,2,40,400,900,700,250,90,40,5}'::bigint[]),
+                            ('mail', 'send_digest', 400000, '{0,0,0,10,60,300,900,800,250,60,30,12}'::bigint[]),
+                            ('default', 'print_invoice', 900000, '{0,0,0,0,0,10,90,300,800,900,280,40,7}'::bigint[])) k(queue, kind, ms, runs)
                JOIN howdah.queue q ON q.name = k.queue;",
         )
         .await?;
-        self.run("SELECT howdah.fold_stats(), howdah.note_depths()").await
+        self.run("SELECT howdah.note_depths()").await
     }
 
     /// An order: pick, then pack and bill, then ship.

@@ -9,7 +9,7 @@ async fn finds_dead_jobs_and_sends_all_that_match_again(stage: &Stage, browser: 
     stage.dead("print", 70).await?;
     stage.dead("other", 3).await?;
     browser.go("").await?;
-    browser.click("nav a[href$='/jobs']").await?;
+    browser.click("nav a[data-go=j]").await?;
     browser.write("input[name=q]", "kind:print state:dead").await?;
     browser.press("Search").await?;
     browser.see("tbody tr").await?;

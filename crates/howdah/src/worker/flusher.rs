@@ -87,7 +87,7 @@ impl Flusher {
             self.tell_part(page).await;
         }
         for page in whole.into_iter().chain(parts) {
-            self.shared.told(page.lease_id, page.len());
+            self.shared.told(page.lease_id, page.len(), page.failed.len());
             page.accept();
         }
     }

@@ -21,8 +21,8 @@ use super::timeouts::Timeouts;
 use crate::client::Howdah;
 use crate::handler::Call;
 
-/// With more ends that are not told, no jobs are claimed: failures take longer to tell than to happen.
-const MOST_UNTOLD: usize = 10_000;
+/// With more failures that are not told, no jobs are claimed: they take longer to tell than to happen.
+const MOST_UNTOLD: usize = 1000;
 
 /// A job that runs.
 pub(super) struct Run {
@@ -58,7 +58,7 @@ pub(super) struct Shared {
     /// claim was never answered.
     leases: Mutex<HashMap<i64, usize>>,
     finished: mpsc::UnboundedSender<Finished>,
-    /// How many that have ended the database has not been told of.
+    /// How many that have failed the database has not been told of.
     untold: AtomicUsize,
     pub(super) notes: Arc<Notes>,
     pub(super) timeouts: Timeouts,
@@ -147,7 +147,9 @@ impl Shared {
 
     /// The database is to be told of this end.
     pub(super) fn tell(&self, finished: Finished) {
-        self.untold.fetch_add(1, Ordering::AcqRel);
+        if let End::Failed(_) = finished.end {
+            self.untold.fetch_add(1, Ordering::AcqRel);
+        }
         let _ = self.finished.send(finished);
     }
 
@@ -157,9 +159,9 @@ impl Shared {
     }
 
     /// The database knows how these jobs of a lease ended, or does not want to.
-    pub(super) fn told(&self, lease: i64, jobs: usize) {
-        let before = self.untold.fetch_sub(jobs, Ordering::AcqRel);
-        if before > MOST_UNTOLD && before.saturating_sub(jobs) <= MOST_UNTOLD {
+    pub(super) fn told(&self, lease: i64, jobs: usize, failures: usize) {
+        let before = self.untold.fetch_sub(failures, Ordering::AcqRel);
+        if before > MOST_UNTOLD && before.saturating_sub(failures) <= MOST_UNTOLD {
             self.look.notify_one();
         }
         let mut leases = self.leases();
