@@ -89,12 +89,12 @@ async fn a_wish_in_the_moment_of_the_failure_is_heard_by_the_keeper() -> Result<
         // The worker cannot know of it.
         db.run(&format!("SELECT howdah.fail({lease}, '{{{job}}}', '{{{verdict}}}')")).await?;
         asker.run("COMMIT").await?;
-        match again {
-            Some("retry") => assert_eq!(db.text(&format!("SELECT howdah.retry({job})")).await?, "ready"),
-            Some(_) => {
-                db.run(&format!("SELECT howdah.retry_many(states => '{{scheduled}}', ids => '{{{job}}}')")).await?
-            }
-            None => {}
+        if let Some(function) = again {
+            let call = match function {
+                "retry" => format!("retry({job})"),
+                _ => format!("retry_many(states => '{{scheduled}}', ids => '{{{job}}}')"),
+            };
+            db.run(&format!("SELECT howdah.{call}")).await?;
         }
         db.run("SELECT howdah.prune()").await?;
         assert_eq!(db.text(&format!("SELECT howdah.state({job})")).await?, state, "{verdict} {again:?}");
