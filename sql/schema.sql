@@ -2203,6 +2203,8 @@ BEGIN
       SELECT FROM howdah.queue q
        WHERE q.name = u.queue AND (EXISTS (SELECT FROM howdah.ticket t WHERE t.queue_id = q.id)
           OR EXISTS (SELECT FROM howdah.deferred d WHERE d.gate > 'fair:' || q.id || ':' AND d.gate < 'fair:' || q.id || ';')))
+     -- As they are named, and not as the planner likes it.
+     ORDER BY u.n
   LOOP
     RETURN QUERY SELECT v.n, c.* FROM howdah.claim(claim_queues.worker_id, v.queue, v.jobs, claim_queues.kinds,
       claim_queues.fronts[v.n * 10 - 9 : v.n * 10], claim_queues.prefixes, claim_queues.except_kinds) c;
@@ -12212,5 +12214,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('cc5e72c40b9ce91c', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('ec9ec61d99f4d183', '0.1.0');
 COMMIT;

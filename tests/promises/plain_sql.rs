@@ -53,7 +53,7 @@ async fn a_job_is_enqueued_claimed_and_completed() -> Result<()> {
     assert_eq!(queue(&db, "mail").await?, "0|1|0|0");
     let workers = "SELECT id, name, version, queues, kinds, running, stopping, keeper, asleep FROM howdah.workers;";
     assert_eq!(db.psql(workers).await?, format!("{worker}|me|1.2.3|{{mail}}|{{letter}}|1|f|f|f"));
-    assert_eq!(db.psql(&format!("SELECT * FROM howdah.heartbeat({worker});")).await?, "t|t|{}|0|");
+    assert_eq!(db.psql(&format!("SELECT * FROM howdah.heartbeat({worker});")).await?, "t|t|{}|0||");
     assert_eq!(db.psql(&format!("SELECT howdah.holds({lease}, {job});")).await?, "t");
     assert_eq!(db.psql(&format!("SELECT * FROM howdah.complete({lease}, '{{{job}}}', '{{42}}');")).await?, job);
     let ended =
@@ -162,7 +162,10 @@ async fn a_job_is_cancelled_wherever_it_is() -> Result<()> {
     let (lease, ids) = claim(&db, &worker, 2).await?;
     assert_eq!(db.psql(&cancel(&ids[0])).await?, "cancelling");
     assert_eq!(state(&db, &ids[0]).await?, "running|1");
-    assert_eq!(db.psql(&format!("SELECT * FROM howdah.heartbeat({worker});")).await?, format!("t|t|{{{}}}|0|", ids[0]));
+    assert_eq!(
+        db.psql(&format!("SELECT * FROM howdah.heartbeat({worker});")).await?,
+        format!("t|t|{{{}}}|0||", ids[0])
+    );
     let fail = format!("SELECT * FROM howdah.fail({lease}, '{{{}}}', '{{cancel}}');", ids[0]);
     assert_eq!(db.psql(&fail).await?, format!("{}|cancelled", ids[0]));
     assert_eq!(state(&db, &ids[0]).await?, "cancelled|1");
