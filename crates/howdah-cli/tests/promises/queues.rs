@@ -5,7 +5,8 @@ use crate::support::Desk;
 /// The one value that SQL gives.
 async fn text(desk: &Desk, sql: &'static str) -> String {
     let statement = sqlx::AssertSqlSafe(format!("SELECT ({sql})::text"));
-    sqlx::query_scalar(statement).fetch_one(desk.howdah().await.pool()).await.unwrap()
+    let value: Option<String> = sqlx::query_scalar(statement).fetch_one(desk.howdah().await.pool()).await.unwrap();
+    value.unwrap_or_default()
 }
 
 #[tokio::test]
