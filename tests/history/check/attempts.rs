@@ -107,11 +107,18 @@ fn ends(index: &Index<'_>, job: &JobRow, runs: &[&Run<'_>], found: &mut Found) {
 /// Each failure has a handler that said so, or a worker that was lost.
 fn failures(index: &Index<'_>, job: &JobRow, runs: &[&Run<'_>], found: &mut Found) {
     for failure in index.failures_of(job.id).iter().filter(|failure| failure.kind != "worker_lost") {
+        // Of an attempt that somebody wanted cancelled, whatever its handler says is that it was, also that it wanted to go on later,
+        // or that it was given back.
+        let unwanted = index.unwanted.contains(&job.id);
         let says = |run: &&Run<'_>| {
             run.attempt == failure.attempt
-                && run
-                    .verdict
-                    .is_some_and(|verdict| ["retry", "discard", "cancel", "panic", "unsure"].contains(&verdict))
+                && match run.verdict {
+                    Some(verdict) => {
+                        ["retry", "discard", "cancel", "panic", "unsure"].contains(&verdict)
+                            || unwanted && verdict == "snooze"
+                    }
+                    None => unwanted,
+                }
         };
         if !runs.iter().any(says) {
             found.add(Rule::EndsAsSaid, format!("job {}: nobody has said {failure:?}", job.id));
