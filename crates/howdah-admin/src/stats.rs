@@ -1,7 +1,8 @@
 //! What the attempts of the last minutes, hours and days came to.
 //!
-//! Invariant: only rollups are read, and never a job. Limit: what workers have reported is some ten seconds old.
+//! Invariant: only rollups are read, and never a job. Limit: what workers have reported is up to twenty seconds old.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer};
@@ -103,6 +104,15 @@ impl StatLine {
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.retried + self.dead
+    }
+
+    /// Lines added up that have the same key: their kind, their queue, or nothing. What else names a sum is of its first line.
+    pub fn sums<'l, K: Ord>(lines: &'l [Self], key: impl Fn(&'l Self) -> K) -> BTreeMap<K, Self> {
+        let mut sums: BTreeMap<K, Self> = BTreeMap::new();
+        for line in lines {
+            sums.entry(key(line)).and_modify(|sum| sum.add(line)).or_insert_with(|| line.clone());
+        }
+        sums
     }
 
     /// Adds what another one has.

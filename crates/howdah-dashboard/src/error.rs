@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
+use crate::app::PATIENCE;
+
 /// Why there is no answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
@@ -43,6 +45,13 @@ impl Failure {
 
     pub(crate) fn is_late(&self) -> bool {
         matches!(self, Self::Late(_))
+    }
+
+    /// What can be had in time. Beside the server's own limit, for a server that does not answer at all.
+    pub(crate) fn in_time<T>(body: impl Future<Output = Result<T, Self>>) -> impl Future<Output = Result<T, Self>> {
+        // Boxed here, or every page would hold it twice.
+        let body = Box::pin(tokio::time::timeout(PATIENCE + Duration::from_secs(1), body));
+        async { body.await.unwrap_or_else(|_| Err(Self::took_longer_than(PATIENCE))) }
     }
 
     pub(crate) fn took_longer_than(limit: Duration) -> Self {

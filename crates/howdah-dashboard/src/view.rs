@@ -3,7 +3,7 @@
 //! Invariant: a page is whole whatever the database does: what cannot be had now is shown as it was last, with its age, or the page says
 //! why not. Limit: reads only; see `acts` for what changes something.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -12,7 +12,7 @@ use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, PreEscaped, html};
 
 use crate::access::{Role, Visitor};
-use crate::app::{App, PATIENCE};
+use crate::app::App;
 use crate::error::Failure;
 use crate::guard::Guest;
 use crate::html::json::Rule;
@@ -138,12 +138,7 @@ impl View {
             return Ok(PreEscaped(last));
         }
         let start = Instant::now();
-        // Beside the server's own limit, for a server that does not answer at all.
-        let body = match tokio::time::timeout(PATIENCE + Duration::from_secs(1), body).await {
-            Ok(body) => body,
-            Err(_) => Err(Failure::took_longer_than(PATIENCE)),
-        };
-        match body {
+        match Failure::in_time(body).await {
             Ok(body) => {
                 self.app.stale.keep(key, &body.0, start);
                 Ok(body)

@@ -1,7 +1,7 @@
 //! `howdah stats`: what waits, what runs, who works; and what attempts came to.
 //!
 //! Invariant: it reads counts over runs of jobs and what workers have reported, never the jobs themselves, so that it is cheap on a
-//! full queue. Limit: what workers have reported is some ten seconds old.
+//! full queue. Limit: what workers have reported is up to twenty seconds old.
 
 use clap::Args;
 

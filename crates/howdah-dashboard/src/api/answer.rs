@@ -11,16 +11,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::app::PATIENCE;
 use crate::error::Failure;
 use crate::html::time;
 use crate::view::View;
 
 /// What can be answered in time; or why not.
 pub(super) async fn answer<T: Serialize>(body: impl Future<Output = Result<T, Failure>>) -> Response {
-    // Beside the server's own limit, for a server that does not answer at all.
-    let body = tokio::time::timeout(PATIENCE + Duration::from_secs(1), body).await;
-    match body.unwrap_or_else(|_| Err(Failure::took_longer_than(PATIENCE))) {
+    match Failure::in_time(body).await {
         Ok(value) => send(StatusCode::OK, &value),
         Err(failure) => refuse(&failure),
     }

@@ -3,15 +3,12 @@
 //! Invariant: counters never become less while a queue lives, whichever process is asked; names are escaped. Limit: spreads are of
 //! queues, not of kinds, so that there are not too many series; at most 1,000 queues and kinds.
 
-use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
-use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use howdah_admin::{Spread, StatLine};
 
-use crate::app::PATIENCE;
 use crate::error::Failure;
 use crate::live::Sample;
 use crate::read::depths::Depth;
@@ -29,8 +26,7 @@ pub(super) async fn get(view: View) -> Response {
         let totals = view.app.admin.stats(None, None, None).await?;
         Ok(Page::of(&sample, &totals))
     };
-    let asked = tokio::time::timeout(PATIENCE + Duration::from_secs(1), asked).await;
-    match asked.unwrap_or_else(|_| Err(Failure::took_longer_than(PATIENCE))) {
+    match Failure::in_time(asked).await {
         Ok(page) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.0).into_response(),
         Err(failure) => (failure.status(), format!("{}\n", failure.text())).into_response(),
     }
@@ -50,10 +46,7 @@ impl Page {
         page.family("howdah_keeper", "gauge", "1 if some worker does the chores of the queue, else 0.");
         page.line("howdah_keeper", &[], u8::from(sample.workers.iter().any(|worker| worker.keeper)));
         page.attempts(totals);
-        let mut queues: BTreeMap<&str, StatLine> = BTreeMap::new();
-        for line in totals {
-            queues.entry(&line.queue).and_modify(|sum| sum.add(line)).or_insert_with(|| line.clone());
-        }
+        let queues = StatLine::sums(totals, |line| &*line.queue);
         page.family("howdah_queue_run_seconds", "histogram", "How long attempts ran, as workers have reported it.");
         for (queue, sum) in queues.iter().take(MOST) {
             page.spread("howdah_queue_run_seconds", queue, &sum.runs, sum.run_ms);

@@ -2,7 +2,6 @@
 //!
 //! Invariant: it reads what workers have reported by the hour, and no job. Limit: the last thirty days, and 500 kinds.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -27,16 +26,8 @@ pub(crate) async fn get(view: View) -> Response {
     let body = async {
         let asked = view.asked("since");
         let (word, name, since) = *SPANS.iter().find(|(word, ..)| *word == asked).unwrap_or(&SPANS[0]);
-        let mut kinds: BTreeMap<String, StatLine> = BTreeMap::new();
-        for line in view.app.admin.stats(Some(since), None, None).await? {
-            match kinds.get_mut(&line.kind) {
-                Some(kind) => kind.add(&line),
-                None => {
-                    kinds.insert(line.kind.clone(), line);
-                }
-            }
-        }
-        let mut kinds: Vec<StatLine> = kinds.into_values().collect();
+        let lines = view.app.admin.stats(Some(since), None, None).await?;
+        let mut kinds: Vec<StatLine> = StatLine::sums(&lines, |line| &*line.kind).into_values().collect();
         kinds.sort_by_key(|kind| std::cmp::Reverse(kind.run_ms));
         Ok::<_, Failure>(html! {
             h1 { "Kinds" }

@@ -78,13 +78,7 @@ async fn body(view: &View, name: &str) -> Result<Markup, Failure> {
 
 /// What the attempts of the last hour came to.
 fn lately(stats: &[StatLine], hour: &Hour) -> Markup {
-    let mut sum: Option<StatLine> = None;
-    for line in stats {
-        match &mut sum {
-            Some(sum) => sum.add(line),
-            None => sum = Some(line.clone()),
-        }
-    }
+    let sum = StatLine::sums(stats, |_| ()).remove(&());
     let head = html! {
         th scope="col" { "" } th.number scope="col" { "Jobs" }
         @for name in ["p50", "p95", "p99"] { th.number scope="col" { (name) } }

@@ -143,9 +143,7 @@ impl Howdah {
     /// # Errors
     /// [`Error::UnknownQueue`].
     pub async fn pause_queue(&self, name: &str, by: Option<&str>, reason: Option<&str>) -> Result<bool> {
-        check_text("queue", name)?;
-        let query = sqlx::query_scalar(self.names().sql("SELECT howdah.pause_queue($1, $2, $3)"));
-        self.observe("pause_queue", query.bind(name).bind(by).bind(reason).fetch_one(self.pool())).await
+        self.pause(name, None, by, reason).await
     }
 
     /// As [`pause_queue`](Self::pause_queue), for so long, 1 s to 10 years: then the keeper resumes it, within some seconds. The SQL
@@ -160,10 +158,13 @@ impl Howdah {
         by: Option<&str>,
         reason: Option<&str>,
     ) -> Result<bool> {
+        self.pause(name, Some(lasts.as_secs_f64()), by, reason).await
+    }
+
+    async fn pause(&self, name: &str, seconds: Option<f64>, by: Option<&str>, reason: Option<&str>) -> Result<bool> {
         check_text("queue", name)?;
         let sql = "SELECT howdah.pause_queue($1, $2, $3, pg_catalog.make_interval(secs => $4))";
-        let query =
-            sqlx::query_scalar(self.names().sql(sql)).bind(name).bind(by).bind(reason).bind(lasts.as_secs_f64());
+        let query = sqlx::query_scalar(self.names().sql(sql)).bind(name).bind(by).bind(reason).bind(seconds);
         self.observe("pause_queue", query.fetch_one(self.pool())).await
     }
 
