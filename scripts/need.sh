@@ -47,3 +47,13 @@ need_browser() {
   say 'This needs Chromium and chromedriver (Debian: sudo apt-get install chromium chromium-driver), then run this again.'
   exit 1
 }
+
+# Where it cannot be had, what needs it says that it is left out.
+need_pooler() {
+  command -v pgbouncer >/dev/null 2>&1 && return
+  if command -v apt-get >/dev/null 2>&1 && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+    say 'Installing PgBouncer.'
+    as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >&2 || true
+  fi
+  command -v pgbouncer >/dev/null 2>&1 || say 'Left out: what is tested behind PgBouncer, which is not installed (Debian: sudo apt-get install pgbouncer).'
+}

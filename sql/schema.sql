@@ -1135,7 +1135,7 @@ BEGIN
   v_changed := howdah.act_on(act.action, v_ids, act.settings,
     howdah.action_states(act.action, '{scheduled,blocked,ready,running,completed,cancelled,expired,dead}'));
   INSERT INTO howdah.command (action, settings, job_ids, changed, made_at, made_by, reason)
-  VALUES (act.action, act.settings, v_ids, v_changed, howdah.now(), left(coalesce(act.made_by, session_user::text), 256), left(act.reason, 1024));
+  VALUES (act.action, act.settings, v_ids, v_changed, howdah.now(), howdah.who_acts(act.made_by), left(act.reason, 1024));
   RETURN v_changed;
 END $$;
 -- howdah.act_on(action, job_ids, settings, states) -> bigint
@@ -1300,15 +1300,46 @@ BEGIN
   END IF;
   RETURN coalesce(v_state = ANY (may_act_on.states), false);
 END $$;
--- howdah.note_command(action, settings, made_by, reason) -> void
--- Notes that somebody has done something that is not of jobs, such as pausing a queue: a row of howdah.audit without jobs. Call it in
--- the transaction that does it.
---   action    what, 1 to 64 bytes: pause_queue
---   settings  of what, an object: {"queue": "mail"}
---   made_by   who; NULL: the user of the session
---   reason    why; may be NULL
+-- howdah.note(action, of, made_by, reason, changes, changed) -> void
+-- A row of howdah.audit without jobs, in the transaction that does it. Internal: what people do calls it, and note_command.
+--   of       of what: {"queue": "mail"}
+--   made_by  who, see who_acts
+--   reason   why; NULL: the setting howdah.reason, if there is one
+--   changes  what has been set, by name; only the names are kept of what is longer than some 4000 bytes
+--   changed  how many jobs it was about
+-- Writes: command. Locks: none. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.note(action text, of jsonb, made_by text DEFAULT NULL, reason text DEFAULT NULL, changes jsonb DEFAULT '{}',
+  changed bigint DEFAULT 0) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  INSERT INTO howdah.command (action, settings, job_ids, changed, made_at, made_by, reason)
+  VALUES (note.action, note.of || CASE WHEN octet_length(note.changes::text) <= 4000 THEN note.changes
+            ELSE jsonb_build_object('set', (SELECT left(string_agg(k, ' '), 4000) FROM jsonb_object_keys(note.changes) k)) END,
+          '{}', note.changed, howdah.now(),
+          howdah.who_acts(note.made_by), left(coalesce(note.reason, nullif(current_setting('howdah.reason', true), '')), 1024))
+$$;
+-- howdah.note_changes(action, of, was, now) -> void
+-- Notes who has changed settings, with those that are not what they were; nothing if none is. Internal.
+--   of        of what: {"queue": "mail"}
+--   was, now  all settings before and after; NULL: none were, or are
+-- Writes: command. Locks: none. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.note_changes(action text, of jsonb, was jsonb, now jsonb) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT howdah.note(note_changes.action, note_changes.of, changes => jsonb_object_agg(k, note_changes.now -> k))
+    FROM jsonb_object_keys(coalesce(note_changes.was, '{}') || coalesce(note_changes.now, '{}')) k
+   WHERE note_changes.was -> k IS DISTINCT FROM note_changes.now -> k AND NOT note_changes.of ? k
+  HAVING count(*) > 0
+$$;
+-- howdah.note_command(action, settings, made_by, reason, changed) -> void
+-- Notes that somebody has done something of which Howdah does not know, such as a switch of the application: a row of howdah.audit
+-- without jobs. Call it in the transaction that does it. What the functions of this schema change is noted by themselves.
+--   action    what, 1 to 64 bytes: stop_letters
+--   settings  of what, an object: {"tenant": "acme"}
+--   made_by   who; NULL: the setting howdah.made_by of the transaction, else the user of the session
+--   reason    why; NULL: the setting howdah.reason, if there is one
+--   changed   of how many jobs
 -- Writes: command. Locks: none. Errors: HD002 invalid argument.
-CREATE OR REPLACE FUNCTION howdah.note_command(action text, settings jsonb, made_by text DEFAULT NULL, reason text DEFAULT NULL) RETURNS void
+CREATE OR REPLACE FUNCTION howdah.note_command(action text, settings jsonb, made_by text DEFAULT NULL, reason text DEFAULT NULL,
+  changed bigint DEFAULT 0) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF note_command.action IS NULL OR octet_length(note_command.action) NOT BETWEEN 1 AND 64 THEN
@@ -1317,9 +1348,7 @@ BEGIN
   IF jsonb_typeof(note_command.settings) IS DISTINCT FROM 'object' OR octet_length(note_command.settings::text) > 4096 THEN
     RAISE EXCEPTION 'settings must be an object of at most 4096 bytes' USING ERRCODE = 'HD002', COLUMN = 'settings';
   END IF;
-  INSERT INTO howdah.command (action, settings, job_ids, changed, made_at, made_by, reason)
-  VALUES (note_command.action, note_command.settings, '{}', 0, howdah.now(),
-          left(coalesce(note_command.made_by, session_user::text), 256), left(note_command.reason, 1024));
+  PERFORM howdah.note(note_command.action, note_command.settings, note_command.made_by, note_command.reason, changed => coalesce(note_command.changed, 0));
 END $$;
 -- howdah.operation_search(action, search) -> jsonb
 -- The jobs of a search that an operation begun now would be about, as a search: those that are in a state that it is for, and
@@ -1363,7 +1392,7 @@ END $$;
 --   search    as somebody typed it, for those who read it later
 --   compiled  the same as howdah.search takes it
 --   settings  of the action: {"priority": 3}, {"queue": "mail"}, {"run_at": "2026-01-31T10:00Z"}, {"delay": "1 hour"}
---   made_by   who; NULL: the user of the session
+--   made_by   who; NULL: the setting howdah.made_by of the transaction, else the user of the session
 --   reason    why; may be NULL
 -- Which jobs: those that fit when their turn comes, in a state that the action is for (see howdah.action_states), and were
 -- enqueued before now. "now" and ages in the search are meant from this moment.
@@ -1380,7 +1409,7 @@ BEGIN
   v_search := howdah.operation_search(start_operation.action, start_operation.compiled);
   INSERT INTO howdah.operation (action, settings, search, compiled, made_at, made_by, reason, before, stepped_at)
   VALUES (start_operation.action, start_operation.settings, left(coalesce(start_operation.search, ''), 8192), v_search, howdah.now(),
-          left(coalesce(start_operation.made_by, session_user::text), 256), left(start_operation.reason, 1024), (v_search ->> 'upto_id')::bigint + 1, howdah.now())
+          howdah.who_acts(start_operation.made_by), left(start_operation.reason, 1024), (v_search ->> 'upto_id')::bigint + 1, howdah.now())
   RETURNING operation.id INTO v_id;
   RETURN v_id;
 END $$;
@@ -1429,6 +1458,12 @@ BEGIN
          before = o.before, looked = o.looked, matched = o.matched WHERE p.id = o.id;
   RETURN o;
 END $$;
+-- howdah.who_acts(told) -> text
+-- Who does something: who it is told to be, else whom the setting howdah.made_by of the transaction names, else the user of the
+-- session. Internal. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.who_acts(told text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+RETURN left(coalesce(who_acts.told, nullif(current_setting('howdah.made_by', true), ''), session_user::text), 256);
 -- howdah.ask_to_cancel(job_ids) -> integer
 -- Asks for the end of those of these jobs that run; one notification for each worker. Returns how many were asked that
 -- had not been. Internal. Writes: cancel_request. Locks: none that a worker waits for.
@@ -2551,7 +2586,7 @@ END $$;
 -- howdah.delete_schedule(schedule) -> boolean
 -- Deletes a schedule and the history of its firings; the jobs that it has enqueued stay. Returns false if there is none.
 -- A program that declares it makes it again when it starts: to stop one for good, pause it.
--- Writes: schedule, firing. Locks: its row. Errors: none.
+-- Writes: schedule, firing, command. Locks: its row. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.delete_schedule(schedule text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -2561,6 +2596,7 @@ BEGIN
     RETURN false;
   END IF;
   DELETE FROM howdah.firing f WHERE f.schedule = delete_schedule.schedule;
+  PERFORM howdah.note('delete_schedule', jsonb_build_object('schedule', delete_schedule.schedule));
   RETURN true;
 END $$;
 -- howdah.due_schedules(worker_id, term, most) -> jsonb
@@ -2680,7 +2716,7 @@ END $$;
 -- howdah.pause_schedule(schedule, by, reason) -> boolean
 -- Fires no slot until resume_schedule, over restarts and whatever programs declare. Slots that pass meanwhile are not
 -- missed, they are left out. Returns whether it was running before.
--- Writes: schedule. Errors: HD002 unknown schedule; by (256 bytes) or reason (1024) is too long.
+-- Writes: schedule, command. Errors: HD002 unknown schedule; by (256 bytes) or reason (1024) is too long.
 CREATE OR REPLACE FUNCTION howdah.pause_schedule(schedule text, by text DEFAULT NULL, reason text DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -2693,9 +2729,10 @@ BEGIN
     PERFORM howdah.unknown_schedule(pause_schedule.schedule);
   END IF;
   UPDATE howdah.schedule s
-     SET paused_at = coalesce(s.paused_at, howdah.now()), paused_by = coalesce(pause_schedule.by, session_user),
+     SET paused_at = coalesce(s.paused_at, howdah.now()), paused_by = howdah.who_acts(pause_schedule.by),
          pause_reason = pause_schedule.reason, turn = s.turn + 1, next_at = NULL, look_at = 'infinity'
    WHERE s.name = pause_schedule.schedule;
+  PERFORM howdah.note('pause_schedule', jsonb_build_object('schedule', pause_schedule.schedule), pause_schedule.by, pause_schedule.reason);
   RETURN v_was IS NULL;
 END $$;
 -- howdah.prune_firings(schedule) -> void
@@ -2724,7 +2761,7 @@ BEGIN
 END $$;
 -- howdah.resume_schedule(schedule) -> boolean
 -- Lets a paused schedule go on with the first slot after now. Returns whether it was paused.
--- Writes: schedule. Errors: HD002 unknown schedule.
+-- Writes: schedule, command. Errors: HD002 unknown schedule.
 CREATE OR REPLACE FUNCTION howdah.resume_schedule(schedule text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -2739,6 +2776,7 @@ BEGIN
   IF v_was IS NOT NULL THEN
     UPDATE howdah.schedule s SET paused_at = NULL, paused_by = NULL, pause_reason = NULL WHERE s.name = resume_schedule.schedule;
     PERFORM howdah.restart_schedule(resume_schedule.schedule, v_from, howdah.now());
+    PERFORM howdah.note('resume_schedule', jsonb_build_object('schedule', resume_schedule.schedule));
   END IF;
   RETURN v_was IS NOT NULL;
 END $$;
@@ -2746,7 +2784,7 @@ END $$;
 -- Enqueues the job of a schedule now, also if it is paused, and changes nothing about when it is due.
 --   job_id  the job
 --   hit     the schedule has a unique key, which that job has had before: none was enqueued
--- Writes: firing, and see enqueue_many and enqueue_unique. Locks: the schedule cannot be deleted until the caller's
+-- Writes: firing, command, and see enqueue_many and enqueue_unique. Locks: the schedule cannot be deleted until the caller's
 -- transaction ends; it is fired meanwhile.
 -- Errors: HD001 unknown queue, HD002 unknown schedule, HD005 the queue is full.
 CREATE OR REPLACE FUNCTION howdah.run_schedule(schedule text, OUT job_id bigint, OUT hit boolean)
@@ -2759,7 +2797,8 @@ BEGIN
     PERFORM howdah.unknown_schedule(run_schedule.schedule);
   END IF;
   SELECT f.job_id, f.hit INTO run_schedule.job_id, run_schedule.hit FROM howdah.fire_slot(v_schedule, howdah.now(), 'by hand') f;
-  PERFORM howdah.prune_firings(run_schedule.schedule);
+  PERFORM howdah.prune_firings(run_schedule.schedule),
+    howdah.note('run_schedule', jsonb_build_object('schedule', run_schedule.schedule, 'job', run_schedule.job_id));
 END $$;
 -- howdah.schedule_failed(worker_id, term, schedule, turn, message) -> boolean
 -- Notes that a schedule could not be worked out or fired, where people see it, and lets the keeper try again: after a
@@ -2798,7 +2837,7 @@ END $$;
 -- (howdah.declare_schedule) goes before only if it declares something else than before. A pause stays.
 -- Returns all settings. Whether an expression makes sense is for the keeper to say, within a second: the column error of
 -- howdah.schedules.
--- Writes: schedule, if something differs. Locks: its row; the keeper passes it over meanwhile.
+-- Writes: schedule and command, if something differs. Locks: its row; the keeper passes it over meanwhile.
 -- Errors: HD001 unknown queue, HD002 (COLUMN names the setting).
 CREATE OR REPLACE FUNCTION howdah.set_schedule(name text, settings jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2809,6 +2848,7 @@ DECLARE
   v_new     howdah.schedule;
   v_changes jsonb;
   v_field   text;
+  v_made    boolean := false;
 BEGIN
   IF set_schedule.name IS NULL OR octet_length(set_schedule.name) NOT BETWEEN 1 AND 128 OR set_schedule.name ~ '[[:cntrl:]]' THEN
     PERFORM howdah.option_refused('name', format('must be 1 to 128 bytes without control characters, not %s bytes',
@@ -2825,6 +2865,7 @@ BEGIN
     INSERT INTO howdah.schedule (name, expression, kind, created_at, every_from, after_at)
       VALUES (set_schedule.name, set_schedule.settings ->> 'expression', set_schedule.settings ->> 'kind', v_now, v_now, v_now)
       ON CONFLICT DO NOTHING;
+    v_made := FOUND;
     SELECT * INTO v_old FROM howdah.schedule s WHERE s.name = set_schedule.name FOR NO KEY UPDATE;
   END IF;
   SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') INTO v_changes FROM jsonb_each(set_schedule.settings) e
@@ -2839,6 +2880,10 @@ BEGIN
   ELSIF v_changes <> '{}' OR v_new.created_at = v_now THEN
     -- What stood in the way may be mended.
     PERFORM howdah.restart_schedule(set_schedule.name, v_new.every_from, v_new.after_at);
+  END IF;
+  IF v_made OR v_changes <> '{}' THEN
+    PERFORM howdah.note('set_schedule', jsonb_build_object('schedule', set_schedule.name),
+      changes => CASE WHEN v_made THEN set_schedule.settings ELSE v_changes END);
   END IF;
   RETURN howdah.settings_of('schedule', set_schedule.name);
 END $$;
@@ -2934,8 +2979,8 @@ END $$;
 -- is dead, and when it has ended (a handler that has called complete_in may delete its own job).
 -- A unique key that it had is free, whatever its scope.
 -- Returns the state that it was in; NULL: there is no such job.
--- Writes: ticket, deferred or dead, unique_key, and see howdah.erase. Locks: that row, and waits for whoever has it; if it stands
--- for other jobs too, they wait for this commit: see howdah.isolate.
+-- Writes: ticket, deferred or dead, unique_key, and see howdah.erase. Locks: that row, or the job's own if it has ended, and waits
+-- for whoever has it; if it stands for other jobs too, they wait for this commit: see howdah.isolate.
 -- Errors: HD007 the job is running; HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.delete(job_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -2961,6 +3006,9 @@ BEGIN
     IF howdah.is_running(delete.job_id) THEN
       PERFORM howdah.not_waiting(delete.job_id, 'running', 'deleted');
     END IF;
+    -- Of several who delete it one has deleted it.
+    PERFORM FROM howdah.job j WHERE ((j.id >> 33) & 7) = ((delete.job_id >> 33) & 7) AND j.id = delete.job_id FOR UPDATE;
+    PERFORM FROM howdah.job_kept k WHERE k.id = delete.job_id FOR UPDATE;
     v_state := howdah.state(delete.job_id);
     IF v_state IS NULL OR v_state IN ('completed', 'cancelled', 'expired') THEN
       PERFORM howdah.erase(ARRAY[delete.job_id]);
@@ -3828,7 +3876,7 @@ END $$;
 -- Lets a job go that is held because of parents that are dead, cancelled, expired or gone, in the caller's transaction: it runs
 -- as if it had been asked for with on_parent_failure 'run', once what it still waits for has ended.
 -- Returns how many parents it does not wait for any more; 0: it is not held; NULL: there is no such job.
--- Writes: dependency, deferred, ticket. Locks: its rows, and waits for whoever has them.
+-- Writes: dependency, deferred, ticket, command. Locks: its rows, and waits for whoever has them.
 -- Errors: HD012 the transaction is not READ COMMITTED. Cost: see states_of, of all that it waits for.
 CREATE OR REPLACE FUNCTION howdah.unhold(job_id bigint) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -3846,7 +3894,7 @@ BEGIN
    WHERE f.held AND d.parent_id = f.parent_id AND d.job_id = unhold.job_id;
   GET DIAGNOSTICS v_removed = ROW_COUNT;
   IF v_removed > 0 THEN
-    PERFORM howdah.look_later(howdah.let_go(ARRAY[unhold.job_id]));
+    PERFORM howdah.look_later(howdah.let_go(ARRAY[unhold.job_id])), howdah.note('unhold', jsonb_build_object('job', unhold.job_id));
   END IF;
   RETURN v_removed;
 END $$;
@@ -6623,7 +6671,7 @@ END $$;
 --     weight          of a share: how many of its jobs start in its turn
 -- What runs already counts, and goes on. A rule of which nothing is set goes; so does one with settings => NULL. What waits is let through within a second or so.
 -- Returns the rule; NULL: there is none now.
--- Writes: flow_rule, gate, gate_look, slot. Locks: the rule's row. Errors: HD002 invalid argument (COLUMN names it).
+-- Writes: flow_rule, command, gate, gate_look, slot. Locks: the rule's row. Errors: HD002 invalid argument (COLUMN names it).
 CREATE OR REPLACE FUNCTION howdah.set_limit(scope text, name text, settings jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -6632,10 +6680,13 @@ DECLARE
   v_s jsonb := coalesce(set_limit.settings, '{}');
   v_gates text[];
   v_was   integer;
+  v_old   jsonb;
+  v_now   jsonb;
 BEGIN
   PERFORM howdah.check_limit(set_limit.scope, set_limit.name, set_limit.settings);
   SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = set_limit.scope AND f.name = set_limit.name FOR UPDATE;
   v_was := r.max_running;
+  v_old := jsonb_strip_nulls(to_jsonb(r));
   r.scope := set_limit.scope;
   r.name := set_limit.name;
   IF set_limit.settings IS NULL THEN
@@ -6665,7 +6716,9 @@ BEGIN
   UPDATE howdah.gate g SET full_at = least(g.full_at, howdah.now() + coalesce(howdah.time_of(r, r.rate_burst), '0'))
    WHERE g.name = ANY (v_gates);
   PERFORM howdah.watch_gate(g.gate) FROM unnest(v_gates) g(gate);
-  RETURN (SELECT jsonb_strip_nulls(to_jsonb(f)) FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name);
+  v_now := (SELECT jsonb_strip_nulls(to_jsonb(f)) FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name);
+  PERFORM howdah.note_changes('set_limit', jsonb_build_object('scope', r.scope, 'name', r.name), v_old, v_now);
+  RETURN v_now;
 END $$;
 -- howdah.spend(gate, rule, tokens) -> void
 -- Takes tokens of a gate's rate. Internal; the caller has locked the gate. Writes: gate.
@@ -7811,7 +7864,7 @@ END $$;
 -- howdah.create_queue(name, settings) -> integer
 -- Makes a queue, or does nothing if it exists: what has been set since its creation stays as it is. Returns its id.
 --   settings  NULL: the defaults; else as for howdah.set_queue
--- Workers that already serve a queue of this name are told. Writes: queue.
+-- Workers that already serve a queue of this name are told. Writes: queue, command.
 -- Locks: none if it exists; another creation of the same name waits for this commit.
 -- Errors: HD002 invalid name or settings.
 CREATE OR REPLACE FUNCTION howdah.create_queue(name text, settings jsonb DEFAULT NULL) RETURNS integer
@@ -7836,6 +7889,7 @@ BEGIN
       IF create_queue.settings IS NOT NULL THEN
         PERFORM howdah.change_settings('queue', create_queue.name, create_queue.settings);
       END IF;
+      PERFORM howdah.note('create_queue', jsonb_build_object('queue', create_queue.name), changes => coalesce(create_queue.settings, '{}'));
       -- A worker may go on with a queue that was deleted: it does not know the new id.
       PERFORM pg_notify('howdah.queues', create_queue.name);
     END IF;
@@ -7850,7 +7904,7 @@ END $$;
 -- on looking, and find it again when it is created. A job that somebody enqueues while it is deleted, by a transaction
 -- that had begun or by a client that has not heard of it (for a second), is cancelled by the keeper, and seen so.
 -- What a claim is taking at this very moment runs to its end.
--- Writes: queue, deleted_queue, sleeper, flow_rule, stat_total; ticket, deferred and receipt if forced. Locks: the queue's row; nobody who
+-- Writes: queue, command, deleted_queue, sleeper, flow_rule, stat_total; ticket, deferred and receipt if forced. Locks: the queue's row; nobody who
 -- enqueues or claims needs it.
 -- Errors: HD002 the queue is 'default', which always exists. HD006 it is not empty; nothing was done.
 CREATE OR REPLACE FUNCTION howdah.delete_queue(queue text, force boolean DEFAULT false) RETURNS boolean
@@ -7883,6 +7937,8 @@ BEGIN
         WHEN delete_queue.force THEN 'Pause it, and delete it when nothing runs any more: SELECT howdah.pause_queue(''name'')'
         ELSE 'Let its workers finish, or cancel what waits: SELECT howdah.delete_queue(''name'', force => true)' END;
   END IF;
+  PERFORM howdah.note('delete_queue', jsonb_build_object('queue', delete_queue.queue),
+    changes => CASE WHEN delete_queue.force THEN '{"force": true}' ELSE '{}' END::jsonb);
   RETURN true;
 END $$;
 -- howdah.insert_job() -> trigger
@@ -7897,7 +7953,7 @@ END $$;
 -- Stops claims from a queue until resume_queue, over restarts. What runs goes on. Of one that is paused, who, why and for how long are
 -- replaced. Returns whether it was running before.
 --   lasts  the keeper resumes it after so long, within some seconds, a second to 10 years; NULL: nobody but resume_queue does
--- Writes: queue. Errors: HD001 unknown queue, HD002 by or reason is too long, or lasts out of range.
+-- Writes: queue, command. Errors: HD001 unknown queue, HD002 by or reason is too long, or lasts out of range.
 CREATE OR REPLACE FUNCTION howdah.pause_queue(queue text, by text DEFAULT NULL, reason text DEFAULT NULL, lasts interval DEFAULT NULL)
 RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -7911,8 +7967,10 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM howdah.unknown_queue(pause_queue.queue);
   END IF;
-  UPDATE howdah.queue q SET paused_at = coalesce(q.paused_at, howdah.now()), paused_by = coalesce(pause_queue.by, session_user),
+  UPDATE howdah.queue q SET paused_at = coalesce(q.paused_at, howdah.now()), paused_by = howdah.who_acts(pause_queue.by),
     pause_reason = pause_queue.reason, resume_at = howdah.now() + pause_queue.lasts WHERE q.name = pause_queue.queue;
+  PERFORM howdah.note('pause_queue', jsonb_build_object('queue', pause_queue.queue), pause_queue.by, pause_queue.reason,
+    jsonb_strip_nulls(jsonb_build_object('lasts', pause_queue.lasts::text)));
   RETURN v_was IS NULL;
 END $$;
 -- howdah.purge(state, older_than, queue, most) -> integer
@@ -7924,7 +7982,7 @@ END $$;
 --   queue       NULL: any
 --   most        1 to 10000; jobs that were reported together go together, so there may be up to 499 more
 -- Returns how many were removed. Call it again until that is 0.
--- Writes: receipt or dead, job, archive, and the history tables. Locks: rows of receipt and dead, skipping what others have.
+-- Writes: receipt or dead, job, archive, command, and the history tables. Locks: rows of receipt and dead, skipping what others have.
 -- Errors: HD001 unknown queue, HD002 invalid argument, what before_removal raises.
 -- Cost: reads receipts until it has found `most`; dead jobs by an index.
 CREATE OR REPLACE FUNCTION howdah.purge(state text, older_than interval, queue text DEFAULT NULL, most integer DEFAULT 1000) RETURNS integer
@@ -7953,23 +8011,31 @@ BEGIN
       v_removed := v_removed + howdah.remove_jobs(p.queue_id, p.slot, p.tids, p.dead_ids);
     END LOOP;
   END LOOP;
+  IF v_removed > 0 THEN
+    PERFORM howdah.note('purge', jsonb_strip_nulls(jsonb_build_object('state', purge.state, 'older_than', purge.older_than::text, 'queue', purge.queue)),
+      changed => v_removed);
+  END IF;
   RETURN v_removed;
 END $$;
 -- howdah.resume_due() -> integer
 -- Resumes queues whose pause was for a while that is over. Returns how many those were. Internal to keep.
--- Writes: queue. Locks: rows that nobody else has. Errors: none.
+-- Writes: queue, command. Locks: rows that nobody else has. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.resume_due() RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_names   text[];
 BEGIN
   v_names := ARRAY(SELECT q.name FROM howdah.queue q WHERE q.resume_at <= howdah.now() FOR NO KEY UPDATE SKIP LOCKED);
-  PERFORM howdah.resume_queue(n) FROM unnest(v_names) n;
+  IF v_names <> '{}' THEN
+    PERFORM set_config('howdah.made_by', 'keeper', true), set_config('howdah.reason', 'its pause was over', true);
+    PERFORM howdah.resume_queue(n) FROM unnest(v_names) n;
+    PERFORM set_config('howdah.made_by', '', true), set_config('howdah.reason', '', true);
+  END IF;
   RETURN cardinality(v_names);
 END $$;
 -- howdah.resume_queue(queue) -> boolean
 -- Lets claims from a paused queue go on, and wakes its workers. Returns whether it was paused.
--- Writes: queue. Errors: HD001 unknown queue.
+-- Writes: queue, command. Errors: HD001 unknown queue.
 CREATE OR REPLACE FUNCTION howdah.resume_queue(queue text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -7982,6 +8048,9 @@ BEGIN
   END IF;
   UPDATE howdah.queue q SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, resume_at = NULL WHERE q.id = v_id;
   PERFORM howdah.wake(v_id);
+  IF v_was IS NOT NULL THEN
+    PERFORM howdah.note('resume_queue', jsonb_build_object('queue', resume_queue.queue));
+  END IF;
   RETURN v_was IS NOT NULL;
 END $$;
 -- howdah.retry(job_id) -> text
@@ -8031,13 +8100,14 @@ END $$;
 --   stats_retention      how long statistics by the hour are kept; 90 days
 -- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
 -- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.
--- Writes: config. Locks: its row. Errors: HD002, naming the setting.
+-- Writes: config, command. Locks: its row. Errors: HD002, naming the setting.
 CREATE OR REPLACE FUNCTION howdah.set_config(settings jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   s      record;
   v_type text;
+  v_was  jsonb := (SELECT to_jsonb(c) FROM howdah.config c FOR NO KEY UPDATE);
 BEGIN
   IF set_config.settings IS NULL OR jsonb_typeof(set_config.settings) <> 'object' THEN
     RAISE EXCEPTION 'settings must be a JSON object' USING ERRCODE = 'HD002', COLUMN = 'settings';
@@ -8059,6 +8129,7 @@ BEGIN
         left(s.value::text, 100) USING ERRCODE = 'HD002', COLUMN = s.key, HINT = CASE v_type WHEN 'interval' THEN 'Like "7 days", "12 hours" or "0".' END;
     END;
   END LOOP;
+  PERFORM howdah.note_changes('set_config', '{}', v_was, (SELECT to_jsonb(c) FROM howdah.config c));
   RETURN (SELECT to_jsonb(c) - 'one' FROM howdah.config c);
 END $$;
 -- howdah.start_over(job_ids) -> void
@@ -9326,10 +9397,13 @@ END $$;
 --   settings  an object with the settings to change; the others stay. null: as the queue says. Each is a column of
 --             howdah.kind; a kind's setting goes before its queue's.
 -- Running workers go by it within a second or two. Returns all settings after the change.
--- Writes: kind. Locks: its row; nobody who enqueues or claims needs it.
+-- Writes: kind, command. Locks: its row; nobody who enqueues or claims needs it.
 -- Errors: HD002 invalid name, no such setting, or a value that it may not have (COLUMN names the setting).
 CREATE OR REPLACE FUNCTION howdah.set_kind(kind text, settings jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_was jsonb := howdah.kind_settings(set_kind.kind);
+  v_now jsonb;
 BEGIN
   IF set_kind.kind IS NULL OR octet_length(set_kind.kind) NOT BETWEEN 1 AND 128 OR set_kind.kind ~ '[[:cntrl:]]' THEN
     RAISE EXCEPTION 'kind must be 1 to 128 bytes without control characters, not % bytes', coalesce(octet_length(set_kind.kind)::text, 'NULL')
@@ -9339,20 +9413,27 @@ BEGIN
   PERFORM howdah.change_settings('kind', set_kind.kind, set_kind.settings);
   -- A kind of which nothing is set needs no row.
   DELETE FROM howdah.kind k WHERE k.name = set_kind.kind AND jsonb_strip_nulls(to_jsonb(k) - 'name') = '{}';
-  RETURN howdah.kind_settings(set_kind.kind);
+  v_now := howdah.kind_settings(set_kind.kind);
+  PERFORM howdah.note_changes('set_kind', jsonb_build_object('kind', set_kind.kind), v_was, v_now);
+  RETURN v_now;
 END $$;
 -- howdah.set_queue(queue, settings) -> jsonb
 -- Changes settings of a queue, over restarts: SELECT howdah.set_queue('mail', '{"max_attempts": 5, "max_jobs": null}').
 --   settings  an object with the settings to change; the others stay. null: back to the default. Each is a column of
 --             howdah.queue: times in milliseconds where the name says so, spans of time as '7 days'.
 -- Running workers and clients go by it within a second or two. Returns all settings after the change.
--- Writes: queue. Locks: its row; nobody who enqueues or claims needs it.
+-- Writes: queue, command. Locks: its row; nobody who enqueues or claims needs it.
 -- Errors: HD001 unknown queue, HD002 no such setting or a value that it may not have (COLUMN names the setting).
 CREATE OR REPLACE FUNCTION howdah.set_queue(queue text, settings jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_was jsonb := howdah.queue_settings(set_queue.queue);
+  v_now jsonb;
 BEGIN
   PERFORM howdah.change_settings('queue', set_queue.queue, set_queue.settings);
-  RETURN howdah.queue_settings(set_queue.queue);
+  v_now := howdah.queue_settings(set_queue.queue);
+  PERFORM howdah.note_changes('set_queue', jsonb_build_object('queue', set_queue.queue), v_was, v_now);
+  RETURN v_now;
 END $$;
 -- howdah.setting_names(relation) -> text[]
 -- What can be set of a queue (relation 'queue'), a kind ('kind') or a schedule ('schedule'): the columns of that table,
@@ -11286,7 +11367,7 @@ END $$;
 --          may start it again
 --   work   claim again (after quiet; one that was told to stop goes on stopping)
 -- Workers in plain SQL are told the same by howdah.heartbeat, and do as they like.
--- Returns false if there is no such worker. Writes: worker. Errors: HD002 invalid argument.
+-- Returns false if there is no such worker. Writes: worker, command. Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.tell_worker(worker_id bigint, what text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -11301,6 +11382,7 @@ BEGIN
   v_known := FOUND;
   IF v_known THEN
     PERFORM pg_notify('howdah.cancel', tell_worker.worker_id::text);
+    PERFORM howdah.note('tell_worker', jsonb_build_object('worker', tell_worker.worker_id, 'what', tell_worker.what));
   END IF;
   RETURN v_known;
 END $$;
@@ -11379,7 +11461,7 @@ END $$;
 -- Cancels all jobs of a workflow that have not ended, its callbacks too; it takes no more jobs then.
 --   cancelled   how many waited, and will certainly not run
 --   cancelling  how many run: their workers are told, as by howdah.cancel
--- Writes: workflow, and see cancel_many. Locks: the workflow's row, and see cancel_many.
+-- Writes: workflow, command, and see cancel_many. Locks: the workflow's row, and see cancel_many.
 -- Errors: HD002 with COLUMN workflow_id: there is none; HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.cancel_workflow(workflow_id bigint, OUT cancelled bigint, OUT cancelling bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -11409,6 +11491,7 @@ BEGIN
   END LOOP;
   -- With what was cancelled because of another that was.
   cancelled := cancelled + (SELECT count(*) FROM howdah.states_of(v_ids) x WHERE x.state = 'cancelled');
+  PERFORM howdah.note('cancel_workflow', jsonb_build_object('workflow', cancel_workflow.workflow_id), changed => cancelled + cancelling);
 END $$;
 -- howdah.check_nodes(jobs) -> void
 -- Refuses nodes of a workflow that make no sense by themselves; what they wait for is looked at by node_edges. Internal.
@@ -11856,7 +11939,7 @@ END $$;
 -- expired start over with all their attempts, in their order. What has completed is kept, and what has not ended goes on; what of
 -- that is still blocked waits for these again. One that had expired does not expire again. Returns how many jobs that are;
 -- what ended longer ago than history is kept is not among them.
--- Writes: workflow, dead, receipt, job, unique_key, ordered, deferred, dependency, failed_parent, ticket, second_look.
+-- Writes: workflow, command, dead, receipt, job, unique_key, ordered, deferred, dependency, failed_parent, ticket, second_look.
 -- Locks: those rows, and waits for whoever has them.
 -- Errors: HD001 a queue was deleted; HD002 with COLUMN workflow_id: there is none; HD003 another job has the unique key of one
 -- of them: nothing was changed; HD012 the transaction is not READ COMMITTED.
@@ -11907,6 +11990,7 @@ BEGIN
   SELECT array_agg(DISTINCT w.parent_id) FILTER (WHERE w.parent_id NOT IN (SELECT u FROM unnest(v_ids) u)) INTO v_other FROM waits w;
   PERFORM howdah.join_orders(v_ids), howdah.meet_parents(v_ids, coalesce(v_other, '{}'));
   PERFORM howdah.look_later(howdah.let_go(v_ids));
+  PERFORM howdah.note('retry_workflow', jsonb_build_object('workflow', w.id), changed => cardinality(array_remove(v_ids, w.end_id)));
   RETURN cardinality(array_remove(v_ids, w.end_id));
 END $$;
 -- howdah.take_ended(job_ids) -> void
@@ -12214,5 +12298,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('ec9ec61d99f4d183', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('bbdf0fd8f073d2f6', '0.1.0');
 COMMIT;

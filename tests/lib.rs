@@ -9,6 +9,7 @@ mod graph_job;
 mod guests;
 pub mod history;
 pub mod mutations;
+pub mod pooler;
 pub mod recorder;
 pub mod seed;
 pub mod standby;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use howdah::Howdah;
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::{producer, sql_worker, worker};
 use crate::history::Log;
@@ -23,13 +23,34 @@ pub(super) const HEARTBEAT: Duration = Duration::from_millis(200);
 /// The file in the folder that tells producers to stop.
 pub(super) const STOP: &str = "stop";
 
+/// How a process reaches the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Direct,
+    /// Through what may lose, cut and delay.
+    Proxy,
+    /// Through PgBouncer in transaction mode.
+    Pooler,
+}
+
+impl Way {
+    const ALL: [Self; 3] = [Self::Direct, Self::Proxy, Self::Pooler];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Proxy => "proxy",
+            Self::Pooler => "pooler",
+        }
+    }
+}
+
 /// A process of a run.
 #[derive(Debug, Clone)]
 pub(super) struct Actor {
     pub(super) log: Arc<Log>,
     pub(super) url: String,
-    /// Not through the proxy.
-    pub(super) direct: bool,
+    pub(super) way: Way,
     folder: PathBuf,
 }
 
@@ -41,7 +62,9 @@ impl Actor {
     /// A few connections of its own.
     pub(super) fn pool(&self, connections: u32) -> Result<PgPool> {
         let options = PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(3));
-        Ok(options.connect_lazy(&self.url)?)
+        let server: PgConnectOptions = self.url.parse()?;
+        // A pooler gives each transaction whichever session is free: none knows what was prepared in another.
+        Ok(options.connect_lazy_with(if self.way == Way::Pooler { server.statement_cache_capacity(0) } else { server }))
     }
 
     /// The queue; the server may be down, and comes back.
@@ -55,13 +78,14 @@ impl Actor {
     }
 }
 
-/// Plays a part until it is over: `KIND NAME FOLDER URL DIRECT SEED`, where KIND is producer, worker or sql-worker.
+/// Plays a part until it is over: `KIND NAME FOLDER URL WAY SEED`, where KIND is producer, worker or sql-worker, and WAY is
+/// direct, proxy or pooler.
 ///
 /// # Errors
 /// What ends it.
 pub async fn play(arguments: &[String]) -> Result<()> {
-    let [kind, name, folder, url, direct, seed] = arguments else {
-        bail!("a part is KIND NAME FOLDER URL DIRECT SEED");
+    let [kind, name, folder, url, way, seed] = arguments else {
+        bail!("a part is KIND NAME FOLDER URL WAY SEED");
     };
     std::thread::spawn(|| {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
@@ -69,7 +93,8 @@ pub async fn play(arguments: &[String]) -> Result<()> {
     });
     let folder = PathBuf::from(folder);
     let log = Arc::new(Log::open(&folder, name)?);
-    let actor = Actor { log, url: url.clone(), direct: direct == "true", folder };
+    let way = Way::ALL.into_iter().find(|known| known.name() == way).context("WAY is direct, proxy or pooler")?;
+    let actor = Actor { log, url: url.clone(), way, folder };
     let seed = Seed::new(seed.parse().context("the seed")?);
     match kind.as_str() {
         "producer" => producer::run(actor, seed).await,

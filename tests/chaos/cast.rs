@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::actor::Way;
 use super::stage::Stage;
 use crate::history::Event;
 use crate::seed::Seed;
@@ -36,6 +37,7 @@ impl Kind {
 pub(super) struct Part {
     pub(super) name: String,
     pub(super) kind: Kind,
+    way: Way,
     child: Child,
 }
 
@@ -91,19 +93,31 @@ impl Cast {
     fn start(&mut self, stage: &Stage, kind: Kind) -> Result<()> {
         self.started += 1;
         let name = format!("{}{}", kind.name(), self.started);
-        let direct = self.started.is_multiple_of(2);
+        let way = self.way(stage, kind);
         let mut command = Command::new(&self.program);
         command.args(["actor", kind.name(), &name]).arg(stage.folder()).args([
-            stage.url(direct),
-            direct.to_string(),
-            self.seed.next_number().to_string(),
+            &stage.url(way),
+            way.name(),
+            &self.seed.next_number().to_string(),
         ]);
         let quiet = std::env::var_os("RUST_LOG").is_none();
         let errors = if quiet { Stdio::null() } else { Stdio::inherit() };
         let child = command.env("RUST_BACKTRACE", "0").stdin(Stdio::piped()).stderr(errors).spawn();
         let child = child.with_context(|| format!("cannot start {}", self.program.display()))?;
-        self.parts.push(Part { name, kind, child });
+        self.parts.push(Part { name, kind, way, child });
         Ok(())
+    }
+
+    /// Half of all go through the proxy; of the producers one goes through the pooler, if there is any.
+    fn way(&self, stage: &Stage, kind: Kind) -> Way {
+        let pooled = self.parts.iter().any(|part| part.way == Way::Pooler);
+        if kind == Kind::Producer && stage.has_pooler() && !pooled {
+            Way::Pooler
+        } else if self.started.is_multiple_of(2) {
+            Way::Direct
+        } else {
+            Way::Proxy
+        }
     }
 
     /// How many of a kind there are.

@@ -19,12 +19,12 @@ use crate::history::Event;
 const BAD_WEATHER: Duration = Duration::from_millis(700);
 
 /// Lets a fault happen.
-pub(super) async fn befall(stage: &Stage, cast: &mut Cast, step: Step) -> Result<()> {
+pub(super) async fn befall(stage: &mut Stage, cast: &mut Cast, step: Step) -> Result<()> {
     stage.log.write(Event::Fault { what: step.to_string() });
     perform(stage, cast, step).await.with_context(|| step.to_string())
 }
 
-async fn perform(stage: &Stage, cast: &mut Cast, step: Step) -> Result<()> {
+async fn perform(stage: &mut Stage, cast: &mut Cast, step: Step) -> Result<()> {
     let (proxy, which) = (&stage.proxy, step.which);
     match step.fault {
         Fault::KillWorker => kill(stage, cast, Kind::Worker, which),
@@ -74,6 +74,7 @@ async fn perform(stage: &Stage, cast: &mut Cast, step: Step) -> Result<()> {
             proxy.lose_answers(1 + which % 3);
             Ok(())
         }
+        Fault::KillPooler => stage.kill_pooler(),
         Fault::LongTransaction => long_transaction(stage, which).await,
     }
 }

@@ -1,7 +1,7 @@
 //! Runs under faults, with real processes and a real PostgreSQL.
 //!
 //! [`Stage`] has a server of its own and a database with a queue; [`Cast`] starts producers and workers as processes
-//! ([`actor`]), half of them through a [`Proxy`]; a [`Plan`] drawn from a number says which faults befall them and when; after
+//! ([`actor`]), half of them through a [`Proxy`] and one through PgBouncer; a [`Plan`] drawn from a number says which faults befall them and when; after
 //! that the queue drains, and what everybody has written down is checked (see [`crate::history`]). Invariant: the same number
 //! gives the same plan and the same load. Limit: not the same schedule of processes, so a fault may need several runs to be
 //! found again.

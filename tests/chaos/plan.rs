@@ -34,12 +34,14 @@ pub(super) enum Fault {
     Cut,
     LoseCommits,
     LoseAnswers,
+    /// PgBouncer ends at once, with all that go through it, and comes back.
+    KillPooler,
     /// An old snapshot and a lock on the jobs, held for a while.
     LongTransaction,
 }
 
 /// Each of them, and how many times as often as the rarest it comes.
-const FAULTS: [(Fault, usize); 18] = [
+const FAULTS: [(Fault, usize); 19] = [
     (Fault::KillWorker, 4),
     (Fault::KillSqlWorker, 3),
     (Fault::KillProducer, 3),
@@ -57,6 +59,7 @@ const FAULTS: [(Fault, usize); 18] = [
     (Fault::Cut, 4),
     (Fault::LoseCommits, 5),
     (Fault::LoseAnswers, 4),
+    (Fault::KillPooler, 2),
     (Fault::LongTransaction, 2),
 ];
 
@@ -113,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_plan_follows_from_its_number_and_leaves_out_no_fault() {
-        let plan = |number| Plan::new(Seed::new(number)).take(51).collect::<Vec<_>>();
+        let plan = |number| Plan::new(Seed::new(number)).take(53).collect::<Vec<_>>();
         assert_eq!(plan(7), plan(7));
         assert_ne!(plan(7), plan(8));
         let faults: Vec<Fault> = plan(7).iter().map(|step| step.fault).collect();

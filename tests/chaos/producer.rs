@@ -10,7 +10,7 @@ use anyhow::Result;
 use howdah::{Enqueue, Howdah, JobId, Unique};
 use tokio::time::{sleep, timeout};
 
-use super::actor::Actor;
+use super::actor::{Actor, Way};
 use super::jobs::Task;
 use super::setup::{LIMIT_KEYS, QUEUES};
 use crate::history::Event;
@@ -79,6 +79,8 @@ fn outcome<T>(
 impl Producer {
     async fn once(&mut self) {
         match self.seed.below(100) {
+            // Before PgBouncer 1.21 there is no other way that a driver could go which prepares its statements.
+            _ if self.actor.way == Way::Pooler => self.transaction().await,
             _ if self.in_doubt.len() > 20 => self.ask_again().await,
             0..5 => self.batch().await,
             5..28 => self.transaction().await,

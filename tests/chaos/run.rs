@@ -89,7 +89,7 @@ impl Run {
     pub async fn play(&self) -> Result<Verdict> {
         let mut seed = Seed::new(self.seed);
         let stage = Stage::new(&self.mutations).await?;
-        let wanted = [(Kind::Worker, 2), (Kind::SqlWorker, 2), (Kind::Producer, 2)];
+        let wanted = [(Kind::Worker, 2), (Kind::SqlWorker, 2), (Kind::Producer, 3)];
         let cast = Cast::new(self.program.clone(), Seed::new(seed.next_number()), wanted);
         let plan = Plan::new(Seed::new(seed.next_number()));
         let began = Instant::now();
@@ -157,7 +157,7 @@ impl Play<'_> {
             if faults < self.run.faults {
                 faults += 1;
                 self.says(|| step.to_string());
-                befall(&self.stage, &mut self.cast, step).await?;
+                befall(&mut self.stage, &mut self.cast, step).await?;
             }
             self.cast.keep_up(&self.stage, false)?;
             self.report.look(&self.stage, &self.cast, self.began.elapsed().as_secs_f64()).await;

@@ -7,11 +7,12 @@ use anyhow::{Context, Result, bail};
 use howdah_devdb::{Server, StopMode};
 use tempfile::TempDir;
 
-use super::actor::STOP;
+use super::actor::{STOP, Way};
 use super::proxy::Proxy;
 use super::setup;
 use crate::history::{Event, Log, audit};
 use crate::mutations::Mutation;
+use crate::pooler::Pooler;
 use crate::{Db, server_to_crash};
 
 /// Where a run takes place.
@@ -19,6 +20,8 @@ pub(super) struct Stage {
     pub(super) server: Server,
     pub(super) db: Db,
     pub(super) proxy: Proxy,
+    /// None: there is no PgBouncer on this machine.
+    pooler: Option<Pooler>,
     /// What the one writes down who does the harm.
     pub(super) log: Log,
     folder: TempDir,
@@ -32,23 +35,37 @@ impl Stage {
             mutation.apply(&db).await?;
         }
         setup::set_up(&db).await?;
-        let proxy = Proxy::new(server.port().context("a private server has a port")?).await?;
+        let port = server.port().context("a private server has a port")?;
+        let proxy = Proxy::new(port).await?;
+        let password = db.url().split([':', '@']).nth(2).context("the URL has a password")?;
+        let pooler = Pooler::start(port, password)?;
         let folder = TempDir::new()?;
         let log = Log::open(folder.path(), "nemesis")?;
-        Ok(Self { server, db, proxy, log, folder })
+        Ok(Self { server, db, proxy, pooler, log, folder })
     }
 
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The way to the database, through the proxy or not.
-    pub(super) fn url(&self, direct: bool) -> String {
-        let port = self.server.port().unwrap_or_default();
-        if direct {
-            return self.db.url().to_owned();
-        }
-        self.db.url().replacen(&format!(":{port}/"), &format!(":{}/", self.proxy.port()), 1)
+    pub(super) fn has_pooler(&self) -> bool {
+        self.pooler.is_some()
+    }
+
+    /// Kills the pooler, and starts it again.
+    pub(super) fn kill_pooler(&mut self) -> Result<()> {
+        self.pooler.as_mut().map_or(Ok(()), Pooler::kill)
+    }
+
+    /// The way to the database.
+    pub(super) fn url(&self, way: Way) -> String {
+        let server = self.server.port().unwrap_or_default();
+        let port = match way {
+            Way::Direct => server,
+            Way::Proxy => self.proxy.port(),
+            Way::Pooler => self.pooler.as_ref().map_or(server, Pooler::port),
+        };
+        self.db.url().replacen(&format!(":{server}/"), &format!(":{port}/"), 1)
     }
 
     /// Tells producers to stop, or that they need not any more.

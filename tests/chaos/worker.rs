@@ -8,7 +8,7 @@ use anyhow::Result;
 use howdah::{Ctx, Howdah, JobError, Worker};
 use sqlx::Connection;
 
-use super::actor::{Actor, HEARTBEAT, LEASE};
+use super::actor::{Actor, HEARTBEAT, LEASE, Way};
 use super::jobs::{SNOOZE, Task, Turn};
 use super::setup::QUEUES;
 use crate::history::{Event, now};
@@ -20,7 +20,7 @@ pub(super) async fn run(actor: Actor) -> Result<()> {
     let worker =
         Worker::new(&howdah).state(actor.clone()).handle(task).lease(LEASE).heartbeat(HEARTBEAT).name(actor.log.who());
     let mut worker = QUEUES.iter().fold(worker, queue);
-    if !actor.direct {
+    if actor.way != Way::Direct {
         // As behind a network that loses what is notified.
         worker = worker.poll(Duration::from_millis(50));
     }

@@ -245,6 +245,30 @@ async fn a_job_is_deleted_without_a_trace_wherever_it_is_unless_it_runs() -> Res
 }
 
 #[tokio::test]
+async fn of_several_who_delete_a_job_one_has_deleted_it_and_the_others_hear_that_there_is_none() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    for begin in [
+        "",
+        "SELECT howdah.cancel(128)",
+        "SELECT howdah.fail(c.lease_id, ARRAY[c.id], ARRAY['discard']) FROM howdah.claim(WORKER) c",
+        "SELECT howdah.complete(c.lease_id, ARRAY[c.id]) FROM howdah.claim(WORKER) c",
+    ] {
+        let id = db.number("SELECT howdah.enqueue('a')").await?;
+        db.run(&begin.replace("128", &id.to_string()).replace("WORKER", &worker.to_string())).await?;
+        let delete = format!("SELECT howdah.delete({id})");
+        let (mut first, mut second) = (db.session().await?, db.session().await?);
+        first.run("BEGIN").await?;
+        let state = first.text(&delete).await?;
+        let other = tokio::spawn(async move { second.text(&delete).await });
+        db.wait_for("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%howdah.delete%' AND datname = current_database()", "1").await?;
+        first.run("COMMIT").await?;
+        assert_eq!((other.await??.as_str(), state.is_empty()), ("", false), "{begin}: {state}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_running_job_deletes_itself_and_is_not_retried_whatever_it_returns() -> Result<()> {
     async fn deletes_itself(_: Errand, cx: Ctx<()>) -> Result<(), JobError> {
         howdah_tests::note(&cx, "ran").await?;

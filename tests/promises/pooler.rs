@@ -1,22 +1,18 @@
 //! Producers behind PgBouncer in transaction mode, while sessions end and the server crashes; workers go round it.
 //!
-//! Limit: `HOWDAH_PGBOUNCER` or `PATH` has to have the program, else this is left out. Statements are sent in transactions, and
-//! forgotten after each: before PgBouncer 1.21 a driver that prepares them cannot send them any other way.
+//! Limit: left out where there is no PgBouncer (see [`Pooler`]).
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use howdah::{Error, Howdah, Job, JobId, Worker};
 use howdah_devdb::StopMode;
+use howdah_tests::pooler::Pooler;
 use howdah_tests::seed::Seed;
 use howdah_tests::{Db, crash, server_to_crash, start};
-use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use tempfile::TempDir;
 
 #[derive(Job, Serialize, Deserialize)]
 struct Errand {
@@ -24,53 +20,6 @@ struct Errand {
 }
 
 async fn errand(_: Errand) {}
-
-/// A pooler in front of a server. It ends with this.
-struct Pooler {
-    process: Child,
-    port: u16,
-    _folder: TempDir,
-}
-
-impl Pooler {
-    /// None: there is no such program.
-    fn start(server: u16, password: &str) -> Result<Option<Self>> {
-        let given = std::env::var_os("HOWDAH_PGBOUNCER").map(PathBuf::from);
-        let program = given.unwrap_or_else(|| "pgbouncer".into());
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let folder = TempDir::new()?;
-        let settings = folder.path().join("settings.ini");
-        std::fs::write(
-            &settings,
-            format!(
-                "[databases]\n* = host=127.0.0.1 port={server} user=postgres password={password}\n[pgbouncer]\n\
-                 listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n\
-                 default_pool_size = 3\nmax_client_conn = 100\nignore_startup_parameters = extra_float_digits,options\n\
-                 server_login_retry = 1\nserver_reset_query_always = 1\n"
-            ),
-        )?;
-        let mut command = Command::new(program);
-        if geteuid().is_root() {
-            // It refuses to be root, and has to be able to read its settings.
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
-            command.args(["-u", "nobody"]);
-        }
-        let process = command.arg(settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        match process {
-            Ok(process) => Ok(Some(Self { process, port, _folder: folder })),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// What became of what was meant.
 #[derive(Default)]
@@ -115,7 +64,7 @@ async fn producers_behind_a_transaction_pooler_lose_nothing_and_workers_refuse_i
         println!("left out: there is no pgbouncer");
         return Ok(server.stop().await?);
     };
-    let pooled = direct.port(pooler.port).statement_cache_capacity(0);
+    let pooled = direct.port(pooler.port()).statement_cache_capacity(0);
     let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(pooled);
     while sqlx::raw_sql("SELECT 1").execute(&pool).await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,10 +1,9 @@
 //! What people do to queues, schedules and workflows, and to a job that is held, with a note of who did it.
 //!
-//! Invariant: what is done and its note are one transaction. Limit: settings and limits are not here; `howdah.audit` holds what is
-//! done here and to jobs.
+//! Invariant: what is done and its note are one transaction. Limit: settings and limits are not here; what is done to them
+//! is noted in `howdah.audit` as well, as done by the user of the session.
 
 use howdah::JobId;
-use serde_json::{Value, json};
 
 use crate::action::By;
 use crate::admin::Admin;
@@ -33,35 +32,6 @@ pub enum Control<'a> {
     Unhold(JobId),
 }
 
-impl Control<'_> {
-    /// Its name in the audit.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::PauseQueue(_) => "pause_queue",
-            Self::ResumeQueue(_) => "resume_queue",
-            Self::PauseSchedule(_) => "pause_schedule",
-            Self::ResumeSchedule(_) => "resume_schedule",
-            Self::RunSchedule(_) => "run_schedule",
-            Self::CancelWorkflow(_) => "cancel_workflow",
-            Self::RetryWorkflow(_) => "retry_workflow",
-            Self::Unhold(_) => "unhold",
-        }
-    }
-
-    /// Of what, as the audit says it.
-    fn settings(&self) -> Value {
-        match self {
-            Self::PauseQueue(queue) | Self::ResumeQueue(queue) => json!({ "queue": queue }),
-            Self::PauseSchedule(name) | Self::ResumeSchedule(name) | Self::RunSchedule(name) => {
-                json!({ "schedule": name })
-            }
-            Self::CancelWorkflow(id) | Self::RetryWorkflow(id) => json!({ "workflow": id }),
-            Self::Unhold(job) => json!({ "job": job }),
-        }
-    }
-}
-
 impl Admin {
     /// Does it, and notes who did; in one transaction.
     ///
@@ -70,6 +40,9 @@ impl Admin {
     pub async fn control(&self, control: &Control<'_>, by: By<'_>) -> Result<()> {
         let mut tx = self.howdah().pool().begin().await?;
         let of = |statement| sqlx::query(sql::of(self.howdah(), statement));
+        // The functions note it themselves, in these words.
+        let noted = "SELECT set_config('howdah.made_by', coalesce($1, ''), true), set_config('howdah.reason', coalesce($2, ''), true)";
+        sqlx::query(noted).bind(by.who).bind(by.reason).execute(&mut *tx).await?;
         let deed = match *control {
             Control::PauseQueue(queue) => {
                 of("SELECT howdah.pause_queue($1, $2, $3)").bind(queue).bind(by.who).bind(by.reason)
@@ -85,8 +58,6 @@ impl Admin {
             Control::Unhold(job) => of("SELECT howdah.unhold($1)").bind(job.0),
         };
         deed.execute(&mut *tx).await?;
-        let note = of("SELECT howdah.note_command($1, $2, $3, $4)");
-        note.bind(control.name()).bind(control.settings()).bind(by.who).bind(by.reason).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }

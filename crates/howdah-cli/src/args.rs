@@ -37,9 +37,10 @@ pub(crate) struct Global {
     /// The schema that holds the queue [env: HOWDAH_SCHEMA] [default: howdah]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) schema: Option<String>,
-    /// Print JSON instead of tables
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
+    /// Print JSON instead of tables; --json=id,state,payload: only these members, in this order
+    // With an equals sign only: what follows it may be what is looked for.
+    #[arg(long, global = true, value_name = "FIELDS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) json: Option<String>,
     /// Log to standard error what happens; twice: more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -119,7 +120,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it runs until it is told to stop, and so handles signals by itself and logs warnings.
     pub(crate) fn is_long_running(&self) -> bool {
-        matches!(self, Self::Work(_) | Self::Dashboard(_))
+        matches!(self, Self::Work(_) | Self::Dashboard(_) | Self::Migrate(_))
     }
 
     /// Whether it has something to put in order when Ctrl-C comes.

@@ -5,7 +5,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use crate::output::printable;
+use crate::output::{UnknownField, printable};
 
 /// The result of every command.
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -110,6 +110,9 @@ impl std::fmt::Display for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
+        if let Some(unknown) = error.get_ref().and_then(|inner| inner.downcast_ref::<UnknownField>()) {
+            return Self::usage(unknown.to_string());
+        }
         // Whoever read our output has had enough, as `head` does: nothing is wrong.
         if error.kind() == io::ErrorKind::BrokenPipe { Self::new(0, "") } else { Self::no(error.to_string()) }
     }

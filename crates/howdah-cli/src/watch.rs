@@ -44,6 +44,14 @@ const LISTS: [&str; 21] = [
 const NAME: &str = "watch";
 const USUAL: &str = "2";
 
+/// The words of the command that was typed.
+pub(crate) fn path(typed: &ArgMatches) -> String {
+    match typed.subcommand() {
+        Some((name, below)) => format!("{name} {}", path(below)).trim_end().to_owned(),
+        None => String::new(),
+    }
+}
+
 /// Whether the command with these words can be watched.
 pub(crate) fn is_for(path: &str) -> bool {
     LISTS.contains(&path)

@@ -19,6 +19,6 @@ BEGIN
   v_changed := howdah.act_on(act.action, v_ids, act.settings,
     howdah.action_states(act.action, '{scheduled,blocked,ready,running,completed,cancelled,expired,dead}'));
   INSERT INTO howdah.command (action, settings, job_ids, changed, made_at, made_by, reason)
-  VALUES (act.action, act.settings, v_ids, v_changed, howdah.now(), left(coalesce(act.made_by, session_user::text), 256), left(act.reason, 1024));
+  VALUES (act.action, act.settings, v_ids, v_changed, howdah.now(), howdah.who_acts(act.made_by), left(act.reason, 1024));
   RETURN v_changed;
 END $$;

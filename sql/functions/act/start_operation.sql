@@ -5,7 +5,7 @@
 --   search    as somebody typed it, for those who read it later
 --   compiled  the same as howdah.search takes it
 --   settings  of the action: {"priority": 3}, {"queue": "mail"}, {"run_at": "2026-01-31T10:00Z"}, {"delay": "1 hour"}
---   made_by   who; NULL: the user of the session
+--   made_by   who; NULL: the setting howdah.made_by of the transaction, else the user of the session
 --   reason    why; may be NULL
 -- Which jobs: those that fit when their turn comes, in a state that the action is for (see howdah.action_states), and were
 -- enqueued before now. "now" and ages in the search are meant from this moment.
@@ -22,7 +22,7 @@ BEGIN
   v_search := howdah.operation_search(start_operation.action, start_operation.compiled);
   INSERT INTO howdah.operation (action, settings, search, compiled, made_at, made_by, reason, before, stepped_at)
   VALUES (start_operation.action, start_operation.settings, left(coalesce(start_operation.search, ''), 8192), v_search, howdah.now(),
-          left(coalesce(start_operation.made_by, session_user::text), 256), left(start_operation.reason, 1024), (v_search ->> 'upto_id')::bigint + 1, howdah.now())
+          howdah.who_acts(start_operation.made_by), left(start_operation.reason, 1024), (v_search ->> 'upto_id')::bigint + 1, howdah.now())
   RETURNING operation.id INTO v_id;
   RETURN v_id;
 END $$;

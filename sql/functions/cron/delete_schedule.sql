@@ -1,7 +1,7 @@
 -- howdah.delete_schedule(schedule) -> boolean
 -- Deletes a schedule and the history of its firings; the jobs that it has enqueued stay. Returns false if there is none.
 -- A program that declares it makes it again when it starts: to stop one for good, pause it.
--- Writes: schedule, firing. Locks: its row. Errors: none.
+-- Writes: schedule, firing, command. Locks: its row. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.delete_schedule(schedule text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -11,5 +11,6 @@ BEGIN
     RETURN false;
   END IF;
   DELETE FROM howdah.firing f WHERE f.schedule = delete_schedule.schedule;
+  PERFORM howdah.note('delete_schedule', jsonb_build_object('schedule', delete_schedule.schedule));
   RETURN true;
 END $$;

@@ -15,7 +15,7 @@
 -- (howdah.declare_schedule) goes before only if it declares something else than before. A pause stays.
 -- Returns all settings. Whether an expression makes sense is for the keeper to say, within a second: the column error of
 -- howdah.schedules.
--- Writes: schedule, if something differs. Locks: its row; the keeper passes it over meanwhile.
+-- Writes: schedule and command, if something differs. Locks: its row; the keeper passes it over meanwhile.
 -- Errors: HD001 unknown queue, HD002 (COLUMN names the setting).
 CREATE OR REPLACE FUNCTION howdah.set_schedule(name text, settings jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -26,6 +26,7 @@ DECLARE
   v_new     howdah.schedule;
   v_changes jsonb;
   v_field   text;
+  v_made    boolean := false;
 BEGIN
   IF set_schedule.name IS NULL OR octet_length(set_schedule.name) NOT BETWEEN 1 AND 128 OR set_schedule.name ~ '[[:cntrl:]]' THEN
     PERFORM howdah.option_refused('name', format('must be 1 to 128 bytes without control characters, not %s bytes',
@@ -42,6 +43,7 @@ BEGIN
     INSERT INTO howdah.schedule (name, expression, kind, created_at, every_from, after_at)
       VALUES (set_schedule.name, set_schedule.settings ->> 'expression', set_schedule.settings ->> 'kind', v_now, v_now, v_now)
       ON CONFLICT DO NOTHING;
+    v_made := FOUND;
     SELECT * INTO v_old FROM howdah.schedule s WHERE s.name = set_schedule.name FOR NO KEY UPDATE;
   END IF;
   SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') INTO v_changes FROM jsonb_each(set_schedule.settings) e
@@ -56,6 +58,10 @@ BEGIN
   ELSIF v_changes <> '{}' OR v_new.created_at = v_now THEN
     -- What stood in the way may be mended.
     PERFORM howdah.restart_schedule(set_schedule.name, v_new.every_from, v_new.after_at);
+  END IF;
+  IF v_made OR v_changes <> '{}' THEN
+    PERFORM howdah.note('set_schedule', jsonb_build_object('schedule', set_schedule.name),
+      changes => CASE WHEN v_made THEN set_schedule.settings ELSE v_changes END);
   END IF;
   RETURN howdah.settings_of('schedule', set_schedule.name);
 END $$;

@@ -3,8 +3,8 @@
 -- is dead, and when it has ended (a handler that has called complete_in may delete its own job).
 -- A unique key that it had is free, whatever its scope.
 -- Returns the state that it was in; NULL: there is no such job.
--- Writes: ticket, deferred or dead, unique_key, and see howdah.erase. Locks: that row, and waits for whoever has it; if it stands
--- for other jobs too, they wait for this commit: see howdah.isolate.
+-- Writes: ticket, deferred or dead, unique_key, and see howdah.erase. Locks: that row, or the job's own if it has ended, and waits
+-- for whoever has it; if it stands for other jobs too, they wait for this commit: see howdah.isolate.
 -- Errors: HD007 the job is running; HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.delete(job_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -30,6 +30,9 @@ BEGIN
     IF howdah.is_running(delete.job_id) THEN
       PERFORM howdah.not_waiting(delete.job_id, 'running', 'deleted');
     END IF;
+    -- Of several who delete it one has deleted it.
+    PERFORM FROM howdah.job j WHERE ((j.id >> 33) & 7) = ((delete.job_id >> 33) & 7) AND j.id = delete.job_id FOR UPDATE;
+    PERFORM FROM howdah.job_kept k WHERE k.id = delete.job_id FOR UPDATE;
     v_state := howdah.state(delete.job_id);
     IF v_state IS NULL OR v_state IN ('completed', 'cancelled', 'expired') THEN
       PERFORM howdah.erase(ARRAY[delete.job_id]);

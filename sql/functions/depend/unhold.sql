@@ -2,7 +2,7 @@
 -- Lets a job go that is held because of parents that are dead, cancelled, expired or gone, in the caller's transaction: it runs
 -- as if it had been asked for with on_parent_failure 'run', once what it still waits for has ended.
 -- Returns how many parents it does not wait for any more; 0: it is not held; NULL: there is no such job.
--- Writes: dependency, deferred, ticket. Locks: its rows, and waits for whoever has them.
+-- Writes: dependency, deferred, ticket, command. Locks: its rows, and waits for whoever has them.
 -- Errors: HD012 the transaction is not READ COMMITTED. Cost: see states_of, of all that it waits for.
 CREATE OR REPLACE FUNCTION howdah.unhold(job_id bigint) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -20,7 +20,7 @@ BEGIN
    WHERE f.held AND d.parent_id = f.parent_id AND d.job_id = unhold.job_id;
   GET DIAGNOSTICS v_removed = ROW_COUNT;
   IF v_removed > 0 THEN
-    PERFORM howdah.look_later(howdah.let_go(ARRAY[unhold.job_id]));
+    PERFORM howdah.look_later(howdah.let_go(ARRAY[unhold.job_id])), howdah.note('unhold', jsonb_build_object('job', unhold.job_id));
   END IF;
   RETURN v_removed;
 END $$;

@@ -10,7 +10,7 @@
 --     weight          of a share: how many of its jobs start in its turn
 -- What runs already counts, and goes on. A rule of which nothing is set goes; so does one with settings => NULL. What waits is let through within a second or so.
 -- Returns the rule; NULL: there is none now.
--- Writes: flow_rule, gate, gate_look, slot. Locks: the rule's row. Errors: HD002 invalid argument (COLUMN names it).
+-- Writes: flow_rule, command, gate, gate_look, slot. Locks: the rule's row. Errors: HD002 invalid argument (COLUMN names it).
 CREATE OR REPLACE FUNCTION howdah.set_limit(scope text, name text, settings jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -19,10 +19,13 @@ DECLARE
   v_s jsonb := coalesce(set_limit.settings, '{}');
   v_gates text[];
   v_was   integer;
+  v_old   jsonb;
+  v_now   jsonb;
 BEGIN
   PERFORM howdah.check_limit(set_limit.scope, set_limit.name, set_limit.settings);
   SELECT * INTO r FROM howdah.flow_rule f WHERE f.scope = set_limit.scope AND f.name = set_limit.name FOR UPDATE;
   v_was := r.max_running;
+  v_old := jsonb_strip_nulls(to_jsonb(r));
   r.scope := set_limit.scope;
   r.name := set_limit.name;
   IF set_limit.settings IS NULL THEN
@@ -52,5 +55,7 @@ BEGIN
   UPDATE howdah.gate g SET full_at = least(g.full_at, howdah.now() + coalesce(howdah.time_of(r, r.rate_burst), '0'))
    WHERE g.name = ANY (v_gates);
   PERFORM howdah.watch_gate(g.gate) FROM unnest(v_gates) g(gate);
-  RETURN (SELECT jsonb_strip_nulls(to_jsonb(f)) FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name);
+  v_now := (SELECT jsonb_strip_nulls(to_jsonb(f)) FROM howdah.flow_rule f WHERE f.scope = r.scope AND f.name = r.name);
+  PERFORM howdah.note_changes('set_limit', jsonb_build_object('scope', r.scope, 'name', r.name), v_old, v_now);
+  RETURN v_now;
 END $$;

@@ -1,7 +1,7 @@
 -- howdah.create_queue(name, settings) -> integer
 -- Makes a queue, or does nothing if it exists: what has been set since its creation stays as it is. Returns its id.
 --   settings  NULL: the defaults; else as for howdah.set_queue
--- Workers that already serve a queue of this name are told. Writes: queue.
+-- Workers that already serve a queue of this name are told. Writes: queue, command.
 -- Locks: none if it exists; another creation of the same name waits for this commit.
 -- Errors: HD002 invalid name or settings.
 CREATE OR REPLACE FUNCTION howdah.create_queue(name text, settings jsonb DEFAULT NULL) RETURNS integer
@@ -26,6 +26,7 @@ BEGIN
       IF create_queue.settings IS NOT NULL THEN
         PERFORM howdah.change_settings('queue', create_queue.name, create_queue.settings);
       END IF;
+      PERFORM howdah.note('create_queue', jsonb_build_object('queue', create_queue.name), changes => coalesce(create_queue.settings, '{}'));
       -- A worker may go on with a queue that was deleted: it does not know the new id.
       PERFORM pg_notify('howdah.queues', create_queue.name);
     END IF;

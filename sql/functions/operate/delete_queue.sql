@@ -6,7 +6,7 @@
 -- on looking, and find it again when it is created. A job that somebody enqueues while it is deleted, by a transaction
 -- that had begun or by a client that has not heard of it (for a second), is cancelled by the keeper, and seen so.
 -- What a claim is taking at this very moment runs to its end.
--- Writes: queue, deleted_queue, sleeper, flow_rule, stat_total; ticket, deferred and receipt if forced. Locks: the queue's row; nobody who
+-- Writes: queue, command, deleted_queue, sleeper, flow_rule, stat_total; ticket, deferred and receipt if forced. Locks: the queue's row; nobody who
 -- enqueues or claims needs it.
 -- Errors: HD002 the queue is 'default', which always exists. HD006 it is not empty; nothing was done.
 CREATE OR REPLACE FUNCTION howdah.delete_queue(queue text, force boolean DEFAULT false) RETURNS boolean
@@ -39,5 +39,7 @@ BEGIN
         WHEN delete_queue.force THEN 'Pause it, and delete it when nothing runs any more: SELECT howdah.pause_queue(''name'')'
         ELSE 'Let its workers finish, or cancel what waits: SELECT howdah.delete_queue(''name'', force => true)' END;
   END IF;
+  PERFORM howdah.note('delete_queue', jsonb_build_object('queue', delete_queue.queue),
+    changes => CASE WHEN delete_queue.force THEN '{"force": true}' ELSE '{}' END::jsonb);
   RETURN true;
 END $$;

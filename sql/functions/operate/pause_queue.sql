@@ -2,7 +2,7 @@
 -- Stops claims from a queue until resume_queue, over restarts. What runs goes on. Of one that is paused, who, why and for how long are
 -- replaced. Returns whether it was running before.
 --   lasts  the keeper resumes it after so long, within some seconds, a second to 10 years; NULL: nobody but resume_queue does
--- Writes: queue. Errors: HD001 unknown queue, HD002 by or reason is too long, or lasts out of range.
+-- Writes: queue, command. Errors: HD001 unknown queue, HD002 by or reason is too long, or lasts out of range.
 CREATE OR REPLACE FUNCTION howdah.pause_queue(queue text, by text DEFAULT NULL, reason text DEFAULT NULL, lasts interval DEFAULT NULL)
 RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -16,7 +16,9 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM howdah.unknown_queue(pause_queue.queue);
   END IF;
-  UPDATE howdah.queue q SET paused_at = coalesce(q.paused_at, howdah.now()), paused_by = coalesce(pause_queue.by, session_user),
+  UPDATE howdah.queue q SET paused_at = coalesce(q.paused_at, howdah.now()), paused_by = howdah.who_acts(pause_queue.by),
     pause_reason = pause_queue.reason, resume_at = howdah.now() + pause_queue.lasts WHERE q.name = pause_queue.queue;
+  PERFORM howdah.note('pause_queue', jsonb_build_object('queue', pause_queue.queue), pause_queue.by, pause_queue.reason,
+    jsonb_strip_nulls(jsonb_build_object('lasts', pause_queue.lasts::text)));
   RETURN v_was IS NULL;
 END $$;

@@ -7,7 +7,7 @@
 --   queue       NULL: any
 --   most        1 to 10000; jobs that were reported together go together, so there may be up to 499 more
 -- Returns how many were removed. Call it again until that is 0.
--- Writes: receipt or dead, job, archive, and the history tables. Locks: rows of receipt and dead, skipping what others have.
+-- Writes: receipt or dead, job, archive, command, and the history tables. Locks: rows of receipt and dead, skipping what others have.
 -- Errors: HD001 unknown queue, HD002 invalid argument, what before_removal raises.
 -- Cost: reads receipts until it has found `most`; dead jobs by an index.
 CREATE OR REPLACE FUNCTION howdah.purge(state text, older_than interval, queue text DEFAULT NULL, most integer DEFAULT 1000) RETURNS integer
@@ -36,5 +36,9 @@ BEGIN
       v_removed := v_removed + howdah.remove_jobs(p.queue_id, p.slot, p.tids, p.dead_ids);
     END LOOP;
   END LOOP;
+  IF v_removed > 0 THEN
+    PERFORM howdah.note('purge', jsonb_strip_nulls(jsonb_build_object('state', purge.state, 'older_than', purge.older_than::text, 'queue', purge.queue)),
+      changed => v_removed);
+  END IF;
   RETURN v_removed;
 END $$;

@@ -1,6 +1,6 @@
 -- howdah.resume_queue(queue) -> boolean
 -- Lets claims from a paused queue go on, and wakes its workers. Returns whether it was paused.
--- Writes: queue. Errors: HD001 unknown queue.
+-- Writes: queue, command. Errors: HD001 unknown queue.
 CREATE OR REPLACE FUNCTION howdah.resume_queue(queue text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -13,5 +13,8 @@ BEGIN
   END IF;
   UPDATE howdah.queue q SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, resume_at = NULL WHERE q.id = v_id;
   PERFORM howdah.wake(v_id);
+  IF v_was IS NOT NULL THEN
+    PERFORM howdah.note('resume_queue', jsonb_build_object('queue', resume_queue.queue));
+  END IF;
   RETURN v_was IS NOT NULL;
 END $$;

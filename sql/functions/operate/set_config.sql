@@ -9,13 +9,14 @@
 --   stats_retention      how long statistics by the hour are kept; 90 days
 -- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
 -- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.
--- Writes: config. Locks: its row. Errors: HD002, naming the setting.
+-- Writes: config, command. Locks: its row. Errors: HD002, naming the setting.
 CREATE OR REPLACE FUNCTION howdah.set_config(settings jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   s      record;
   v_type text;
+  v_was  jsonb := (SELECT to_jsonb(c) FROM howdah.config c FOR NO KEY UPDATE);
 BEGIN
   IF set_config.settings IS NULL OR jsonb_typeof(set_config.settings) <> 'object' THEN
     RAISE EXCEPTION 'settings must be a JSON object' USING ERRCODE = 'HD002', COLUMN = 'settings';
@@ -37,5 +38,6 @@ BEGIN
         left(s.value::text, 100) USING ERRCODE = 'HD002', COLUMN = s.key, HINT = CASE v_type WHEN 'interval' THEN 'Like "7 days", "12 hours" or "0".' END;
     END;
   END LOOP;
+  PERFORM howdah.note_changes('set_config', '{}', v_was, (SELECT to_jsonb(c) FROM howdah.config c));
   RETURN (SELECT to_jsonb(c) - 'one' FROM howdah.config c);
 END $$;

@@ -5,7 +5,7 @@
 --          may start it again
 --   work   claim again (after quiet; one that was told to stop goes on stopping)
 -- Workers in plain SQL are told the same by howdah.heartbeat, and do as they like.
--- Returns false if there is no such worker. Writes: worker. Errors: HD002 invalid argument.
+-- Returns false if there is no such worker. Writes: worker, command. Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.tell_worker(worker_id bigint, what text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -20,6 +20,7 @@ BEGIN
   v_known := FOUND;
   IF v_known THEN
     PERFORM pg_notify('howdah.cancel', tell_worker.worker_id::text);
+    PERFORM howdah.note('tell_worker', jsonb_build_object('worker', tell_worker.worker_id, 'what', tell_worker.what));
   END IF;
   RETURN v_known;
 END $$;

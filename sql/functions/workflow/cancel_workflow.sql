@@ -2,7 +2,7 @@
 -- Cancels all jobs of a workflow that have not ended, its callbacks too; it takes no more jobs then.
 --   cancelled   how many waited, and will certainly not run
 --   cancelling  how many run: their workers are told, as by howdah.cancel
--- Writes: workflow, and see cancel_many. Locks: the workflow's row, and see cancel_many.
+-- Writes: workflow, command, and see cancel_many. Locks: the workflow's row, and see cancel_many.
 -- Errors: HD002 with COLUMN workflow_id: there is none; HD012 the transaction is not READ COMMITTED.
 CREATE OR REPLACE FUNCTION howdah.cancel_workflow(workflow_id bigint, OUT cancelled bigint, OUT cancelling bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -32,4 +32,5 @@ BEGIN
   END LOOP;
   -- With what was cancelled because of another that was.
   cancelled := cancelled + (SELECT count(*) FROM howdah.states_of(v_ids) x WHERE x.state = 'cancelled');
+  PERFORM howdah.note('cancel_workflow', jsonb_build_object('workflow', cancel_workflow.workflow_id), changed => cancelled + cancelling);
 END $$;

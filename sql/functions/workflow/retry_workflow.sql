@@ -3,7 +3,7 @@
 -- expired start over with all their attempts, in their order. What has completed is kept, and what has not ended goes on; what of
 -- that is still blocked waits for these again. One that had expired does not expire again. Returns how many jobs that are;
 -- what ended longer ago than history is kept is not among them.
--- Writes: workflow, dead, receipt, job, unique_key, ordered, deferred, dependency, failed_parent, ticket, second_look.
+-- Writes: workflow, command, dead, receipt, job, unique_key, ordered, deferred, dependency, failed_parent, ticket, second_look.
 -- Locks: those rows, and waits for whoever has them.
 -- Errors: HD001 a queue was deleted; HD002 with COLUMN workflow_id: there is none; HD003 another job has the unique key of one
 -- of them: nothing was changed; HD012 the transaction is not READ COMMITTED.
@@ -54,5 +54,6 @@ BEGIN
   SELECT array_agg(DISTINCT w.parent_id) FILTER (WHERE w.parent_id NOT IN (SELECT u FROM unnest(v_ids) u)) INTO v_other FROM waits w;
   PERFORM howdah.join_orders(v_ids), howdah.meet_parents(v_ids, coalesce(v_other, '{}'));
   PERFORM howdah.look_later(howdah.let_go(v_ids));
+  PERFORM howdah.note('retry_workflow', jsonb_build_object('workflow', w.id), changed => cardinality(array_remove(v_ids, w.end_id)));
   RETURN cardinality(array_remove(v_ids, w.end_id));
 END $$;

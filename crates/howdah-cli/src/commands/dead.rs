@@ -8,7 +8,7 @@ use howdah::{Howdah, JobId, JobState, Jobs};
 use serde_json::json;
 
 use super::selection::{self, Deed, Selection, Sure};
-use super::{Answer, jobs, near};
+use super::{Answer, jobs, near, note};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, Output, Show};
@@ -63,8 +63,8 @@ const LIST: [Column; 7] = [
 ];
 
 const DEAD: &[JobState] = &[JobState::Dead];
-const SENT: Deed = Deed { done: "retried", states: DEAD };
-const PURGED: Deed = Deed { done: "purged", states: DEAD };
+const SENT: Deed = Deed { done: "retried", action: "retry", states: DEAD };
+const PURGED: Deed = Deed { done: "purged", action: "purge", states: DEAD };
 
 pub(crate) async fn run(global: &Global, out: Output, command: Dead) -> Result<Answer> {
     let howdah = connect::to_queue(global).await?;
@@ -72,11 +72,11 @@ pub(crate) async fn run(global: &Global, out: Output, command: Dead) -> Result<A
         Dead::Ls(which) => ls(&howdah, out, &which).await,
         Dead::Show { id } => show(&howdah, out, id).await,
         Dead::Retry(Which { ids, .. }) if !ids.is_empty() => {
-            some(out, howdah.retry_all(of(&ids)).await?.done, ids.len(), SENT)
+            some(&howdah, out, howdah.retry_all(of(&ids)).await?.done, &ids, SENT).await
         }
         Dead::Retry(w) => selection::run(&howdah, out, SENT, (&w.which, DEAD, &w.sure), Howdah::retry_all).await,
         Dead::Purge(Which { ids, .. }) if !ids.is_empty() => {
-            some(out, howdah.purge_dead(of(&ids)).await?.done, ids.len(), PURGED)
+            some(&howdah, out, howdah.purge_dead(of(&ids)).await?.done, &ids, PURGED).await
         }
         Dead::Purge(w) => selection::run(&howdah, out, PURGED, (&w.which, DEAD, &w.sure), Howdah::purge_dead).await,
     }
@@ -87,7 +87,9 @@ fn of(ids: &[i64]) -> Jobs {
 }
 
 /// Says what became of jobs that were named by number.
-fn some(out: Output, done: u64, named: usize, deed: Deed) -> Result<Answer> {
+async fn some(howdah: &Howdah, out: Output, done: u64, ids: &[i64], deed: Deed) -> Result<Answer> {
+    note::of_ids(howdah, out, deed.action, ids, done).await;
+    let named = ids.len();
     out.answer(&json!({ deed.done: done }), format_args!("{done} {}", deed.done))?;
     let rest = named as u64 - done.min(named as u64);
     if rest > 0 {

@@ -9,7 +9,7 @@ use howdah_admin::{Action, Search};
 use serde_json::{Value, json};
 
 use super::selection::{self, Deed, Selection, Sure};
-use super::{Answer, near, search, wait};
+use super::{Answer, near, note, search, wait};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, Output, Show, parsed, printable};
@@ -80,8 +80,11 @@ pub(crate) struct Which {
     sure: Sure,
 }
 
-const CANCELLED: Deed =
-    Deed { done: "cancelled", states: &[JobState::Scheduled, JobState::Blocked, JobState::Ready, JobState::Running] };
+const CANCELLED: Deed = Deed {
+    done: "cancelled",
+    action: "cancel",
+    states: &[JobState::Scheduled, JobState::Blocked, JobState::Ready, JobState::Running],
+};
 /// Which jobs, and what of them is done anew.
 #[derive(Debug, Args)]
 pub(crate) struct Retry {
@@ -95,7 +98,7 @@ pub(crate) struct Retry {
     from_start: bool,
 }
 
-const RETRIED: Deed = Deed { done: "retried", states: &[JobState::Dead] };
+const RETRIED: Deed = Deed { done: "retried", action: "retry", states: &[JobState::Dead] };
 
 /// Which jobs, by number only.
 #[derive(Debug, Args)]
@@ -286,6 +289,7 @@ async fn cancel(howdah: &Howdah, out: Output, ids: &[i64]) -> Result<Answer> {
             Some(_) => (*id, "unknown", false),
         });
     }
+    note::of_ids(howdah, out, "cancel", ids, changed(&results)).await;
     tell(out, &results, "it had ended before")
 }
 
@@ -305,6 +309,7 @@ async fn retry(howdah: &Howdah, out: Output, what: &Retry) -> Result<Answer> {
             Some(state) => (*id, state.as_str(), state == JobState::Ready),
         });
     }
+    note::of_ids(howdah, out, "retry", &what.jobs.ids, changed(&results)).await;
     tell(out, &results, "only dead and scheduled jobs can be retried")
 }
 
@@ -330,6 +335,10 @@ async fn why(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {
         .collect();
     out.rows(&[Column("code", Show::Text), Column("reason", Show::Text)], &rows)?;
     Ok(Answer::Yes)
+}
+
+fn changed(results: &[(i64, &'static str, bool)]) -> u64 {
+    results.iter().filter(|(_, _, done)| *done).count() as u64
 }
 
 /// Prints what became of each, and why nothing became of some.

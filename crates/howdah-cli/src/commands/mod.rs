@@ -10,6 +10,7 @@ pub(crate) mod dashboard;
 pub(crate) mod dead;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+mod drain;
 pub(crate) mod enqueue;
 pub(crate) mod errors;
 pub(crate) mod jobs;
@@ -18,6 +19,7 @@ pub(crate) mod limits;
 pub(crate) mod manual;
 pub(crate) mod migrate;
 mod near;
+mod note;
 pub(crate) mod operations;
 pub(crate) mod purge;
 pub(crate) mod queues;
@@ -63,7 +65,16 @@ impl From<bool> for Answer {
 /// # Errors
 /// What the command says.
 pub(crate) async fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode> {
-    let out = Output::new(cli.global.json);
+    let fields = cli.global.json.as_deref();
+    let path = watch::path(typed);
+    if fields.is_some_and(|fields| !fields.is_empty()) && !(watch::is_for(&path) || path == "tail") {
+        // Whether there are such fields would be known when it is done.
+        return Err(Failure::usage(format!(
+            "--json=FIELDS is for what lists or shows, and `howdah {path}` does something"
+        ))
+        .hint("leave the fields out, and choose with jq"));
+    }
+    let out = Output::new(fields);
     let answer = if cli.command.handles_interrupts() {
         dispatch(cli, out).await
     } else {

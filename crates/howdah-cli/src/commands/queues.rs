@@ -6,8 +6,8 @@ use clap::Subcommand;
 use howdah::{Error, Howdah};
 use serde_json::{Value, json};
 
-use super::Answer;
 use super::settings::{Setting, change, object, refused, setting, show};
+use super::{Answer, drain};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, Output, Show, parsed};
@@ -57,6 +57,23 @@ pub(crate) enum Queues {
         /// Why, for whoever looks at it next
         #[arg(long)]
         reason: Option<String>,
+        /// Wait until nothing of it runs any more
+        #[arg(long)]
+        wait: bool,
+        /// Wait no longer than this, like 10m; exit status 1 if something still runs then
+        #[arg(long, requires = "wait", value_name = "TIME", value_parser = duration::parse)]
+        timeout: Option<std::time::Duration>,
+    },
+    /// Wait until nothing of a queue waits or runs; workers have to work, and nobody should enqueue meanwhile
+    Drain {
+        /// The queue
+        name: String,
+        /// Also what is scheduled, and what is blocked: it is waited for until its time has come
+        #[arg(long)]
+        all: bool,
+        /// Wait no longer than this, like 10m; exit status 1 if something is left then
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        timeout: Option<std::time::Duration>,
     },
     /// Let a paused queue go on
     Resume {
@@ -124,13 +141,20 @@ pub(crate) async fn run(global: &Global, out: Output, command: Queues) -> Result
             })),
             Err(error) => Err(error.into()),
         },
-        Queues::Pause { name, lasts, reason } => {
+        Queues::Drain { name, all, timeout } => {
+            let what = if all { drain::What::All } else { drain::What::Ready };
+            drain::wait(&howdah, out, &name, what, timeout).await
+        }
+        Queues::Pause { name, lasts, reason, wait, timeout } => {
             let by = std::env::var("USER").ok().filter(|user| !user.is_empty());
             let (by, reason) = (by.as_deref(), reason.as_deref());
             let ran = match lasts {
                 Some(lasts) => howdah.pause_queue_for(&name, lasts, by, reason).await?,
                 None => howdah.pause_queue(&name, by, reason).await?,
             };
+            if wait {
+                return drain::wait(&howdah, out, &name, drain::What::Running, timeout).await;
+            }
             tell(out, &name, if ran { "paused" } else { "was paused before" }, true)
         }
         Queues::Resume { name } => {

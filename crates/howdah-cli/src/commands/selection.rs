@@ -9,7 +9,7 @@ use clap::Args;
 use howdah::{Filter, Howdah, JobState, Jobs, Many, Progress};
 use serde_json::json;
 
-use super::Answer;
+use super::{Answer, note};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::of_so_many;
@@ -70,6 +70,8 @@ pub(crate) struct Sure {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deed {
     pub(crate) done: &'static str,
+    /// Its name in the audit.
+    pub(crate) action: &'static str,
     pub(crate) states: &'static [JobState],
 }
 
@@ -115,6 +117,7 @@ pub(crate) async fn run<'a>(
     let ended = operation(howdah, which.jobs(states)).progress(told).await;
     bar.finish_and_clear();
     let sum = ended?;
+    note::of_selection(howdah, out, deed.action, which, sum.done + sum.asked).await;
     let asked = if sum.asked > 0 { format!(", {} running ones were asked to end", sum.asked) } else { String::new() };
     out.answer(&json!({ deed.done: sum.done, "asked": sum.asked }), format_args!("{} {}{asked}", sum.done, deed.done))?;
     Ok(Answer::Yes)

@@ -5,6 +5,7 @@
 
 mod cell;
 mod color;
+mod fields;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -13,6 +14,8 @@ use serde_json::{Map, Value};
 
 pub(crate) use cell::{cut, escaped, printable};
 pub(crate) use color::{Paint, allowed as colors_are_allowed};
+use fields::Fields;
+pub(crate) use fields::UnknownField;
 
 /// Below this many columns, lines run over the edge rather than being broken.
 const NARROW: u16 = 60;
@@ -38,7 +41,8 @@ pub(crate) struct Column(pub(crate) &'static str, pub(crate) Show);
 /// Where and how to print.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
-    json: bool,
+    /// None: tables.
+    json: Option<Fields>,
     terminal: bool,
     kept: Option<&'static Kept>,
 }
@@ -47,9 +51,9 @@ pub(crate) struct Output {
 pub(crate) type Kept = std::sync::Mutex<String>;
 
 impl Output {
-    /// To standard output.
-    pub(crate) fn new(json: bool) -> Self {
-        Self { json, terminal: io::stdout().is_terminal(), kept: None }
+    /// To standard output, as JSON if its fields are named: none of them is all.
+    pub(crate) fn new(json: Option<&str>) -> Self {
+        Self { json: json.map(Fields::named), terminal: io::stdout().is_terminal(), kept: None }
     }
 
     /// As this one, but nothing is printed: it is kept there.
@@ -59,19 +63,24 @@ impl Output {
 
     /// Whether JSON was asked for.
     pub(crate) fn is_json(self) -> bool {
-        self.json
+        self.json.is_some()
     }
 
     /// Whether a person reads it, and as tables.
     pub(crate) fn is_terminal(self) -> bool {
-        self.terminal && !self.json
+        self.terminal && !self.is_json()
     }
 
     /// One line of text.
     pub(crate) fn line(self, text: impl std::fmt::Display) -> io::Result<()> {
-        let text = text.to_string();
-        // A terminal obeys some of what JSON lets through.
-        let text = if self.json && self.terminal { cell::printable_json(&text) } else { text };
+        let mut text = text.to_string();
+        if let Some(fields) = self.json {
+            text = fields.of(text)?;
+            if self.terminal {
+                // A terminal obeys some of what JSON lets through.
+                text = cell::printable_json(&text);
+            }
+        }
         match self.kept {
             Some(kept) => keep(kept, &text),
             None => writeln!(io::stdout().lock(), "{text}")?,
@@ -95,12 +104,12 @@ impl Output {
 
     /// The one thing that was asked for, as text or as JSON.
     pub(crate) fn answer(self, json: &Value, text: impl std::fmt::Display) -> io::Result<()> {
-        if self.json { self.value(json) } else { self.line(text) }
+        if self.is_json() { self.value(json) } else { self.line(text) }
     }
 
     /// Rows: the texts of JSON objects.
     pub(crate) fn rows(self, columns: &[Column], rows: &[String]) -> io::Result<()> {
-        if self.json {
+        if self.is_json() {
             return self.line(format_args!("[{}]", rows.join(",\n ")));
         }
         let rows: Vec<Row> = rows.iter().map(|text| parsed(text)).collect::<io::Result<_>>()?;
@@ -158,7 +167,7 @@ impl Output {
 
     /// A heading between two tables of a person.
     pub(crate) fn heading(self, text: &str) -> io::Result<()> {
-        if self.terminal && !self.json { self.line(format_args!("\n{text}")) } else { Ok(()) }
+        if self.is_terminal() { self.line(format_args!("\n{text}")) } else { Ok(()) }
     }
 
     /// What there is to say to a person who looks at nothing.

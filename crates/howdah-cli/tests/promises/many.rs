@@ -147,3 +147,22 @@ async fn errors_are_listed_in_groups() {
     assert_eq!(attempts.as_array().unwrap().len() as u64, groups[0]["failures"].as_u64().unwrap(), "{attempts}");
     assert_eq!(desk.run(&["errors", "-1"]).await.code, 1);
 }
+
+#[tokio::test]
+async fn what_is_done_to_jobs_is_noted_with_how_many_they_were() {
+    let desk = with_jobs().await;
+    let howdah = desk.howdah().await;
+    desk.ok(&["jobs", "cancel", "--kind", "mail", "--yes"]).await;
+    desk.ok(&["dead", "retry", "--kind", "bill", "--yes"]).await;
+    let id: i64 =
+        sqlx::query_scalar("SELECT id FROM howdah.jobs WHERE state = 'dead'").fetch_one(howdah.pool()).await.unwrap();
+    let id = id.to_string();
+    desk.ok(&["jobs", "retry", &id]).await;
+    desk.ok(&["jobs", "cancel", &id]).await;
+    assert_eq!(desk.run(&["jobs", "cancel", &id]).await.code, 1, "it is over, and nothing is done");
+    let told = "SELECT string_agg(concat_ws(' ', action, settings, changed), '; ' ORDER BY id) FROM howdah.command WHERE made_by = session_user";
+    let noted: String = sqlx::query_scalar(told).fetch_one(howdah.pool()).await.unwrap();
+    let wanted =
+        r#"cancel {"kind": "mail"} 10; retry {"kind": "bill"} 3; retry {"jobs": [ID]} 1; cancel {"jobs": [ID]} 1"#;
+    assert_eq!(noted, wanted.replace("ID", &id));
+}

@@ -34,6 +34,25 @@ async fn json_is_on_stdout_and_talk_on_stderr() {
 }
 
 #[tokio::test]
+async fn json_with_fields_is_these_fields_in_this_order() {
+    let desk = Desk::with_queue().await;
+    desk.ok(&["enqueue", "mail", "-a", "n:=1e400"]).await;
+    let list = desk.ok(&["jobs", "ls", "--json=payload,kind"]).await;
+    assert_eq!(
+        list.trim(),
+        r#"[{"payload": {"n": 1e400}, "kind": "mail"}]"#.replace("1e400", &format!("1{}", "0".repeat(400)))
+    );
+    let shown = desk.ok(&["queues", "show", "default", "--json=settings,ready"]).await;
+    assert!(shown.starts_with(r#"{"settings": {"#) && shown.trim().ends_with(r#""ready": 1}"#), "{shown}");
+    let unknown = desk.run(&["jobs", "ls", "--json=kind,colour"]).await;
+    assert!(unknown.code == 2 && unknown.err.contains("\"colour\"") && unknown.err.contains("payload"), "{unknown:?}");
+    // Nothing is done of which the answer could not be printed.
+    let refused = desk.run(&["enqueue", "mail", "--json=idd"]).await;
+    assert!(refused.code == 2 && refused.err.contains("`howdah enqueue` does something"), "{refused:?}");
+    assert_eq!(desk.ok(&["jobs", "ls"]).await.lines().count(), 1);
+}
+
+#[tokio::test]
 async fn a_job_is_shown_with_its_progress_and_on_request_its_logs() {
     let desk = Desk::with_queue().await;
     let id = desk.ok(&["enqueue", "mail"]).await.trim().to_owned();

@@ -3,7 +3,7 @@
 use crate::support::Desk;
 
 /// The one value that SQL gives.
-async fn text(desk: &Desk, sql: &'static str) -> String {
+async fn text(desk: &Desk, sql: &str) -> String {
     let statement = sqlx::AssertSqlSafe(format!("SELECT ({sql})::text"));
     let value: Option<String> = sqlx::query_scalar(statement).fetch_one(desk.howdah().await.pool()).await.unwrap();
     value.unwrap_or_default()
@@ -159,4 +159,40 @@ async fn statistics_are_shown_by_queue_and_kind() {
     assert!(now["queues"][0]["failed_per_minute"].as_f64().unwrap() > 0.0, "{now}");
     let said = desk.run(&["stats", "--since", "1h", "--queue", "nope"]).await;
     assert!(said.code == 1 && said.err.contains("no queue named 'nope'"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_queue_is_drained_when_nothing_of_it_waits_or_runs() {
+    let desk = Desk::with_queue().await;
+    assert!(desk.ok(&["queues", "drain", "default"]).await.contains("it is empty"));
+    assert_eq!(desk.run(&["queues", "drain", "nope"]).await.code, 1);
+    let work = "WITH w AS (SELECT howdah.start_worker('w', queues => '{default}') AS id) SELECT c.lease_id::text || ' ' || c.id FROM w, howdah.claim(w.id) c";
+    desk.ok(&["enqueue", "mail"]).await;
+    desk.ok(&["enqueue", "later", "--in", "1h"]).await;
+    let claimed = text(&desk, work).await;
+    let (lease, job) = claimed.split_once(' ').unwrap();
+    let running = desk.run(&["queues", "drain", "default", "--timeout", "1ms"]).await;
+    assert!(running.code == 1 && running.out.contains("1 running, 1 scheduled"), "{running:?}");
+    // Whoever pauses a queue to do something to its workers waits until they have nothing of it.
+    let pause = desk.command(&["queues", "pause", "default", "--wait", "--json"]).spawn().unwrap();
+    while text(&desk, "SELECT paused_at IS NULL FROM howdah.queue").await == "true" {
+        tokio::task::yield_now().await;
+    }
+    desk.ok(&["enqueue", "mail"]).await;
+    let sql = format!("SELECT howdah.complete({lease}, ARRAY[{job}])");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(desk.howdah().await.pool()).await.unwrap();
+    let said = pause.wait_with_output().await.unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!((&told["done"], &told["running"], &told["ready"]), (&true.into(), &0.into(), &1.into()), "{told}");
+    let paused = desk.run(&["queues", "drain", "default"]).await;
+    assert!(
+        paused.code == 1 && paused.err.contains("paused") && paused.err.contains("queues resume default"),
+        "{paused:?}"
+    );
+    desk.ok(&["queues", "resume", "default"]).await;
+    let claimed = text(&desk, work).await;
+    let (lease, job) = claimed.split_once(' ').unwrap();
+    text(&desk, &format!("SELECT count(*) FROM howdah.complete({lease}, ARRAY[{job}])")).await;
+    assert!(desk.ok(&["queues", "drain", "default"]).await.contains("there are 1 scheduled or blocked"));
+    assert_eq!(desk.run(&["queues", "drain", "default", "--all", "--timeout", "1ms"]).await.code, 1);
 }

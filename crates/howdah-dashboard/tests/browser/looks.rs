@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::stage::Stage;
 
@@ -51,6 +51,33 @@ async fn every_page_fits_a_phone_and_names_what_is_on_it() -> Result<()> {
         browser.driver.set_window_rect(0, 0, 500, 900).await?;
         let over = browser.value("document.documentElement.scrollWidth - document.documentElement.clientWidth").await?;
         assert_eq!(over, 0, "{name} is wider than a phone");
+    }
+    browser.close().await
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and axe: scripts/browser"]
+async fn every_page_is_accessible_as_axe_sees_it_in_the_light_and_in_the_dark() -> Result<()> {
+    let axe = std::env::var_os("HOWDAH_AXE")
+        .context("HOWDAH_AXE names axe.min.js of axe-core: scripts/browser fetches it")?;
+    let axe = std::fs::read_to_string(axe)?;
+    let run = "return axe.run().then((seen) => ({
+        looked: seen.passes.length,
+        faults: seen.violations.map((v) => v.id + ': ' + v.help + ': ' + v.nodes.slice(0, 3).map((n) => n.target.join(' ')).join(', ')),
+    }))";
+    let stage = Stage::new().await?;
+    stage.lived_in().await?;
+    let browser = stage.browser().await?;
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme).await?;
+        for (name, page) in PAGES.into_iter().chain([("job", "/jobs/128"), ("workflow", "/workflows/1")]) {
+            browser.go(page).await?;
+            browser.see("h1").await?;
+            browser.driver.execute(axe.clone(), Vec::new()).await?;
+            let seen = browser.driver.execute(run, Vec::new()).await?.json().clone();
+            assert!(seen["looked"].as_u64() > Some(15), "{name}: {seen}");
+            assert_eq!(seen["faults"], serde_json::json!([]), "{name}, {scheme}");
+        }
     }
     browser.close().await
 }

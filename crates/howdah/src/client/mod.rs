@@ -169,10 +169,13 @@ impl Howdah {
     }
 
     /// Installs the queue in the database, or brings it to this release. Any number of processes may call it at
-    /// once, at every start: one does it, in one transaction, and the others find it done.
+    /// once, at every start: one does it, in one transaction, and the others find it done. Workers and producers may go on
+    /// meanwhile. Where a table has to be changed that somebody uses, it lets others pass after half a second and tries again, for a minute,
+    /// and logs who is in the way.
     ///
     /// # Errors
-    /// [`Error::SchemaMismatch`] if the database is of a newer release; [`Error::Database`] if the user may not
+    /// [`Error::SchemaMismatch`] if the database is of a newer release; [`Error::Database`] if somebody was in the way for a minute
+    /// (`is_transient`), if the user may not
     /// create a schema (let one who may run `howdah migrate up` or `howdah migrate sql`), or, where there are
     /// [roles](Self::create_roles), is not of the owner's.
     pub async fn migrate(&self) -> Result<()> {

@@ -1,9 +1,10 @@
 //! Bringing a database to the state that this release needs.
 //!
 //! Invariant: one process at a time does it, in one transaction: all of it or nothing. An application may keep
-//! running meanwhile. Limit: forward only; a schema newer than this release is refused.
+//! running meanwhile: where a step has to wait for a table, whoever comes after it waits half a second at most. Limit: forward only; a
+//! schema newer than this release is refused.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -58,14 +59,55 @@ pub(crate) fn script(schema: &Schema) -> String {
     files::script(schema)
 }
 
+/// How long others may keep it from its end.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two tries: whoever has been held up goes first.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// Applies what is missing. See [`Howdah::migrate`](crate::Howdah::migrate).
 pub(crate) async fn migrate(connection: &mut PgConnection, schema: &Schema) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        match apply(connection, schema).await {
+            Err(error) if is_in_the_way(&error) && began.elapsed() < PATIENCE => {
+                let others = others(connection, schema).await.unwrap_or_default();
+                tracing::warn!(schema = schema.name(), others, "the migration waits for others: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Whether it is that somebody else uses a table: nothing was changed.
+fn is_in_the_way(error: &Error) -> bool {
+    let code = if let Error::Database(sqlx::Error::Database(e)) = error { e.code() } else { None };
+    code.is_some_and(|code| code == "55P03" || code == "40P01")
+}
+
+/// Who uses tables of the queue in the oldest transactions, for a person.
+async fn others(connection: &mut PgConnection, schema: &Schema) -> Result<String> {
+    let who = "SELECT coalesce(pg_catalog.string_agg(w.who, '; '), '') FROM (
+        SELECT pg_catalog.format('pid %s, %s since %s: %s', a.pid, a.state, a.xact_start, pg_catalog.left(a.query, 80)) AS who
+          FROM pg_catalog.pg_stat_activity a
+         WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.pid IN (
+               SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+                WHERE l.granted AND c.relnamespace = pg_catalog.to_regnamespace($1))
+         ORDER BY a.xact_start LIMIT 3) w";
+    Ok(sqlx::query_scalar(who).bind(schema.name()).fetch_one(connection).await?)
+}
+
+/// Applies what is missing, unless somebody is in the way.
+async fn apply(connection: &mut PgConnection, schema: &Schema) -> Result<()> {
     let mut tx = connection.begin().await?;
     run(&mut tx, "SET LOCAL search_path = pg_catalog, pg_temp".to_owned()).await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('howdah.migrate.' || $1, 0))")
         .bind(schema.name())
         .execute(&mut *tx)
         .await?;
+    // Who waits for a table to himself holds up all that come after him. And less than `deadlock_timeout`, so that it is never an
+    // application that has to begin again.
+    run(&mut tx, "SET LOCAL lock_timeout = '500ms'".to_owned()).await?;
     become_owner(&mut tx, schema).await?;
     let status = status(&mut tx, schema).await?;
     refuse_newer(&status, schema)?;
