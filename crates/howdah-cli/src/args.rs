@@ -37,7 +37,7 @@ pub(crate) struct Global {
     /// The schema that holds the queue [env: HOWDAH_SCHEMA] [default: howdah]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) schema: Option<String>,
-    /// Print JSON instead of tables; --json=id,state,payload: only these members, in this order
+    /// Print JSON instead of tables; --json=id,state,kind: only these members, in this order
     // With an equals sign only: what follows it may be what is looked for.
     #[arg(long, global = true, value_name = "FIELDS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) json: Option<String>,

@@ -48,7 +48,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "jobs ls",
             "jobs ls --state running --watch",
             "jobs ls 'kind:send_* state:dead error:\"timed out\" age:>1h'",
-            "jobs ls 'args.user.id:42' --json=id,state,payload",
+            "jobs ls 'args.user.id:42' --json=id,state,kind",
         ],
     ),
     ("jobs show", &["jobs show 1280", "jobs show 1280 --logs", "jobs show 1280 --json | jq .payload"]),
@@ -100,7 +100,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "queues pause",
         &[
             "queues pause mail --for 1h --reason 'the server moves'",
-            "queues pause mail --wait --timeout 5m && systemctl restart mailer",
+            "queues pause mail --wait --timeout 5m",
         ],
     ),
     ("queues drain", &["queues drain mail", "queues drain import --all --timeout 1h"]),

@@ -168,7 +168,7 @@ async fn a_queue_is_drained_when_nothing_of_it_waits_or_runs() {
     assert_eq!(desk.run(&["queues", "drain", "nope"]).await.code, 1);
     let work = "WITH w AS (SELECT howdah.start_worker('w', queues => '{default}') AS id) SELECT c.lease_id::text || ' ' || c.id FROM w, howdah.claim(w.id) c";
     desk.ok(&["enqueue", "mail"]).await;
-    desk.ok(&["enqueue", "later", "--in", "1h"]).await;
+    desk.ok(&["enqueue", "later", "--delay", "1h"]).await;
     let claimed = text(&desk, work).await;
     let (lease, job) = claimed.split_once(' ').unwrap();
     let running = desk.run(&["queues", "drain", "default", "--timeout", "1ms"]).await;

@@ -80,7 +80,7 @@ async fn body(view: &View, name: &str) -> Result<Markup, Failure> {
 fn lately(stats: &[StatLine], hour: &Hour) -> Markup {
     let sum = StatLine::sums(stats, |_| ()).remove(&());
     let head = html! {
-        th scope="col" { "" } th.number scope="col" { "Jobs" }
+        th scope="col" { "Time" } th.number scope="col" { "Jobs" }
         @for name in ["p50", "p95", "p99"] { th.number scope="col" { (name) } }
         th scope="col" { "How many took how long" }
     };
