@@ -1017,29 +1017,6 @@ INSERT INTO howdah.migration (version, name) VALUES (19, 'watch');
 --
 -- Locks: creates new objects, and takes howdah.config for a moment. Safe while an application runs.
 
--- What workers report. Rows are added and taken away by fold_stats, and never changed: a ring of two partitions, which is truncated, so
--- that many workers leave nothing behind while a snapshot is held.
-CREATE TABLE howdah.stat_report (
-  slot      smallint    NOT NULL,
-  at        timestamptz NOT NULL,
-  queue_id  integer     NOT NULL,
-  kind      text        NOT NULL,
-  completed bigint      NOT NULL,
-  retried   bigint      NOT NULL,
-  snoozed   bigint      NOT NULL,
-  dead      bigint      NOT NULL,
-  cancelled bigint      NOT NULL,
-  released  bigint      NOT NULL,
-  lost      bigint      NOT NULL,
-  run_ms    bigint      NOT NULL,
-  wait_ms   bigint      NOT NULL,
-  runs      bigint[]    NOT NULL,
-  waits     bigint[]    NOT NULL
-) PARTITION BY LIST (slot);
-CREATE TABLE howdah.stat_report_0 PARTITION OF howdah.stat_report FOR VALUES IN (0);
-CREATE TABLE howdah.stat_report_1 PARTITION OF howdah.stat_report FOR VALUES IN (1);
-INSERT INTO howdah.ring (name, slot) VALUES ('stat_report', 0);
-
 -- What was reported within a minute, kept for a day: of few columns, since there are many of them.
 CREATE TABLE howdah.stat_minute (
   at        timestamptz NOT NULL,
@@ -1073,6 +1050,22 @@ CREATE TABLE howdah.stat_hour (
   PRIMARY KEY (at, queue_id, kind)
 ) WITH (fillfactor = 70);
 
+-- What workers report. Rows are added and taken away by fold_stats, and never changed: a ring of two partitions, which is truncated, so
+-- that many workers leave nothing behind while a snapshot is held.
+CREATE TABLE howdah.stat_report (
+  slot smallint NOT NULL,
+  LIKE howdah.stat_hour
+) PARTITION BY LIST (slot);
+CREATE TABLE howdah.stat_report_0 PARTITION OF howdah.stat_report FOR VALUES IN (0);
+CREATE TABLE howdah.stat_report_1 PARTITION OF howdah.stat_report FOR VALUES IN (1);
+INSERT INTO howdah.ring (name, slot) VALUES ('stat_report', 0);
+
+-- What was reported within a day of UTC: the sum of its hours, and kept as long. Days are few where hours are many.
+CREATE TABLE howdah.stat_day (
+  LIKE howdah.stat_hour,
+  PRIMARY KEY (at, queue_id, kind)
+) WITH (fillfactor = 70);
+
 -- What was reported since ever, which never becomes less.
 CREATE TABLE howdah.stat_total (
   LIKE howdah.stat_hour,
@@ -1095,7 +1088,7 @@ ALTER TABLE howdah.config
   ADD COLUMN stats_retention interval NOT NULL DEFAULT '90 days' CHECK (stats_retention BETWEEN '0' AND '1000 years');
 
 -- The planner takes an empty table that it knows nothing of for ten pages.
-ANALYZE howdah.stat_report_0, howdah.stat_report_1, howdah.stat_minute, howdah.stat_hour, howdah.stat_total, howdah.stat_depth;
+ANALYZE howdah.stat_report_0, howdah.stat_report_1, howdah.stat_minute, howdah.stat_hour, howdah.stat_day, howdah.stat_total, howdah.stat_depth;
 INSERT INTO howdah.migration (version, name) VALUES (20, 'stats');
 -- 0021 quiet: a queue that is paused for a while, a worker that is told to claim no more.
 --
@@ -3062,9 +3055,7 @@ BEGIN
   PERFORM howdah.must_read_committed(), howdah.check_most(1, 1, find_for_update.ids);
   SELECT array_agg(u.i) INTO v_found
     FROM (SELECT DISTINCT i FROM unnest(find_for_update.ids) i ORDER BY i) u, LATERAL howdah.single_out(u.i) s WHERE s.state IS NOT NULL;
-  RETURN QUERY SELECT j.id, j.queue, j.kind, j.state, j.attempt, j.max_attempts, j.priority, j.enqueued_at, j.due_at, j.worker_id,
-             j.claimed_at, j.ended_at, j.run_ms, j.reason, j.payload, j.options
-        FROM howdah.jobs j WHERE j.id = ANY (v_found) ORDER BY j.id;
+  RETURN QUERY SELECT * FROM howdah.jobs_of(v_found);
 END $$;
 -- howdah.is_running(job_id) -> boolean
 -- Whether a lease holds a job that was not completed in a transaction that we see. Internal. Reads: lease, settled.
@@ -3804,7 +3795,8 @@ END $$;
 -- Locks: none. Errors: none. Internal.
 -- Cost: a probe of each room for each block of 128 ids, and one pass over what runs.
 CREATE OR REPLACE FUNCTION howdah.states_of(job_ids bigint[]) RETURNS TABLE (job_id bigint, state text, ended_at timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+  SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   v_blocks     bigint[] := ARRAY(SELECT DISTINCT u >> 7 << 7 FROM unnest(states_of.job_ids) u ORDER BY 1);
@@ -4470,13 +4462,14 @@ DECLARE
   v_slots   bigint;
   v_settled bigint;
   v_keys    bigint;
+  v_live    bigint[];
 BEGIN
   SELECT count(*) INTO v_slots FROM (SELECT * FROM howdah.slot x LIMIT 1000) s
    WHERE NOT EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (s.lease_id & 3) AND l.id = s.lease_id);
   SELECT count(*) INTO v_settled FROM (SELECT * FROM howdah.settled x LIMIT 1000) s
    WHERE NOT EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (s.lease_id & 3) AND l.id = s.lease_id);
-  SELECT count(*) INTO v_keys FROM (SELECT k.job_id, k.scope FROM howdah.unique_key k ORDER BY k.job_id LIMIT 50) u
-   WHERE u.scope = 'live' AND coalesce(howdah.state(u.job_id), 'gone') IN ('completed', 'cancelled', 'expired', 'dead', 'gone');
+  v_live := ARRAY(SELECT u.job_id FROM (SELECT k.job_id, k.scope FROM howdah.unique_key k ORDER BY k.job_id LIMIT 50) u WHERE u.scope = 'live');
+  SELECT cardinality(v_live) - count(*) INTO v_keys FROM howdah.states_of(v_live) s WHERE s.state IN ('scheduled', 'blocked', 'ready', 'running');
   RETURN QUERY SELECT 'notice', format('%s slots of limits have no lease', v_slots), 'SELECT * FROM howdah.slot WHERE lease_id NOT IN (SELECT id FROM howdah.lease)',
     'the keeper removes them; or do it by hand', 'SELECT howdah.prune()', jsonb_build_object('slots', v_slots) WHERE v_slots > 0;
   RETURN QUERY SELECT 'notice', format('%s settled jobs have no lease', v_settled), 'SELECT * FROM howdah.settled WHERE lease_id NOT IN (SELECT id FROM howdah.lease)',
@@ -5860,15 +5853,15 @@ BEGIN
 END $$;
 -- howdah.find(queue, kind, states, filter, ids, most) -> setof bigint
 -- The ids of jobs by what they are, newest first:
---   SELECT * FROM howdah.jobs WHERE id = ANY (ARRAY(SELECT howdah.find(filter => '$.tenant == 42'))) ORDER BY id DESC
+--   SELECT * FROM howdah.jobs_of(ARRAY(SELECT howdah.find(filter => '$.tenant == 42'))) ORDER BY id DESC
 --   queue, kind  only these; NULL: any
 --   states       only in these states; NULL: in any
 --   filter       a predicate on attributes: see howdah.check_filter
 --   ids          only these jobs, at most 10,000
 --   most         how many, 1 to 100,000
 -- Reads: howdah.jobs. Locks: none. Errors: HD001 unknown queue, HD002 invalid argument.
--- Cost: with the index of howdah.index_attributes, of the jobs that match; without it, a filter that matches few jobs
--- looks at all of them.
+-- Cost: with the index of howdah.index_attributes, of the jobs that match; of states of jobs that have not ended well, of the newest of
+-- their rooms until there are enough; else, a filter that matches few jobs looks at all of them.
 CREATE OR REPLACE FUNCTION howdah.find(queue text DEFAULT NULL, kind text DEFAULT NULL, states text[] DEFAULT NULL,
   filter text DEFAULT NULL, ids bigint[] DEFAULT NULL, most integer DEFAULT 100)
 RETURNS SETOF bigint LANGUAGE plpgsql
@@ -5877,6 +5870,10 @@ DECLARE
   v_filter jsonpath := howdah.check_filter(find.filter);
   v_queues integer[] := howdah.selected_queues(find.queue);
   v_ids    bigint[];
+  v_search jsonb;
+  v_page   record;
+  v_next   bigint;
+  v_left   integer := find.most;
 BEGIN
   PERFORM howdah.check_states(find.states, '{scheduled,blocked,ready,running,completed,cancelled,expired,dead}'),
           howdah.check_most(find.most, 100000, find.ids);
@@ -5895,10 +5892,31 @@ BEGIN
        ORDER BY n.id DESC LIMIT find.most;
     RETURN;
   END IF;
+  IF v_ids IS NOT NULL THEN
+    RETURN QUERY
+      SELECT j.id FROM howdah.jobs_of(v_ids) j
+       WHERE (find.states IS NULL OR j.state = ANY (find.states)) AND (find.queue IS NULL OR j.queue = find.queue)
+         AND (find.kind IS NULL OR j.kind = find.kind) AND (v_filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ v_filter)
+       ORDER BY j.id DESC LIMIT find.most;
+    RETURN;
+  ELSIF find.states <@ '{scheduled,blocked,ready,running,dead}' THEN
+    -- Room by room from the newest on, until there are enough.
+    v_search := jsonb_strip_nulls(jsonb_build_object('states', find.states, 'attr', find.filter, 'row', nullif(concat_ws(' && ',
+      '$.queue == ' || to_json(find.queue), '$.kind == ' || to_json(find.kind)), ''),
+      'queues', to_jsonb(ARRAY[find.queue]), 'kinds', to_jsonb(ARRAY[find.kind])));
+    v_search := v_search - CASE WHEN find.queue IS NULL THEN 'queues' ELSE '' END - CASE WHEN find.kind IS NULL THEN 'kinds' ELSE '' END;
+    LOOP
+      v_page := howdah.search(v_search, v_next, least(v_left, 10000), 1000000, '1 day');
+      RETURN QUERY SELECT i FROM unnest(v_page.ids) WITH ORDINALITY u(i, n) ORDER BY n;
+      v_left := v_left - cardinality(v_page.ids);
+      v_next := v_page.next;
+      EXIT WHEN v_next IS NULL OR v_left <= 0;
+    END LOOP;
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT j.id FROM howdah.jobs j
-     WHERE (v_ids IS NULL OR j.id = ANY (v_ids)) AND (find.states IS NULL OR j.state = ANY (find.states))
-       AND (find.queue IS NULL OR j.queue = find.queue) AND (find.kind IS NULL OR j.kind = find.kind)
+     WHERE j.state = ANY (find.states) AND (find.queue IS NULL OR j.queue = find.queue) AND (find.kind IS NULL OR j.kind = find.kind)
        AND (v_filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ v_filter)
      ORDER BY j.id DESC LIMIT find.most;
 END $$;
@@ -8890,7 +8908,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
          stats minutes rates percentile'),
       -- What the views call: who reads a view must be allowed to.
       ('EXECUTE', 'worker viewer operator', 'waits_as waits_because'),
-      ('EXECUTE', 'viewer operator', 'find_job retentions states_of'),
+      ('EXECUTE', 'viewer operator', 'find_job retentions states_of jobs_of'),
       ('SELECT', 'viewer operator', 'jobs queues failures firings limits logs retention schedules signals steps workers workflow_jobs workflows
          archive config kind queue schedule workflow health audit operation'),
       ('SELECT', 'producer worker viewer operator', 'migration code access'),
@@ -8976,6 +8994,29 @@ BEGIN
     END;
   END LOOP;
 END $$;
+-- howdah.jobs_of(ids) -> rows as in howdah.jobs
+-- These jobs, by id; each once, however often it is given, and those that exist. As the view says, and by its indexes alone: the view
+-- leaves it to the planner, which is often wrong where there are millions of jobs and dozens are asked for.
+--   ids  at most 100,000
+-- Reads: the tables behind howdah.jobs. Locks: none. Errors: HD002 invalid argument. Cost: see rooms_of.
+CREATE OR REPLACE FUNCTION howdah.jobs_of(ids bigint[])
+RETURNS TABLE (id bigint, queue text, kind text, state text, attempt smallint, max_attempts smallint, priority smallint,
+  enqueued_at timestamptz, due_at timestamptz, worker_id bigint, claimed_at timestamptz, ended_at timestamptz, run_ms integer,
+  reason text, payload jsonb, options jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  IF cardinality(jobs_of.ids) > 100000 THEN
+    RAISE EXCEPTION 'ids must be at most 100000, not %', cardinality(jobs_of.ids) USING ERRCODE = 'HD002', COLUMN = 'ids', HINT = 'Call it several times.';
+  END IF;
+  RETURN QUERY
+    SELECT j.id, q.name::text, j.kind, r.state, r.attempt, j.max_attempts, j.priority, j.enqueued_at, r.due_at, r.worker_id, r.claimed_at,
+           r.ended_at, r.run_ms, coalesce(r.reason, CASE WHEN r.state = 'scheduled' THEN howdah.waits_because(j.id) END), j.payload, j.options
+      FROM howdah.find_jobs(jobs_of.ids) j
+      JOIN howdah.rooms_of(jobs_of.ids) r ON r.job_id = j.id
+      JOIN howdah.all_queues q ON q.id = j.queue_id
+     ORDER BY j.id;
+END $$;
 -- howdah.rooms_of(job_ids) -> (job_id, state, attempt, due_at, worker_id, claimed_at, ended_at, run_ms, reason)
 -- Where each of these jobs is, with what its room knows of it: as howdah.jobs says, of one moment. Of a job that does not
 -- exist, or ended longer ago than history is kept, there is no row. reason: without what its steps wait for, which is
@@ -8983,7 +9024,8 @@ END $$;
 -- Cost: a probe of each room for each block of 128 ids, and one pass over what runs.
 CREATE OR REPLACE FUNCTION howdah.rooms_of(job_ids bigint[])
 RETURNS TABLE (job_id bigint, state text, attempt smallint, due_at timestamptz, worker_id bigint, claimed_at timestamptz, ended_at timestamptz, run_ms integer, reason text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+  SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   v_blocks     bigint[] := ARRAY(SELECT DISTINCT u >> 7 << 7 FROM unnest(rooms_of.job_ids) u ORDER BY 1);
@@ -10263,9 +10305,9 @@ BEGIN
 END $$;
 -- howdah.fold_stats(most) -> text
 -- Takes what workers have reported within the oldest hour of which something is left, at most `most` rows, and adds it to the statistics
--- of its minute, that hour and since ever: a row of each is written anew for a queue and a kind, however many workers have
+-- of its minute, that hour, its day and since ever: a row of each is written anew for a queue and a kind, however many workers have
 -- reported. What is of a queue that is gone is dropped. Returns what it did if there may be more; else NULL. Internal to rotate.
--- Writes: stat_report, stat_minute, stat_hour, stat_total. Locks: rows that nobody else has. Errors: none.
+-- Writes: stat_report, stat_minute, stat_hour, stat_day, stat_total. Locks: rows that nobody else has. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.fold_stats(most integer DEFAULT 10000) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
@@ -10309,6 +10351,16 @@ BEGIN
   ), hour AS (
     INSERT INTO howdah.stat_hour AS s (at, queue_id, kind, completed, retried, snoozed, dead, cancelled, released, lost, run_ms, wait_ms, runs, waits)
     SELECT v_hour, w.queue_id, w.kind, w.completed, w.retried, w.snoozed, w.dead, w.cancelled, w.released, w.lost, w.run_ms, w.wait_ms, w.runs, w.waits
+      FROM whole w ORDER BY 2, 3
+      ON CONFLICT (at, queue_id, kind) DO UPDATE SET
+        completed = s.completed + excluded.completed, retried = s.retried + excluded.retried, snoozed = s.snoozed + excluded.snoozed,
+        dead = s.dead + excluded.dead, cancelled = s.cancelled + excluded.cancelled, released = s.released + excluded.released,
+        lost = s.lost + excluded.lost, run_ms = s.run_ms + excluded.run_ms, wait_ms = s.wait_ms + excluded.wait_ms,
+        runs = howdah.add_counts(s.runs, excluded.runs), waits = howdah.add_counts(s.waits, excluded.waits)
+  ), day AS (
+    INSERT INTO howdah.stat_day AS s (at, queue_id, kind, completed, retried, snoozed, dead, cancelled, released, lost, run_ms, wait_ms, runs, waits)
+    SELECT date_bin('1 day', v_hour, '2000-01-01 00:00:00Z'), w.queue_id, w.kind, w.completed, w.retried, w.snoozed, w.dead, w.cancelled,
+           w.released, w.lost, w.run_ms, w.wait_ms, w.runs, w.waits
       FROM whole w ORDER BY 2, 3
       ON CONFLICT (at, queue_id, kind) DO UPDATE SET
         completed = s.completed + excluded.completed, retried = s.retried + excluded.retried, snoozed = s.snoozed + excluded.snoozed,
@@ -10409,8 +10461,8 @@ BEGIN
 END $$;
 -- howdah.prune_stats(most) -> text
 -- Removes statistics that are old: minutes and depths of more than a day (three hours, where there are more than a million rows),
--- hours of more than config.stats_retention; at most `most` rows of each. Returns what it did; NULL: nothing.
--- Internal to rotate. Writes: stat_minute, stat_hour, stat_depth. Locks: those rows. Errors: none.
+-- hours and days of more than config.stats_retention; at most `most` rows of each. Returns what it did; NULL: nothing.
+-- Internal to rotate. Writes: stat_minute, stat_hour, stat_day, stat_depth. Locks: those rows. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.prune_stats(most integer) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -10419,6 +10471,8 @@ DECLARE
   v_old     bigint;
   v_depths  bigint;
   v_hours   bigint;
+  v_days    bigint;
+  v_kept    interval := (SELECT c.stats_retention FROM howdah.config c);
 BEGIN
   v_minutes := v_now - CASE WHEN (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'howdah.stat_minute'::regclass) > 1e6
     THEN interval '3 hours' ELSE interval '1 day' END;
@@ -10429,11 +10483,14 @@ BEGIN
     SELECT o.ctid FROM howdah.stat_depth o WHERE o.at < v_minutes ORDER BY o.at LIMIT prune_stats.most FOR UPDATE SKIP LOCKED));
   GET DIAGNOSTICS v_depths = ROW_COUNT;
   DELETE FROM howdah.stat_hour s WHERE s.ctid = ANY (ARRAY(
-    SELECT o.ctid FROM howdah.stat_hour o WHERE o.at < v_now - (SELECT c.stats_retention FROM howdah.config c)
-     ORDER BY o.at LIMIT prune_stats.most FOR UPDATE SKIP LOCKED));
+    SELECT o.ctid FROM howdah.stat_hour o WHERE o.at < v_now - v_kept ORDER BY o.at LIMIT prune_stats.most FOR UPDATE SKIP LOCKED));
   GET DIAGNOSTICS v_hours = ROW_COUNT;
+  -- A day goes when its last hour does.
+  DELETE FROM howdah.stat_day s WHERE s.ctid = ANY (ARRAY(
+    SELECT o.ctid FROM howdah.stat_day o WHERE o.at < v_now - v_kept - interval '1 day' ORDER BY o.at LIMIT prune_stats.most FOR UPDATE SKIP LOCKED));
+  GET DIAGNOSTICS v_days = ROW_COUNT;
   -- A minute's worth goes every minute: that is not worth another look at once.
-  RETURN CASE WHEN prune_stats.most = ANY (ARRAY[v_old, v_depths, v_hours])
+  RETURN CASE WHEN prune_stats.most = ANY (ARRAY[v_old, v_depths, v_hours, v_days])
     THEN format('pruned %s minutes, %s depths and %s hours of statistics', v_old, v_depths, v_hours) END;
 END $$;
 -- howdah.rates(since) -> (queue, in_per_minute, out_per_minute, failed_per_minute)
@@ -10516,7 +10573,7 @@ END $$;
 --   run_p50_ms, run_p99_ms     how long attempts ran
 --   wait_p50_ms, wait_p99_ms   how long jobs waited for their first attempt since they were enqueued, a delay that was asked for included
 -- What workers have counted: it is up to twenty seconds old, and a worker that was killed takes along what it had not told.
--- Reads: stat_hour or stat_total, queue. Locks: none. Errors: HD002 invalid argument.
+-- Reads: stat_hour of the first day and stat_day of the others, or stat_total; queue. Locks: none. Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.stats(since interval DEFAULT '1 hour', of_queue text DEFAULT NULL, of_kind text DEFAULT NULL)
 RETURNS TABLE (queue text, kind text, completed bigint, retried bigint, snoozed bigint, dead bigint, cancelled bigint, released bigint,
   lost bigint, run_ms bigint, wait_ms bigint, runs bigint[], waits bigint[], run_p50_ms double precision, run_p99_ms double precision,
@@ -10526,6 +10583,8 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
 DECLARE
   v_queue integer := (SELECT q.id FROM howdah.queue q WHERE q.name = stats.of_queue);
   v_from  timestamptz;
+  -- The first midnight of UTC since then: what comes after it is added up by days.
+  v_day   timestamptz;
 BEGIN
   IF stats.since NOT BETWEEN '0' AND '1000 years' THEN
     RAISE EXCEPTION 'since must be 0 to 1000 years, not %', stats.since USING ERRCODE = 'HD002', COLUMN = 'since';
@@ -10533,31 +10592,35 @@ BEGIN
     PERFORM howdah.unknown_queue(stats.of_queue);
   END IF;
   v_from := date_bin('1 hour', howdah.now() - stats.since, '2000-01-01 00:00:00Z');
+  v_day := date_bin('1 day', v_from + interval '23 hours', '2000-01-01 00:00:00Z');
   RETURN QUERY
     WITH h AS (
       SELECT s.* FROM howdah.stat_hour s
-       WHERE stats.since IS NOT NULL AND s.at >= v_from AND (stats.of_queue IS NULL OR s.queue_id = v_queue) AND (stats.of_kind IS NULL OR s.kind = stats.of_kind)
+       WHERE stats.since IS NOT NULL AND s.at >= v_from AND s.at < v_day
+         AND (stats.of_queue IS NULL OR s.queue_id = v_queue) AND (stats.of_kind IS NULL OR s.kind = stats.of_kind)
+      UNION ALL
+      SELECT s.* FROM howdah.stat_day s
+       WHERE stats.since IS NOT NULL AND s.at >= v_day AND (stats.of_queue IS NULL OR s.queue_id = v_queue) AND (stats.of_kind IS NULL OR s.kind = stats.of_kind)
       UNION ALL
       SELECT s.* FROM howdah.stat_total s
        WHERE stats.since IS NULL AND (stats.of_queue IS NULL OR s.queue_id = v_queue) AND (stats.of_kind IS NULL OR s.kind = stats.of_kind)
     ), counted AS (
+      -- Place by place, in one pass: the 24 that an array may have.
       SELECT h.queue_id, h.kind, sum(h.completed)::bigint AS completed, sum(h.retried)::bigint AS retried, sum(h.snoozed)::bigint AS snoozed,
              sum(h.dead)::bigint AS dead, sum(h.cancelled)::bigint AS cancelled, sum(h.released)::bigint AS released,
-             sum(h.lost)::bigint AS lost, sum(h.run_ms)::bigint AS run_ms, sum(h.wait_ms)::bigint AS wait_ms
+             sum(h.lost)::bigint AS lost, sum(h.run_ms)::bigint AS run_ms, sum(h.wait_ms)::bigint AS wait_ms,
+             (ARRAY[sum(h.runs[1]), sum(h.runs[2]), sum(h.runs[3]), sum(h.runs[4]), sum(h.runs[5]), sum(h.runs[6]), sum(h.runs[7]), sum(h.runs[8]),
+                    sum(h.runs[9]), sum(h.runs[10]), sum(h.runs[11]), sum(h.runs[12]), sum(h.runs[13]), sum(h.runs[14]), sum(h.runs[15]), sum(h.runs[16]),
+                    sum(h.runs[17]), sum(h.runs[18]), sum(h.runs[19]), sum(h.runs[20]), sum(h.runs[21]), sum(h.runs[22]), sum(h.runs[23]), sum(h.runs[24])]::bigint[])[1:max(cardinality(h.runs))] AS runs,
+             (ARRAY[sum(h.waits[1]), sum(h.waits[2]), sum(h.waits[3]), sum(h.waits[4]), sum(h.waits[5]), sum(h.waits[6]), sum(h.waits[7]), sum(h.waits[8]),
+                    sum(h.waits[9]), sum(h.waits[10]), sum(h.waits[11]), sum(h.waits[12]), sum(h.waits[13]), sum(h.waits[14]), sum(h.waits[15]), sum(h.waits[16]),
+                    sum(h.waits[17]), sum(h.waits[18]), sum(h.waits[19]), sum(h.waits[20]), sum(h.waits[21]), sum(h.waits[22]), sum(h.waits[23]), sum(h.waits[24])]::bigint[])[1:max(cardinality(h.waits))] AS waits
         FROM h GROUP BY 1, 2
-    ), placed AS (
-      SELECT h.queue_id, h.kind, u.place, sum(u.run)::bigint AS run, sum(u.wait)::bigint AS wait
-        FROM h, unnest(h.runs, h.waits) WITH ORDINALITY u(run, wait, place) GROUP BY 1, 2, 3
-    ), spread AS (
-      SELECT p.queue_id, p.kind, array_agg(coalesce(p.run, 0) ORDER BY p.place) AS runs, array_agg(coalesce(p.wait, 0) ORDER BY p.place) AS waits
-        FROM placed p GROUP BY 1, 2
     )
     SELECT q.name::text, c.kind, c.completed, c.retried, c.snoozed, c.dead, c.cancelled, c.released, c.lost, c.run_ms, c.wait_ms,
-           coalesce(s.runs, '{}'), coalesce(s.waits, '{}'), howdah.percentile(s.runs, 0.5), howdah.percentile(s.runs, 0.99),
-           howdah.percentile(s.waits, 0.5), howdah.percentile(s.waits, 0.99)
-      FROM counted c
-      JOIN howdah.queue q ON q.id = c.queue_id
-      LEFT JOIN spread s ON s.queue_id = c.queue_id AND s.kind = c.kind
+           c.runs, c.waits, howdah.percentile(c.runs, 0.5), howdah.percentile(c.runs, 0.99),
+           howdah.percentile(c.waits, 0.5), howdah.percentile(c.waits, 0.99)
+      FROM counted c JOIN howdah.queue q ON q.id = c.queue_id
      ORDER BY 1, 2;
 END $$;
 -- howdah.add_step(job_id, attempt, name, kind, state, wakes_at, result) -> void
@@ -12161,7 +12224,8 @@ SELECT d.name, d.state, d.found, d.proof, d.fix, d.detail FROM howdah.doctor() d
 -- A branch for each room, each joined with the jobs by itself and by two conditions that say the same: by the id,
 -- so that a question about a state begins at its room and finds the jobs by their ids; and by the bounds of the
 -- run (which does not leave its block of 128 ids), so that a question about an id finds the row that holds it.
--- `= ANY (ARRAY[...])` is what an index can use and a merge of whole tables cannot.
+-- `= ANY (ARRAY[...])` is what an index can use and a merge of whole tables cannot. That both are of one block is said once more
+-- for the planner: it takes the bounds for a ninth of the table.
 CREATE OR REPLACE VIEW howdah.jobs AS
 SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.priority, r.enqueued_at,
        r.due_at, r.worker_id, r.claimed_at, r.ended_at, r.run_ms, r.reason, r.payload, r.options,
@@ -12172,13 +12236,13 @@ SELECT r.id, q.name AS queue, r.kind, r.state, r.attempt, r.max_attempts, r.prio
            NULL::timestamptz AS ended_at, NULL::integer AS run_ms, NULL::text AS reason
       FROM howdah.ticket t CROSS JOIN LATERAL generate_series(0, t.jobs - 1) g
       JOIN howdah.all_jobs j ON j.id = t.first_id + g
-       AND t.queue_id = ANY (ARRAY[j.queue_id]) AND t.priority = ANY (ARRAY[j.priority]) AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id
+       AND t.queue_id = ANY (ARRAY[j.queue_id]) AND t.priority = ANY (ARRAY[j.priority]) AND t.first_id BETWEEN (j.id >> 7 << 7) AND j.id AND t.first_id >> 7 = j.id >> 7
     UNION ALL
     SELECT j.*, howdah.waits_as(d.gate) COLLATE "default", d.attempt, nullif(d.due_at, CASE WHEN d.gate IS NOT NULL THEN 'infinity'::timestamptz END),
            NULL, NULL, NULL, NULL,
            CASE WHEN d.gate IS NULL THEN howdah.waits_because(j.id) WHEN d.gate NOT LIKE 'fair:%' THEN ('waits for ' || d.gate) COLLATE "default" END
       FROM howdah.deferred d CROSS JOIN LATERAL generate_series(0, d.jobs - 1) g
-      JOIN howdah.all_jobs j ON j.id = d.first_id + g AND d.first_id BETWEEN (j.id >> 7 << 7) AND j.id
+      JOIN howdah.all_jobs j ON j.id = d.first_id + g AND d.first_id BETWEEN (j.id >> 7 << 7) AND j.id AND d.first_id >> 7 = j.id >> 7
     UNION ALL
     SELECT j.*, 'running', u.attempt, NULL, l.worker_id, l.claimed_at, NULL, NULL, NULL
       FROM howdah.lease l CROSS JOIN LATERAL unnest(l.first_ids, l.counts, l.attempts) u(first_id, jobs, attempt)
@@ -12298,5 +12362,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('bbdf0fd8f073d2f6', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('2a2c46c599ab1435', '0.1.0');
 COMMIT;

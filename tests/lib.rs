@@ -5,6 +5,7 @@
 
 pub mod chaos;
 mod crashes;
+mod crowd;
 mod graph_job;
 mod guests;
 pub mod history;
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use crashes::{crash, server_to_crash};
+pub use crowd::fill;
 pub use graph_job::{Fate, GRAPH_TABLES, GraphJob, graph_job};
 pub use guests::Guests;
 

@@ -2,29 +2,6 @@
 --
 -- Locks: creates new objects, and takes howdah.config for a moment. Safe while an application runs.
 
--- What workers report. Rows are added and taken away by fold_stats, and never changed: a ring of two partitions, which is truncated, so
--- that many workers leave nothing behind while a snapshot is held.
-CREATE TABLE howdah.stat_report (
-  slot      smallint    NOT NULL,
-  at        timestamptz NOT NULL,
-  queue_id  integer     NOT NULL,
-  kind      text        NOT NULL,
-  completed bigint      NOT NULL,
-  retried   bigint      NOT NULL,
-  snoozed   bigint      NOT NULL,
-  dead      bigint      NOT NULL,
-  cancelled bigint      NOT NULL,
-  released  bigint      NOT NULL,
-  lost      bigint      NOT NULL,
-  run_ms    bigint      NOT NULL,
-  wait_ms   bigint      NOT NULL,
-  runs      bigint[]    NOT NULL,
-  waits     bigint[]    NOT NULL
-) PARTITION BY LIST (slot);
-CREATE TABLE howdah.stat_report_0 PARTITION OF howdah.stat_report FOR VALUES IN (0);
-CREATE TABLE howdah.stat_report_1 PARTITION OF howdah.stat_report FOR VALUES IN (1);
-INSERT INTO howdah.ring (name, slot) VALUES ('stat_report', 0);
-
 -- What was reported within a minute, kept for a day: of few columns, since there are many of them.
 CREATE TABLE howdah.stat_minute (
   at        timestamptz NOT NULL,
@@ -58,6 +35,22 @@ CREATE TABLE howdah.stat_hour (
   PRIMARY KEY (at, queue_id, kind)
 ) WITH (fillfactor = 70);
 
+-- What workers report. Rows are added and taken away by fold_stats, and never changed: a ring of two partitions, which is truncated, so
+-- that many workers leave nothing behind while a snapshot is held.
+CREATE TABLE howdah.stat_report (
+  slot smallint NOT NULL,
+  LIKE howdah.stat_hour
+) PARTITION BY LIST (slot);
+CREATE TABLE howdah.stat_report_0 PARTITION OF howdah.stat_report FOR VALUES IN (0);
+CREATE TABLE howdah.stat_report_1 PARTITION OF howdah.stat_report FOR VALUES IN (1);
+INSERT INTO howdah.ring (name, slot) VALUES ('stat_report', 0);
+
+-- What was reported within a day of UTC: the sum of its hours, and kept as long. Days are few where hours are many.
+CREATE TABLE howdah.stat_day (
+  LIKE howdah.stat_hour,
+  PRIMARY KEY (at, queue_id, kind)
+) WITH (fillfactor = 70);
+
 -- What was reported since ever, which never becomes less.
 CREATE TABLE howdah.stat_total (
   LIKE howdah.stat_hour,
@@ -80,4 +73,4 @@ ALTER TABLE howdah.config
   ADD COLUMN stats_retention interval NOT NULL DEFAULT '90 days' CHECK (stats_retention BETWEEN '0' AND '1000 years');
 
 -- The planner takes an empty table that it knows nothing of for ten pages.
-ANALYZE howdah.stat_report_0, howdah.stat_report_1, howdah.stat_minute, howdah.stat_hour, howdah.stat_total, howdah.stat_depth;
+ANALYZE howdah.stat_report_0, howdah.stat_report_1, howdah.stat_minute, howdah.stat_hour, howdah.stat_day, howdah.stat_total, howdah.stat_depth;

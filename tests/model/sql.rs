@@ -101,7 +101,8 @@ fn name(text: &str) -> String {
 }
 
 fn span(time: Time) -> String {
-    format!("interval '{time} microseconds'")
+    // PostgreSQL 14 takes no more of one unit than fits into 32 bits.
+    format!("interval '{} seconds {} microseconds'", time / 1_000_000, time % 1_000_000)
 }
 
 fn when(when: When) -> String {

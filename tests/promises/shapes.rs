@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use howdah_tests::{Db, Session};
+use howdah_tests::{Db, Session, fill};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use tracing::subscriber::set_default;
@@ -73,32 +73,6 @@ const LEASE: &str = "SELECT max(lease_id)::text FROM howdah.claim($W, jobs => 1)
 const LEASE_AND_JOB: &str = "SELECT concat_ws(', ', max(lease_id), max(id)) FROM howdah.claim($W, jobs => 1)";
 const LEASE_AND_JOBS: &str =
     "SELECT concat(max(lease_id), ', ARRAY[', max(id), ']::bigint[]') FROM howdah.claim($W, jobs => 1)";
-
-/// So many jobs wait, as many are due later, a tenth have ended, and others run.
-async fn fill(db: &Db, rows: usize) -> Result<()> {
-    db.stop_autovacuum().await?;
-    let worker = db.worker().await?;
-    let ended = (rows / 10).min(500_000);
-    db.run(&format!(
-        "SELECT count(*) FROM generate_series(1, {rows} + {ended}, 100000) n,
-           LATERAL (SELECT count(*) FROM howdah.enqueue_many('k', array_fill('1'::jsonb, ARRAY[least(100000, {rows} + {ended} + 1 - n)]))) e;
-         SELECT count(*) FROM generate_series(1, {rows}, 100000) n,
-           LATERAL (SELECT count(*) FROM howdah.enqueue_many('k', array_fill('1'::jsonb, ARRAY[least(100000, {rows} + 1 - n)]), delay => '1 hour')) e;
-         SELECT count(*) FROM generate_series(1, least({rows}, 20000)) n, LATERAL (SELECT howdah.enqueue('k', priority => 6)) e;
-         SELECT count(*) FROM generate_series(1, least({rows}, 20000)) n, LATERAL (SELECT howdah.enqueue_unique('k', key => n::text)) e"
-    ))
-    .await?;
-    let drain = format!(
-        "DO $$ DECLARE l bigint; n integer; BEGIN FOR i IN 1..({ended} + 499) / 500 LOOP
-           SELECT max(lease_id), count(*) INTO l, n FROM howdah.claim({worker}, jobs => least({ended}, 500));
-           PERFORM howdah.complete_leases(ARRAY[l], ARRAY[n], NULL);
-         END LOOP; END $$"
-    );
-    db.run(&drain).await?;
-    db.run(&format!("SELECT count(*) FROM generate_series(1, least({rows}, 2000)), howdah.claim({worker}, jobs => 1)"))
-        .await?;
-    db.run("VACUUM (ANALYZE)").await
-}
 
 /// Calls everything once, and tells what was planned for it.
 async fn planned(db: &Db) -> Result<String> {

@@ -154,6 +154,30 @@ async fn what_comes_and_what_goes_is_known_by_the_minute() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_span_of_days_is_the_sum_of_its_hours() -> Result<()> {
+    let db = Db::new().await?;
+    for n in 0..16 {
+        db.stop_clock(&format!("{} hours", n * 5)).await?;
+        let report = format!(
+            r#"SELECT howdah.report_stats('[{{"queue_id": 1, "kind": "k", "completed": {n}, "run_ms": 7, "runs": [0, {n}, 1], "waits": [1]}}]')"#
+        );
+        db.run(&report).await?;
+        db.run("SELECT howdah.fold_stats()").await?;
+    }
+    for hours in 0..80 {
+        let by_days =
+            format!("SELECT concat_ws(' ', completed, run_ms, runs, waits) FROM howdah.stats('{hours} hours')");
+        let by_hours = format!(
+            "SELECT concat_ws(' ', sum(completed), sum(run_ms), ARRAY[0, sum(runs[2]), sum(runs[3])], ARRAY[sum(waits[1]), 0, 0]) FROM howdah.stat_hour
+              WHERE at >= date_bin('1 hour', howdah.now() - interval '{hours} hours', '2000-01-01 00:00:00Z')"
+        );
+        assert_eq!(db.text(&by_days).await?, db.text(&by_hours).await?, "{hours}");
+    }
+    assert_eq!(db.text("SELECT count(*) FROM howdah.stat_day").await?, "4");
+    Ok(())
+}
+
+#[tokio::test]
 async fn old_statistics_go_and_totals_stay_with_their_queue() -> Result<()> {
     let db = Db::new().await?;
     db.run("SELECT howdah.create_queue('mail')").await?;
@@ -162,8 +186,8 @@ async fn old_statistics_go_and_totals_stay_with_their_queue() -> Result<()> {
     db.run("SELECT howdah.fold_stats()").await?;
     db.run("SELECT howdah.note_depths()").await?;
     let left = "SELECT concat_ws(' ', (SELECT count(*) FROM howdah.stat_minute), (SELECT count(*) FROM howdah.stat_depth WHERE at < howdah.now() - interval '1 day'),
-                       (SELECT count(*) FROM howdah.stat_hour), (SELECT count(*) FROM howdah.stat_total))";
-    for (passed, wanted) in [("23 hours", "1 0 1 1"), ("25 hours", "0 0 1 1"), ("91 days", "0 0 0 1")] {
+                       (SELECT count(*) FROM howdah.stat_hour), (SELECT count(*) FROM howdah.stat_day), (SELECT count(*) FROM howdah.stat_total))";
+    for (passed, wanted) in [("23 hours", "1 0 1 1 1"), ("25 hours", "0 0 1 1 1"), ("92 days", "0 0 0 0 1")] {
         db.travel(passed).await?;
         db.run("SELECT howdah.prune_stats(10000)").await?;
         assert_eq!(db.text(left).await?, wanted, "{passed}");

@@ -62,7 +62,7 @@ impl fmt::Debug for JobLine {
 const LINES: &str = "SELECT j.id, j.queue, j.kind, j.state, j.attempt, j.max_attempts, j.priority, howdah.micros(j.enqueued_at),
        CASE WHEN pg_catalog.isfinite(j.due_at) THEN howdah.micros(j.due_at) END, howdah.micros(j.claimed_at), howdah.micros(j.ended_at),
        j.run_ms::pg_catalog.int8, j.reason, pg_catalog.left(j.payload::pg_catalog.text, 300)
-  FROM howdah.jobs j WHERE j.id OPERATOR(pg_catalog.=) ANY ($1) ORDER BY j.id DESC";
+  FROM howdah.jobs_of($1) j ORDER BY j.id DESC";
 
 impl Admin {
     /// These jobs as a list shows them, newest first; those that exist.

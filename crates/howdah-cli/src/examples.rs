@@ -98,10 +98,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("queues rm", &["queues rm mail", "queues rm mail --force"]),
     (
         "queues pause",
-        &[
-            "queues pause mail --for 1h --reason 'the server moves'",
-            "queues pause mail --wait --timeout 5m",
-        ],
+        &["queues pause mail --for 1h --reason 'the server moves'", "queues pause mail --wait --timeout 5m"],
     ),
     ("queues drain", &["queues drain mail", "queues drain import --all --timeout 1h"]),
     ("queues resume", &["queues resume mail"]),

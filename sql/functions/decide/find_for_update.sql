@@ -20,7 +20,5 @@ BEGIN
   PERFORM howdah.must_read_committed(), howdah.check_most(1, 1, find_for_update.ids);
   SELECT array_agg(u.i) INTO v_found
     FROM (SELECT DISTINCT i FROM unnest(find_for_update.ids) i ORDER BY i) u, LATERAL howdah.single_out(u.i) s WHERE s.state IS NOT NULL;
-  RETURN QUERY SELECT j.id, j.queue, j.kind, j.state, j.attempt, j.max_attempts, j.priority, j.enqueued_at, j.due_at, j.worker_id,
-             j.claimed_at, j.ended_at, j.run_ms, j.reason, j.payload, j.options
-        FROM howdah.jobs j WHERE j.id = ANY (v_found) ORDER BY j.id;
+  RETURN QUERY SELECT * FROM howdah.jobs_of(v_found);
 END $$;

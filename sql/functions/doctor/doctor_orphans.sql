@@ -10,13 +10,14 @@ DECLARE
   v_slots   bigint;
   v_settled bigint;
   v_keys    bigint;
+  v_live    bigint[];
 BEGIN
   SELECT count(*) INTO v_slots FROM (SELECT * FROM howdah.slot x LIMIT 1000) s
    WHERE NOT EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (s.lease_id & 3) AND l.id = s.lease_id);
   SELECT count(*) INTO v_settled FROM (SELECT * FROM howdah.settled x LIMIT 1000) s
    WHERE NOT EXISTS (SELECT FROM howdah.lease l WHERE (l.id & 3) = (s.lease_id & 3) AND l.id = s.lease_id);
-  SELECT count(*) INTO v_keys FROM (SELECT k.job_id, k.scope FROM howdah.unique_key k ORDER BY k.job_id LIMIT 50) u
-   WHERE u.scope = 'live' AND coalesce(howdah.state(u.job_id), 'gone') IN ('completed', 'cancelled', 'expired', 'dead', 'gone');
+  v_live := ARRAY(SELECT u.job_id FROM (SELECT k.job_id, k.scope FROM howdah.unique_key k ORDER BY k.job_id LIMIT 50) u WHERE u.scope = 'live');
+  SELECT cardinality(v_live) - count(*) INTO v_keys FROM howdah.states_of(v_live) s WHERE s.state IN ('scheduled', 'blocked', 'ready', 'running');
   RETURN QUERY SELECT 'notice', format('%s slots of limits have no lease', v_slots), 'SELECT * FROM howdah.slot WHERE lease_id NOT IN (SELECT id FROM howdah.lease)',
     'the keeper removes them; or do it by hand', 'SELECT howdah.prune()', jsonb_build_object('slots', v_slots) WHERE v_slots > 0;
   RETURN QUERY SELECT 'notice', format('%s settled jobs have no lease', v_settled), 'SELECT * FROM howdah.settled WHERE lease_id NOT IN (SELECT id FROM howdah.lease)',

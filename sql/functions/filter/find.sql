@@ -1,14 +1,14 @@
 -- howdah.find(queue, kind, states, filter, ids, most) -> setof bigint
 -- The ids of jobs by what they are, newest first:
---   SELECT * FROM howdah.jobs WHERE id = ANY (ARRAY(SELECT howdah.find(filter => '$.tenant == 42'))) ORDER BY id DESC
+--   SELECT * FROM howdah.jobs_of(ARRAY(SELECT howdah.find(filter => '$.tenant == 42'))) ORDER BY id DESC
 --   queue, kind  only these; NULL: any
 --   states       only in these states; NULL: in any
 --   filter       a predicate on attributes: see howdah.check_filter
 --   ids          only these jobs, at most 10,000
 --   most         how many, 1 to 100,000
 -- Reads: howdah.jobs. Locks: none. Errors: HD001 unknown queue, HD002 invalid argument.
--- Cost: with the index of howdah.index_attributes, of the jobs that match; without it, a filter that matches few jobs
--- looks at all of them.
+-- Cost: with the index of howdah.index_attributes, of the jobs that match; of states of jobs that have not ended well, of the newest of
+-- their rooms until there are enough; else, a filter that matches few jobs looks at all of them.
 CREATE OR REPLACE FUNCTION howdah.find(queue text DEFAULT NULL, kind text DEFAULT NULL, states text[] DEFAULT NULL,
   filter text DEFAULT NULL, ids bigint[] DEFAULT NULL, most integer DEFAULT 100)
 RETURNS SETOF bigint LANGUAGE plpgsql
@@ -17,6 +17,10 @@ DECLARE
   v_filter jsonpath := howdah.check_filter(find.filter);
   v_queues integer[] := howdah.selected_queues(find.queue);
   v_ids    bigint[];
+  v_search jsonb;
+  v_page   record;
+  v_next   bigint;
+  v_left   integer := find.most;
 BEGIN
   PERFORM howdah.check_states(find.states, '{scheduled,blocked,ready,running,completed,cancelled,expired,dead}'),
           howdah.check_most(find.most, 100000, find.ids);
@@ -35,10 +39,31 @@ BEGIN
        ORDER BY n.id DESC LIMIT find.most;
     RETURN;
   END IF;
+  IF v_ids IS NOT NULL THEN
+    RETURN QUERY
+      SELECT j.id FROM howdah.jobs_of(v_ids) j
+       WHERE (find.states IS NULL OR j.state = ANY (find.states)) AND (find.queue IS NULL OR j.queue = find.queue)
+         AND (find.kind IS NULL OR j.kind = find.kind) AND (v_filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ v_filter)
+       ORDER BY j.id DESC LIMIT find.most;
+    RETURN;
+  ELSIF find.states <@ '{scheduled,blocked,ready,running,dead}' THEN
+    -- Room by room from the newest on, until there are enough.
+    v_search := jsonb_strip_nulls(jsonb_build_object('states', find.states, 'attr', find.filter, 'row', nullif(concat_ws(' && ',
+      '$.queue == ' || to_json(find.queue), '$.kind == ' || to_json(find.kind)), ''),
+      'queues', to_jsonb(ARRAY[find.queue]), 'kinds', to_jsonb(ARRAY[find.kind])));
+    v_search := v_search - CASE WHEN find.queue IS NULL THEN 'queues' ELSE '' END - CASE WHEN find.kind IS NULL THEN 'kinds' ELSE '' END;
+    LOOP
+      v_page := howdah.search(v_search, v_next, least(v_left, 10000), 1000000, '1 day');
+      RETURN QUERY SELECT i FROM unnest(v_page.ids) WITH ORDINALITY u(i, n) ORDER BY n;
+      v_left := v_left - cardinality(v_page.ids);
+      v_next := v_page.next;
+      EXIT WHEN v_next IS NULL OR v_left <= 0;
+    END LOOP;
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT j.id FROM howdah.jobs j
-     WHERE (v_ids IS NULL OR j.id = ANY (v_ids)) AND (find.states IS NULL OR j.state = ANY (find.states))
-       AND (find.queue IS NULL OR j.queue = find.queue) AND (find.kind IS NULL OR j.kind = find.kind)
+     WHERE j.state = ANY (find.states) AND (find.queue IS NULL OR j.queue = find.queue) AND (find.kind IS NULL OR j.kind = find.kind)
        AND (v_filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ v_filter)
      ORDER BY j.id DESC LIMIT find.most;
 END $$;

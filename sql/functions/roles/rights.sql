@@ -35,7 +35,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
          stats minutes rates percentile'),
       -- What the views call: who reads a view must be allowed to.
       ('EXECUTE', 'worker viewer operator', 'waits_as waits_because'),
-      ('EXECUTE', 'viewer operator', 'find_job retentions states_of'),
+      ('EXECUTE', 'viewer operator', 'find_job retentions states_of jobs_of'),
       ('SELECT', 'viewer operator', 'jobs queues failures firings limits logs retention schedules signals steps workers workflow_jobs workflows
          archive config kind queue schedule workflow health audit operation'),
       ('SELECT', 'producer worker viewer operator', 'migration code access'),

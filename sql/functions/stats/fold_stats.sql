@@ -1,8 +1,8 @@
 -- howdah.fold_stats(most) -> text
 -- Takes what workers have reported within the oldest hour of which something is left, at most `most` rows, and adds it to the statistics
--- of its minute, that hour and since ever: a row of each is written anew for a queue and a kind, however many workers have
+-- of its minute, that hour, its day and since ever: a row of each is written anew for a queue and a kind, however many workers have
 -- reported. What is of a queue that is gone is dropped. Returns what it did if there may be more; else NULL. Internal to rotate.
--- Writes: stat_report, stat_minute, stat_hour, stat_total. Locks: rows that nobody else has. Errors: none.
+-- Writes: stat_report, stat_minute, stat_hour, stat_day, stat_total. Locks: rows that nobody else has. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.fold_stats(most integer DEFAULT 10000) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
@@ -46,6 +46,16 @@ BEGIN
   ), hour AS (
     INSERT INTO howdah.stat_hour AS s (at, queue_id, kind, completed, retried, snoozed, dead, cancelled, released, lost, run_ms, wait_ms, runs, waits)
     SELECT v_hour, w.queue_id, w.kind, w.completed, w.retried, w.snoozed, w.dead, w.cancelled, w.released, w.lost, w.run_ms, w.wait_ms, w.runs, w.waits
+      FROM whole w ORDER BY 2, 3
+      ON CONFLICT (at, queue_id, kind) DO UPDATE SET
+        completed = s.completed + excluded.completed, retried = s.retried + excluded.retried, snoozed = s.snoozed + excluded.snoozed,
+        dead = s.dead + excluded.dead, cancelled = s.cancelled + excluded.cancelled, released = s.released + excluded.released,
+        lost = s.lost + excluded.lost, run_ms = s.run_ms + excluded.run_ms, wait_ms = s.wait_ms + excluded.wait_ms,
+        runs = howdah.add_counts(s.runs, excluded.runs), waits = howdah.add_counts(s.waits, excluded.waits)
+  ), day AS (
+    INSERT INTO howdah.stat_day AS s (at, queue_id, kind, completed, retried, snoozed, dead, cancelled, released, lost, run_ms, wait_ms, runs, waits)
+    SELECT date_bin('1 day', v_hour, '2000-01-01 00:00:00Z'), w.queue_id, w.kind, w.completed, w.retried, w.snoozed, w.dead, w.cancelled,
+           w.released, w.lost, w.run_ms, w.wait_ms, w.runs, w.waits
       FROM whole w ORDER BY 2, 3
       ON CONFLICT (at, queue_id, kind) DO UPDATE SET
         completed = s.completed + excluded.completed, retried = s.retried + excluded.retried, snoozed = s.snoozed + excluded.snoozed,

@@ -67,6 +67,6 @@ async fn a_table_and_its_indexes_that_were_much_larger_are_named_and_made_small(
     .await?;
     assert_eq!(states(&db, "bloat", &[]).await?, "ok", "it is small");
     mend(&db, "bloat", &little).await?;
-    assert_eq!(states(&db, "bloat", &little).await?, "ok");
-    Ok(())
+    // PostgreSQL 14 counts dead rows a moment later.
+    db.wait_for("SELECT string_agg(state, ' ') FROM howdah.doctor('{bloat}', '{\"bloat_bytes\": 40000}')", "ok").await
 }

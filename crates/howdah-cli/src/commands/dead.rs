@@ -101,7 +101,7 @@ async fn some(howdah: &Howdah, out: Output, done: u64, ids: &[i64], deed: Deed) 
 async fn ls(howdah: &Howdah, out: Output, ls: &Ls) -> Result<Answer> {
     let statement = "SELECT to_json(x)::text FROM (
         SELECT id, queue, kind, attempt, max_attempts, priority, enqueued_at, ended_at, reason, options
-          FROM howdah.jobs WHERE id = ANY (ARRAY(SELECT howdah.find($1, $2, '{dead}', $3, NULL, $4::int4)))
+          FROM howdah.jobs_of(ARRAY(SELECT howdah.find($1, $2, '{dead}', $3, NULL, $4::int4)))
          ORDER BY id DESC) x";
     let rows: Vec<String> = sqlx::query_scalar(sql::of(howdah, statement))
         .bind(&ls.which.queue)

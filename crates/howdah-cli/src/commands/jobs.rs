@@ -170,7 +170,7 @@ const LOGS: [Column; 5] = [
 
 const FOUND: &str = "SELECT to_json(x)::text FROM (
     SELECT id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, worker_id, claimed_at, ended_at, run_ms
-      FROM howdah.jobs WHERE id = ANY (ARRAY(SELECT howdah.find($1, $2, $3, $4, NULL, $5::int4)))
+      FROM howdah.jobs_of(ARRAY(SELECT howdah.find($1, $2, $3, $4, NULL, $5::int4)))
      ORDER BY id DESC) x";
 
 fn state(text: &str) -> Result<JobState, String> {

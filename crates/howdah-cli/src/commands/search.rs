@@ -19,7 +19,7 @@ const MOST: u32 = 10_000;
 
 const SOME: &str = "SELECT to_json(x)::text FROM (
     SELECT id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, worker_id, claimed_at, ended_at, run_ms
-      FROM howdah.jobs WHERE id = ANY ($1) ORDER BY id DESC) x";
+      FROM howdah.jobs_of($1) ORDER BY id DESC) x";
 
 /// Reads a search.
 ///

@@ -46,7 +46,10 @@ async fn json_with_fields_is_these_fields_in_this_order() {
     let shown = desk.ok(&["queues", "show", "default", "--json=settings,ready"]).await;
     assert!(shown.starts_with(r#"{"settings": {"#) && shown.trim().ends_with(r#""ready": 1}"#), "{shown}");
     let unknown = desk.run(&["jobs", "ls", "--json=kind,colour"]).await;
-    assert!(unknown.code == 2 && unknown.err.contains("\"colour\"") && unknown.err.contains("claimed_at"), "{unknown:?}");
+    assert!(
+        unknown.code == 2 && unknown.err.contains("\"colour\"") && unknown.err.contains("claimed_at"),
+        "{unknown:?}"
+    );
     // Nothing is done of which the answer could not be printed.
     let refused = desk.run(&["enqueue", "mail", "--json=idd"]).await;
     assert!(refused.code == 2 && refused.err.contains("`howdah enqueue` does something"), "{refused:?}");

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a page costs what a search may cost at most, and the next one goes on where it ended. Limit: newest first.
 
+use std::time::Duration;
+
 use axum::response::Response;
 use howdah_admin::{JobLine, Search, SearchError, fields};
 use maud::{Markup, html};
@@ -16,6 +18,10 @@ use crate::view::View;
 
 /// So many are on a page.
 const PAGE: u32 = 50;
+/// So long a search may look before it shows what it has found so far, and how to go on.
+const GLANCE: Duration = Duration::from_millis(40);
+/// And so long when it is told to look further.
+const LOOK: Duration = Duration::from_secs(1);
 /// States as tabs, in the order of a life.
 const STATES: [&str; 8] = ["scheduled", "blocked", "ready", "running", "completed", "cancelled", "expired", "dead"];
 
@@ -123,9 +129,15 @@ fn mistake(error: &SearchError) -> Markup {
 
 async fn found(view: &View, search: &Search, before: Option<howdah::JobId>) -> Result<Markup, Failure> {
     let admin = &view.app.admin;
-    let page = admin.search(search).before(before).limit(PAGE).await?;
+    // Nobody has asked for a long look before they know how far a short one gets.
+    let patience = if view.asked("further").is_empty() { GLANCE } else { LOOK };
+    let page = admin.search(search).before(before).limit(PAGE).patience(patience).await?;
     let lines = admin.lines(&page.ids).await?;
-    let more = page.next.map(|next| view.to("/jobs").with("q", view.asked("q")).with("before", next));
+    let is_short = lines.len() < PAGE as usize;
+    let more = page.next.map(|next| {
+        let more = view.to("/jobs").with("q", view.asked("q")).with("before", next);
+        if is_short { more.with("further", "1") } else { more }
+    });
     Ok(html! {
         @if lines.is_empty() && page.next.is_none() {
             p.empty {
@@ -136,7 +148,7 @@ async fn found(view: &View, search: &Search, before: Option<howdah::JobId>) -> R
             @if lines.is_empty() { p.empty { "None among the " (page.looked) " jobs that were looked at so far." } }
             @else { (list(view, search, &lines)) }
             @if let Some(more) = more {
-                nav aria-label="Pages of jobs" { a.next rel="next" href=(more) { @if lines.len() < PAGE as usize { "Look further" } @else { "Older" } } }
+                nav aria-label="Pages of jobs" { a.next rel="next" href=(more) { @if is_short { "Look further" } @else { "Older" } } }
             }
         }
     })

@@ -77,7 +77,9 @@ async fn every_page_is_accessible_as_axe_sees_it_in_the_light_and_in_the_dark() 
             browser.driver.execute(axe.clone(), Vec::new()).await?;
             let seen = browser.driver.execute(run, Vec::new()).await?.json().clone();
             assert!(seen["looked"].as_u64() > Some(15), "{name}: {seen}");
-            faults.extend(seen["faults"].as_array().into_iter().flatten().map(|fault| format!("{name}, {scheme}: {fault}")));
+            faults.extend(
+                seen["faults"].as_array().into_iter().flatten().map(|fault| format!("{name}, {scheme}: {fault}")),
+            );
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

@@ -14,3 +14,4 @@ mod hostile;
 mod html;
 mod nested;
 mod reading;
+mod sizes;

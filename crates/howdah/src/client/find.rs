@@ -80,7 +80,7 @@ fn found(row: Row) -> Result<FoundJob> {
 
 const FIND: &str = "SELECT id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, payload,
        coalesce(options OPERATOR(pg_catalog.->) 'attributes', '{}') AS attributes
-  FROM howdah.jobs WHERE id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT howdah.find($1, $2, $3, $4, $5, $6))) ORDER BY id DESC";
+  FROM howdah.jobs_of(ARRAY(SELECT howdah.find($1, $2, $3, $4, $5, $6))) ORDER BY id DESC";
 
 const FOR_UPDATE: &str = "SELECT id, queue, kind, state, attempt, max_attempts, priority, enqueued_at, due_at, payload,
        coalesce(options OPERATOR(pg_catalog.->) 'attributes', '{}') AS attributes
