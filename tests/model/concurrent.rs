@@ -122,6 +122,7 @@ pub(crate) async fn run(sessions: &mut Vec<Session>, plan: &Plan, (model, known)
         sessions.push(session);
         events.extend(its);
     }
+    pauses_wait_for_claims(&mut events);
     let end = seen(&mut sessions[0], "TABLE model_seen").await?;
     let mut search = Search { events: &events, end: &end, seen: HashSet::new(), best: (0, String::new()) };
     if search.explains(0, &model) {
@@ -140,6 +141,17 @@ pub(crate) async fn run(sessions: &mut Vec<Session>, plan: &Plan, (model, known)
         );
     }
     bail!("{told}at the end:\n  {}", end.join("\n  "))
+}
+
+/// A claim that has begun may take jobs of a queue that is paused meanwhile, and nobody waits for it: a pause is over for whoever
+/// comes afterwards when those claims are.
+fn pauses_wait_for_claims(events: &mut [Event]) {
+    let is_claim = |op: &Op| matches!(op, Op::Claim { .. });
+    let claims: Vec<Event> = events.iter().filter(|event| is_claim(&event.op)).cloned().collect();
+    for pause in events.iter_mut().filter(|event| matches!(event.op, Op::Pause(_))) {
+        pause.over =
+            claims.iter().filter(|claim| claim.overlaps(pause)).map(|claim| claim.over).fold(pause.over, Instant::max);
+    }
 }
 
 /// A search for a legal order, which comes to each pair of calls that are done and what they led to once.

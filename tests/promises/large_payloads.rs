@@ -37,7 +37,6 @@ fn text(bytes: usize) -> String {
 }
 
 #[tokio::test]
-#[ignore = "a minute and half a gigabyte in a debug build: see docs/reliability.md"]
 async fn a_payload_of_64_mib_runs_is_tried_again_and_completes_and_a_larger_one_is_refused() -> Result<()> {
     let db = Db::new().await?;
     db.run("CREATE TABLE seen (bytes bigint)").await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use howdah::{Cancelled, Ctx, Job, JobError, JobState, OrVerdict, RawJob, Worker};
+use howdah_tests::mutations::Mutation;
 use howdah_tests::{Db, start};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -35,6 +36,26 @@ async fn every_job_of_a_call_runs_once() -> Result<()> {
     assert_eq!(sum.0.load(Ordering::Relaxed), 499_500);
     assert_eq!(db.number("SELECT count(*) FROM howdah.lease").await?, 0);
     assert_eq!(db.number("SELECT count(*) FROM howdah.worker").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn jobs_that_are_long_on_their_way_to_the_worker_run_all_the_same() -> Result<()> {
+    let db = Db::new().await?;
+    // As over a slow network, or with payloads of many megabytes.
+    let slow = Mutation {
+        name: "a slow claim",
+        function: "claim/claim",
+        from: "  v_gone     integer;",
+        to: "  v_gone     integer;\n  v_slow     text := pg_sleep(0.4)::text;",
+    };
+    slow.apply(&db).await?;
+    let sum = Sum::default();
+    let worker = start(Worker::new(&db.howdah).state(sum.clone()).handle(add));
+    db.howdah.enqueue_many((0..20).map(|n| Add { n })).await?;
+    db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "20").await?;
+    worker.stop().await?;
+    assert_eq!(db.number("SELECT count(*) FROM howdah.failures").await?, 0);
     Ok(())
 }
 

@@ -379,7 +379,7 @@ impl Claimer {
     pub(super) fn accept(&mut self, i: usize, asked: Instant, rows: Vec<Row>) -> usize {
         let look = &mut self.looks[i];
         let Some(first) = rows.first() else { return 0 };
-        let lease = Arc::new(Lease { id: first.0, jobs: rows.len(), claimed: asked });
+        let lease = Arc::new(Lease { id: first.0, jobs: rows.len(), arrived: Instant::now() });
         let found = rows.len();
         self.shared.claimed(lease.id, found);
         metrics::claimed(&look.queue.name, found);

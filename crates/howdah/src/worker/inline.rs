@@ -110,9 +110,8 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
         let query = sqlx::query_as::<_, Row>(worker.howdah.names().sql(CLAIM)).bind(self.id).bind(&*self.queue);
         let query = query.bind(1).bind(&self.filter.kinds).bind(None::<Vec<i64>>);
         let query = query.bind(&self.filter.prefixes).bind(None::<Vec<String>>);
-        let asked = Instant::now();
         let Some(row) = query.fetch_optional(&mut *self.connection).await? else { return Ok(None) };
-        let lease = Arc::new(Lease { id: row.0, jobs: 1, claimed: asked });
+        let lease = Arc::new(Lease { id: row.0, jobs: 1, arrived: Instant::now() });
         let job = Claimed::new(&lease, 0, row);
         if self.in_tx && worker.handlers.works_in_tx(&job.kind) {
             return Err(Error::Worker(format!(
@@ -197,7 +196,7 @@ pub(crate) async fn run_alone<S: Send + Sync + 'static>(
         )));
     }
     let job = Claimed {
-        lease: Arc::new(Lease { id: 0, jobs: 1, claimed: Instant::now() }),
+        lease: Arc::new(Lease { id: 0, jobs: 1, arrived: Instant::now() }),
         position: 0,
         id: 0,
         kind: kind.to_owned(),

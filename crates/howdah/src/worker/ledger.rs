@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_lease_that_is_wholly_done_leaves_at_once_and_a_part_waits_for_the_rest() {
         let now = Instant::now();
-        let lease = Arc::new(Lease { id: 7, jobs: 2, claimed: now });
+        let lease = Arc::new(Lease { id: 7, jobs: 2, arrived: now });
         let mut ledger = Ledger::default();
         ledger.add(finished(&lease, 0, End::Done(None)), now);
         assert_eq!(ledger.due(), Some(now + PATIENCE));
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_lease_that_has_lost_jobs_leaves_the_ledger_with_the_last_of_the_others() {
         let now = Instant::now();
-        let lease = Arc::new(Lease { id: 7, jobs: 3, claimed: now });
+        let lease = Arc::new(Lease { id: 7, jobs: 3, arrived: now });
         let mut ledger = Ledger::default();
         ledger.add(finished(&lease, 1, End::Lost), now);
         let (whole, parts) = ledger.take(now, false);
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_lease_with_a_failure_is_told_job_by_job() {
         let now = Instant::now();
-        let lease = Arc::new(Lease { id: 7, jobs: 3, claimed: now });
+        let lease = Arc::new(Lease { id: 7, jobs: 3, arrived: now });
         let mut ledger = Ledger::default();
         ledger.add(finished(&lease, 0, End::Done(None)), now);
         ledger.add(finished(&lease, 1, End::Failed(JobError::retry("no"))), now);

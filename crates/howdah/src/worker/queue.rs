@@ -28,7 +28,8 @@ pub(super) const MOST_A_CLAIM: usize = 500;
 pub(super) struct Lease {
     pub(super) id: i64,
     pub(super) jobs: usize,
-    pub(super) claimed: Instant,
+    /// When its jobs were here: large ones take their time on the way.
+    pub(super) arrived: Instant,
 }
 
 /// A job that was claimed.
@@ -171,7 +172,7 @@ impl Queue {
     /// What has been waiting here behind long jobs: others may run it sooner.
     pub(super) fn take_stale(&self, older_than: Duration) -> Vec<Claimed> {
         let mut hands = self.hands();
-        let stale = hands.buffer.front().is_some_and(|job| job.lease.claimed.elapsed() > older_than);
+        let stale = hands.buffer.front().is_some_and(|job| job.lease.arrived.elapsed() > older_than);
         if !stale {
             return Vec::new();
         }
@@ -218,9 +219,9 @@ mod tests {
         Queue::new(&Lane { queue: "q".to_owned(), slots, filter: Filter::default() }, 1)
     }
 
-    fn claimed(claimed: Instant) -> Claimed {
+    fn claimed(arrived: Instant) -> Claimed {
         Claimed {
-            lease: Arc::new(Lease { id: 1, jobs: 1, claimed }),
+            lease: Arc::new(Lease { id: 1, jobs: 1, arrived }),
             position: 0,
             id: 1,
             kind: String::new(),
