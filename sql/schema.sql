@@ -7968,7 +7968,8 @@ BEGIN
   RETURN NEW;
 END $$;
 -- howdah.pause_queue(queue, by, reason, lasts) -> boolean
--- Stops claims from a queue until resume_queue, over restarts. What runs goes on. Of one that is paused, who, why and for how long are
+-- Stops claims from a queue until resume_queue, over restarts. What runs goes on, and a claim that has begun may still take what it saw.
+-- Of one that is paused, who, why and for how long are
 -- replaced. Returns whether it was running before.
 --   lasts  the keeper resumes it after so long, within some seconds, a second to 10 years; NULL: nobody but resume_queue does
 -- Writes: queue, command. Errors: HD001 unknown queue, HD002 by or reason is too long, or lasts out of range.
@@ -12362,5 +12363,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('2a2c46c599ab1435', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('2a8a2de91ea6228f', '0.1.0');
 COMMIT;
