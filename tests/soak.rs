@@ -50,10 +50,8 @@ fn arguments(given: &[String]) -> Result<Arguments> {
 async fn soak(given: &[String]) -> Result<bool> {
     let arguments = arguments(given)?;
     println!("{SEED}={}", arguments.seed);
-    let phases = (arguments.minutes * 60.0 / arguments.phase.as_secs_f64()).ceil().max(1.0);
     let run = Run {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        phases: phases as usize,
+        lasts: Duration::from_secs_f64(arguments.minutes * 60.0),
         load: arguments.phase,
         faults: arguments.faults,
         keep: Some(arguments.keep),

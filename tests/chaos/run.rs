@@ -28,8 +28,8 @@ pub struct Run {
     pub program: PathBuf,
     /// From this all that is drawn follows.
     pub seed: u64,
-    /// How many times load and faults, and a rest.
-    pub phases: usize,
+    /// How long there is a next phase: load and faults, and a rest. The first one is whatever this says.
+    pub lasts: Duration,
     /// How long the load of each lasts.
     pub load: Duration,
     /// How many faults befall each phase at most; 0: none.
@@ -72,7 +72,7 @@ impl Run {
         Self {
             program,
             seed,
-            phases: 1,
+            lasts: Duration::ZERO,
             load,
             faults: usize::MAX,
             patience,
@@ -95,9 +95,9 @@ impl Run {
         let began = Instant::now();
         let mut play = Play { run: self, stage, cast, plan, report: Report::default(), began, seen: Vec::new() };
         let mut violations = Vec::new();
-        for phase in 0..self.phases {
+        for phase in 0.. {
             violations = play.phase(phase).await?;
-            if !violations.is_empty() {
+            if !violations.is_empty() || began.elapsed() >= self.lasts {
                 break;
             }
         }
