@@ -42,8 +42,10 @@ async fn how_attempts_end_is_in_the_statistics_of_the_hour_the_minute_and_since_
         in_time("a letter", seen.recv()).await?;
     }
     worker.stop().await?;
-    // As the keeper does it.
-    db.run("SELECT howdah.fold_stats()").await?;
+    // As the keeper does it, who may still be at it: the worker was the keeper.
+    while db.number("SELECT count(*) FROM howdah.stat_report").await? > 0 {
+        db.run("SELECT howdah.fold_stats()").await?;
+    }
     let wanted = "default letter 3 2 1 2 1 0 0";
     assert_eq!(db.text(&format!("{COUNTS}'1 hour')")).await?, wanted);
     assert_eq!(db.text(&format!("{COUNTS}NULL)")).await?, wanted);

@@ -73,6 +73,29 @@ async fn top_gives_the_terminal_back_whatever_ends_it() {
 }
 
 #[tokio::test]
+async fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_up_again() {
+    let desk = Desk::with_queue().await;
+    desk.ok(&["queues", "create", "mail"]).await;
+    let mut shell = Terminal::shell(&desk, NORMAL);
+    shell.press("$howdah top\n").await;
+    shell.shows("mail").await;
+    shell.press("\u{1a}").await;
+    shell.until("the shell", |screen| !screen.alternate_screen() && !screen.hide_cursor()).await;
+    shell.shows("Stopped").await;
+    // What is typed is seen, and a line is a line.
+    shell.press("echo it is $((40 + 2))\n").await;
+    shell.shows("it is 42").await;
+    desk.ok(&["queues", "create", "video"]).await;
+    shell.press("fg\n").await;
+    shell.until("the live screen", vt100::Screen::alternate_screen).await;
+    shell.shows("video").await;
+    shell.press("q").await;
+    shell.until("the shell again", |screen| !screen.alternate_screen() && !screen.hide_cursor()).await;
+    shell.press("exit\n").await;
+    assert_eq!(shell.end().await, 0);
+}
+
+#[tokio::test]
 async fn a_queue_is_paused_and_resumed_from_top_when_the_question_is_answered() {
     let desk = Desk::with_queue().await;
     desk.ok(&["queues", "create", "mail"]).await;

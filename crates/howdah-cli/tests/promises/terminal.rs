@@ -31,10 +31,19 @@ struct Seen {
 
 impl Terminal {
     /// The program with these arguments in a terminal of so many rows and columns.
-    pub(crate) fn open(desk: &Desk, arguments: &[&str], (rows, columns): (u16, u16), env: &[(&str, &str)]) -> Self {
+    pub(crate) fn open(desk: &Desk, arguments: &[&str], size: (u16, u16), env: &[(&str, &str)]) -> Self {
+        Self::with(desk, env!("CARGO_BIN_EXE_howdah"), arguments, size, env)
+    }
+
+    /// A shell that has jobs, and knows the program as `$howdah`.
+    pub(crate) fn shell(desk: &Desk, size: (u16, u16)) -> Self {
+        Self::with(desk, "sh", &["-i", "-m"], size, &[("howdah", env!("CARGO_BIN_EXE_howdah")), ("PS1", "$ ")])
+    }
+
+    fn with(desk: &Desk, program: &str, arguments: &[&str], (rows, columns): (u16, u16), env: &[(&str, &str)]) -> Self {
         let (pty, inside) = pty_process::open().unwrap();
         pty.resize(Size::new(rows, columns)).unwrap();
-        let mut command = pty_process::Command::new(env!("CARGO_BIN_EXE_howdah")).args(arguments).kill_on_drop(true);
+        let mut command = pty_process::Command::new(program).args(arguments).kill_on_drop(true);
         for (key, _) in std::env::vars_os() {
             let named = |name: &str| name.starts_with("PG") || name.starts_with("HOWDAH_") || name == "NO_COLOR";
             if key.to_str().is_some_and(named) {
