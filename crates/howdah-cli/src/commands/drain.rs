@@ -39,7 +39,7 @@ struct Left {
 impl Left {
     async fn of(howdah: &Howdah, queue: &str) -> Result<Self> {
         let look = "SELECT q.ready, q.running, q.scheduled + q.blocked, q.paused,
-                           EXISTS (SELECT FROM howdah.worker w WHERE q.queue = ANY (w.queues) AND NOT w.stopping)
+                           EXISTS (SELECT FROM howdah.workers w WHERE q.queue = ANY (w.queues) AND NOT w.stopping)
                       FROM (SELECT howdah.queue_settings($1)) known, howdah.queues q WHERE q.queue = $1";
         let row = sqlx::query(sql::of(howdah, look)).bind(queue).fetch_one(howdah.pool()).await?;
         Ok(Self {

@@ -51,6 +51,8 @@ impl Screen {
 
     /// Gives the terminal back, stops the process as Ctrl-Z does, and takes the terminal again when it goes on.
     pub(super) fn stop(&mut self) -> io::Result<()> {
+        // A cursor that drawing has hidden would be missing in the shell.
+        self.terminal.show_cursor()?;
         ratatui::try_restore()?;
         raise(Signal::SIGTSTP).map_err(io::Error::from)?;
         self.terminal = ratatui::try_init()?;
