@@ -5903,8 +5903,7 @@ BEGIN
     -- Room by room from the newest on, until there are enough.
     v_search := jsonb_strip_nulls(jsonb_build_object('states', find.states, 'attr', find.filter, 'row', nullif(concat_ws(' && ',
       '$.queue == ' || to_json(find.queue), '$.kind == ' || to_json(find.kind)), ''),
-      'queues', to_jsonb(ARRAY[find.queue]), 'kinds', to_jsonb(ARRAY[find.kind])));
-    v_search := v_search - CASE WHEN find.queue IS NULL THEN 'queues' ELSE '' END - CASE WHEN find.kind IS NULL THEN 'kinds' ELSE '' END;
+      'queues', CASE WHEN find.queue IS NOT NULL THEN ARRAY[find.queue] END, 'kinds', CASE WHEN find.kind IS NOT NULL THEN ARRAY[find.kind] END));
     LOOP
       v_page := howdah.search(v_search, v_next, least(v_left, 10000), 1000000, '1 day');
       RETURN QUERY SELECT i FROM unnest(v_page.ids) WITH ORDINALITY u(i, n) ORDER BY n;
@@ -7969,8 +7968,7 @@ BEGIN
 END $$;
 -- howdah.pause_queue(queue, by, reason, lasts) -> boolean
 -- Stops claims from a queue until resume_queue, over restarts. What runs goes on, and a claim that has begun may still take what it saw.
--- Of one that is paused, who, why and for how long are
--- replaced. Returns whether it was running before.
+-- Of one that is paused, who, why and for how long are replaced. Returns whether it was running before.
 --   lasts  the keeper resumes it after so long, within some seconds, a second to 10 years; NULL: nobody but resume_queue does
 -- Writes: queue, command. Errors: HD001 unknown queue, HD002 by or reason is too long, or lasts out of range.
 CREATE OR REPLACE FUNCTION howdah.pause_queue(queue text, by text DEFAULT NULL, reason text DEFAULT NULL, lasts interval DEFAULT NULL)
@@ -8116,7 +8114,7 @@ END $$;
 --   signal_retention     how long a signal is kept if its sender does not say; 7 days
 --   archive_retention    how long what was archived is kept; null: for ever
 --   audit_retention      how long it is kept who did what to jobs; 90 days
---   stats_retention      how long statistics by the hour are kept; 90 days
+--   stats_retention      how long statistics by the hour and by the day are kept; 90 days
 -- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
 -- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.
 -- Writes: config, command. Locks: its row. Errors: HD002, naming the setting.
@@ -8906,10 +8904,10 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
       ('EXECUTE', 'worker viewer operator', 'check_filter get_progress state'),
       ('EXECUTE', 'viewer operator', 'find why queue_settings kind_settings workflow_nodes doctor doctor_checks doctor_limits
          search suggest check_search operation_search error_groups fingerprint failures_of_group family depths tail pace
-         stats minutes rates percentile'),
+         stats minutes rates percentile jobs_of'),
       -- What the views call: who reads a view must be allowed to.
       ('EXECUTE', 'worker viewer operator', 'waits_as waits_because'),
-      ('EXECUTE', 'viewer operator', 'find_job retentions states_of jobs_of'),
+      ('EXECUTE', 'viewer operator', 'find_job retentions states_of'),
       ('SELECT', 'viewer operator', 'jobs queues failures firings limits logs retention schedules signals steps workers workflow_jobs workflows
          archive config kind queue schedule workflow health audit operation'),
       ('SELECT', 'producer worker viewer operator', 'migration code access'),
@@ -12362,5 +12360,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('272d02f660676b1c', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('3581e16f7cbb186e', '0.1.0');
 COMMIT;

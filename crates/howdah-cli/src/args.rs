@@ -118,8 +118,8 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it runs until it is told to stop, and so handles signals by itself and logs warnings.
-    pub(crate) fn is_long_running(&self) -> bool {
+    /// Whether warnings are logged unasked: it runs until it is told to stop, or waits for others who have to be named.
+    pub(crate) fn logs_warnings(&self) -> bool {
         matches!(self, Self::Work(_) | Self::Dashboard(_) | Self::Migrate(_))
     }
 

@@ -44,9 +44,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sends what the library logs to standard error. Only a worker says something unasked: why an attempt failed.
+/// Sends what the library logs to standard error. Unasked, a worker says why an attempt failed, and a migration whom it waits for.
 fn start_tracing(cli: &Cli) {
-    let level = match (cli.global.verbose, cli.command.is_long_running()) {
+    let level = match (cli.global.verbose, cli.command.logs_warnings()) {
         (0, false) => "error",
         (0, true) => "warn,sqlx=error",
         (1, _) => "info",

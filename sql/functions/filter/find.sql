@@ -50,8 +50,7 @@ BEGIN
     -- Room by room from the newest on, until there are enough.
     v_search := jsonb_strip_nulls(jsonb_build_object('states', find.states, 'attr', find.filter, 'row', nullif(concat_ws(' && ',
       '$.queue == ' || to_json(find.queue), '$.kind == ' || to_json(find.kind)), ''),
-      'queues', to_jsonb(ARRAY[find.queue]), 'kinds', to_jsonb(ARRAY[find.kind])));
-    v_search := v_search - CASE WHEN find.queue IS NULL THEN 'queues' ELSE '' END - CASE WHEN find.kind IS NULL THEN 'kinds' ELSE '' END;
+      'queues', CASE WHEN find.queue IS NOT NULL THEN ARRAY[find.queue] END, 'kinds', CASE WHEN find.kind IS NOT NULL THEN ARRAY[find.kind] END));
     LOOP
       v_page := howdah.search(v_search, v_next, least(v_left, 10000), 1000000, '1 day');
       RETURN QUERY SELECT i FROM unnest(v_page.ids) WITH ORDINALITY u(i, n) ORDER BY n;

@@ -1,7 +1,6 @@
 -- howdah.pause_queue(queue, by, reason, lasts) -> boolean
 -- Stops claims from a queue until resume_queue, over restarts. What runs goes on, and a claim that has begun may still take what it saw.
--- Of one that is paused, who, why and for how long are
--- replaced. Returns whether it was running before.
+-- Of one that is paused, who, why and for how long are replaced. Returns whether it was running before.
 --   lasts  the keeper resumes it after so long, within some seconds, a second to 10 years; NULL: nobody but resume_queue does
 -- Writes: queue, command. Errors: HD001 unknown queue, HD002 by or reason is too long, or lasts out of range.
 CREATE OR REPLACE FUNCTION howdah.pause_queue(queue text, by text DEFAULT NULL, reason text DEFAULT NULL, lasts interval DEFAULT NULL)

@@ -6,7 +6,7 @@
 --   signal_retention     how long a signal is kept if its sender does not say; 7 days
 --   archive_retention    how long what was archived is kept; null: for ever
 --   audit_retention      how long it is kept who did what to jobs; 90 days
---   stats_retention      how long statistics by the hour are kept; 90 days
+--   stats_retention      how long statistics by the hour and by the day are kept; 90 days
 -- Lengths of time are texts such as '7 days', 0 to 1000 years. Queues may have their own, see howdah.set_queue.
 -- Returns all settings as they are then; '{}' changes nothing. Heard within seconds.
 -- Writes: config, command. Locks: its row. Errors: HD002, naming the setting.

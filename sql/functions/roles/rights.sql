@@ -32,10 +32,10 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
       ('EXECUTE', 'worker viewer operator', 'check_filter get_progress state'),
       ('EXECUTE', 'viewer operator', 'find why queue_settings kind_settings workflow_nodes doctor doctor_checks doctor_limits
          search suggest check_search operation_search error_groups fingerprint failures_of_group family depths tail pace
-         stats minutes rates percentile'),
+         stats minutes rates percentile jobs_of'),
       -- What the views call: who reads a view must be allowed to.
       ('EXECUTE', 'worker viewer operator', 'waits_as waits_because'),
-      ('EXECUTE', 'viewer operator', 'find_job retentions states_of jobs_of'),
+      ('EXECUTE', 'viewer operator', 'find_job retentions states_of'),
       ('SELECT', 'viewer operator', 'jobs queues failures firings limits logs retention schedules signals steps workers workflow_jobs workflows
          archive config kind queue schedule workflow health audit operation'),
       ('SELECT', 'producer worker viewer operator', 'migration code access'),

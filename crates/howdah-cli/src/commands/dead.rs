@@ -86,7 +86,7 @@ fn of(ids: &[i64]) -> Jobs {
     Jobs::ids(ids.iter().copied().map(JobId)).in_state(JobState::Dead)
 }
 
-/// Says what became of jobs that were named by number.
+/// Notes and says what became of jobs that were named by number.
 async fn some(howdah: &Howdah, out: Output, done: u64, ids: &[i64], deed: Deed) -> Result<Answer> {
     note::of_ids(howdah, out, deed.action, ids, done).await;
     let named = ids.len();

@@ -337,6 +337,7 @@ async fn why(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
+/// How many of them it was done to.
 fn changed(results: &[(i64, &'static str, bool)]) -> u64 {
     results.iter().filter(|(_, _, done)| *done).count() as u64
 }
