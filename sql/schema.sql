@@ -10004,8 +10004,8 @@ BEGIN
 END $$;
 -- howdah.settle_in(lease_id, job_id, outcome, run_ms) -> void
 -- Ends one job inside the caller's transaction. Internal to complete_in and cancel_in; outcome: 1 completed, 2 cancelled.
--- Writes: receipt, and lease or settled. Locks: the lease row, shared: other jobs of the lease do not wait,
--- a rescue passes it by; waits for whoever is settling the same job. Errors: HD010 the job is not this lease's any more.
+-- Writes: receipt, and lease or settled. Locks: waits for whoever is settling the same job; then the lease row, shared: other
+-- jobs of the lease do not wait, a rescue passes it by. Errors: HD010 the job is not this lease's any more.
 CREATE OR REPLACE FUNCTION howdah.settle_in(lease_id bigint, job_id bigint, outcome integer, run_ms integer)
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -10014,14 +10014,14 @@ DECLARE
   v_lease   howdah.lease;
   v_attempt smallint;
 BEGIN
-  SELECT * INTO v_lease FROM howdah.lease l
-   WHERE (l.id & 3) = (settle_in.lease_id & 3) AND l.id = settle_in.lease_id FOR KEY SHARE;
+  -- The key of the job first, and the lease afterwards: whoever waits for the key must not hold the lease, which its owner may
+  -- have to delete.
+  INSERT INTO howdah.settled (lease_id, job_id) VALUES (settle_in.lease_id, settle_in.job_id) ON CONFLICT DO NOTHING;
   IF FOUND THEN
-    INSERT INTO howdah.settled (lease_id, job_id) VALUES (settle_in.lease_id, settle_in.job_id) ON CONFLICT DO NOTHING;
+    SELECT * INTO v_lease FROM howdah.lease l
+     WHERE (l.id & 3) = (settle_in.lease_id & 3) AND l.id = settle_in.lease_id FOR KEY SHARE;
   END IF;
   IF FOUND THEN
-    -- Lock first and look later: somebody who was settling this job may have let go of its key just now.
-    SELECT * INTO v_lease FROM howdah.lease l WHERE (l.id & 3) = (settle_in.lease_id & 3) AND l.id = settle_in.lease_id;
     SELECT r.attempt INTO v_attempt FROM unnest(v_lease.first_ids, v_lease.counts, v_lease.attempts) r(first_id, jobs, attempt)
      WHERE settle_in.job_id >= r.first_id AND settle_in.job_id < r.first_id + r.jobs;
   END IF;
@@ -12360,5 +12360,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('3581e16f7cbb186e', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('8b0d9c8e0210fcbd', '0.1.0');
 COMMIT;

@@ -37,6 +37,7 @@ CREATE PROCEDURE model_forget() LANGUAGE plpgsql AS $$
 DECLARE
   t       record;
   v_empty text;
+  v_fill  text[] := '{}';
 BEGIN
   FOR t IN SELECT c.relname AS name, to_regclass(format('model_before.%I', c.relname)) IS NOT NULL AS filled,
                   pg_relation_size(c.oid) AS size FROM pg_class c
@@ -48,11 +49,14 @@ BEGIN
       EXECUTE format('DELETE FROM howdah.%I', t.name);
     END IF;
     IF t.filled THEN
-      EXECUTE format('INSERT INTO howdah.%1$I OVERRIDING SYSTEM VALUE TABLE model_before.%1$I', t.name);
+      v_fill := v_fill || t.name::text;
     END IF;
   END LOOP;
   IF v_empty IS NOT NULL THEN
     EXECUTE 'TRUNCATE ' || v_empty;
   END IF;
+  FOR t IN SELECT u AS name FROM unnest(v_fill) u LOOP
+    EXECUTE format('INSERT INTO howdah.%1$I OVERRIDING SYSTEM VALUE TABLE model_before.%1$I', t.name);
+  END LOOP;
   PERFORM setval('howdah.block_seq', 1, false), set_config('model.now', '0', false);
 END $$;

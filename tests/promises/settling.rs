@@ -4,7 +4,7 @@ use anyhow::Result;
 use howdah_tests::{Db, Session, in_time};
 use tokio::task::JoinHandle;
 
-/// A lease of three jobs, and a handler whose transaction has ended the first of them and is open.
+/// A lease of three jobs, and a handler whose transaction has ended one of them and is open.
 struct Open {
     db: Db,
     handler: Session,
@@ -13,12 +13,17 @@ struct Open {
 }
 
 async fn open() -> Result<Open> {
+    open_at(0).await
+}
+
+/// With the job that comes so much after the first.
+async fn open_at(nth: i64) -> Result<Open> {
     let db = Db::new().await?;
     let worker = db.worker().await?;
     let first = db.number("SELECT first_id FROM howdah.enqueue_many('k', '{1,2,3}')").await?;
     let lease = db.number(&format!("SELECT max(lease_id) FROM howdah.claim({worker}, jobs => 3)")).await?;
     let mut handler = db.session().await?;
-    handler.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {first})")).await?;
+    handler.run(&format!("BEGIN; SELECT howdah.complete_in({lease}, {})", first + nth)).await?;
     Ok(Open { db, handler, lease, jobs: [first, first + 1, first + 2] })
 }
 
@@ -90,5 +95,38 @@ async fn all_that_is_left_is_what_is_left_when_the_transaction_is_over() -> Resu
         assert_eq!(in_time("the word about all", told).await???.len(), given_back, "{end}");
         assert_eq!(open.states().await?, states);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_transactions_that_complete_one_job_one_does_and_the_other_is_told() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let job = db.number("SELECT howdah.enqueue('k')").await?;
+    let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
+    // Both have begun before the first of them can end: the job is the only one of its lease, which goes with it.
+    let mut gate = db.session().await?;
+    gate.run("BEGIN; LOCK TABLE howdah.receipt IN SHARE MODE").await?;
+    let open = Open { handler: db.session().await?, db, lease, jobs: [job; 3] };
+    let complete = format!("SELECT howdah.complete_in({lease}, {job})");
+    let (first, second) = (open.waits(complete.clone()).await?, open.waits(complete).await?);
+    gate.run("COMMIT").await?;
+    in_time("the first", first).await???;
+    let refused = in_time("the second", second).await??.expect_err("it has ended");
+    assert!(format!("{refused:#}").contains("is not held by lease"), "{refused:#}");
+    assert_eq!(open.states().await?, "completed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_transaction_that_comes_while_all_that_is_left_is_given_back_is_told() -> Result<()> {
+    let mut open = open_at(2).await?;
+    let released = open.waits(format!("SELECT howdah.release({})", open.lease)).await?;
+    let late = open.waits(format!("SELECT howdah.complete_in({}, {})", open.lease, open.jobs[0])).await?;
+    open.handler.run("COMMIT").await?;
+    assert_eq!(in_time("the word about all", released).await???.len(), 2);
+    let refused = in_time("the transaction that came later", late).await??.expect_err("it was given back");
+    assert!(format!("{refused:#}").contains("is not held by lease"), "{refused:#}");
+    assert_eq!(open.states().await?, "ready ready completed");
     Ok(())
 }
