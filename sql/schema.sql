@@ -2911,19 +2911,24 @@ BEGIN
   IF change.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = change.queue) THEN
     PERFORM howdah.unknown_queue(change.queue);
   END IF;
-  w := howdah.single_out(change.job_id);
-  v_state := w.state;
-  IF v_state IS NULL THEN
+  -- An attempt may fail while we look, and its job wait or be dead: each round sees the newest.
+  FOR round IN 1..5 LOOP
+    w := howdah.single_out(change.job_id);
+    v_state := w.state;
+    EXIT WHEN v_state IS NOT NULL;
     PERFORM FROM howdah.dead x WHERE x.job_id = change.job_id FOR UPDATE;
-    IF NOT FOUND THEN
-      v_state := howdah.state(change.job_id);
-      IF v_state IS NOT NULL THEN
-        PERFORM howdah.not_waiting(change.job_id, v_state, 'changed');
-      END IF;
+    IF FOUND THEN
+      v_state := 'dead';
+      EXIT;
+    END IF;
+    v_state := howdah.state(change.job_id);
+    IF v_state IS NULL THEN
       RETURN NULL;
     END IF;
-    v_state := 'dead';
-  END IF;
+    IF round = 5 OR v_state NOT IN ('ready', 'scheduled', 'blocked', 'dead') THEN
+      PERFORM howdah.not_waiting(change.job_id, v_state, 'changed');
+    END IF;
+  END LOOP;
   -- Looked at with the job in hand: while we waited for it somebody may have moved it to another queue.
   SELECT * INTO j FROM howdah.find_job(change.job_id);
   SELECT q.* INTO v_queue FROM howdah.queue q
@@ -3140,21 +3145,27 @@ CREATE OR REPLACE FUNCTION howdah.reschedule(job_id bigint, run_at timestamptz D
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  v_now timestamptz := howdah.now();
-  v_due timestamptz := coalesce(reschedule.run_at, v_now + reschedule.delay);
-  w     record;
+  v_now   timestamptz := howdah.now();
+  v_due   timestamptz := coalesce(reschedule.run_at, v_now + reschedule.delay);
+  w       record;
+  v_state text;
 BEGIN
   PERFORM howdah.must_read_committed(), howdah.check_job('any', 0, reschedule.run_at, reschedule.delay, NULL, NULL);
   IF v_due IS NULL THEN
     RAISE EXCEPTION 'give run_at or delay' USING ERRCODE = 'HD002', COLUMN = 'run_at';
   END IF;
-  w := howdah.single_out(reschedule.job_id);
-  IF w.state IS NULL THEN
-    IF howdah.state(reschedule.job_id) IS NOT NULL THEN
-      PERFORM howdah.not_waiting(reschedule.job_id, howdah.state(reschedule.job_id), 'rescheduled');
+  -- An attempt may fail while we look, and its job wait: each round sees the newest.
+  FOR round IN 1..5 LOOP
+    w := howdah.single_out(reschedule.job_id);
+    EXIT WHEN w.state IS NOT NULL;
+    v_state := howdah.state(reschedule.job_id);
+    IF v_state IS NULL THEN
+      RETURN NULL;
     END IF;
-    RETURN NULL;
-  END IF;
+    IF round = 5 OR v_state NOT IN ('ready', 'scheduled', 'blocked') THEN
+      PERFORM howdah.not_waiting(reschedule.job_id, v_state, 'rescheduled');
+    END IF;
+  END LOOP;
   IF w.gate = 'dependencies' THEN
     PERFORM howdah.set_due(reschedule.job_id, v_due);
     RETURN 'blocked';
@@ -8083,28 +8094,34 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_attempt smallint;
   v_queue   integer;
+  v_state   text;
 BEGIN
-  DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id RETURNING d.queue_id INTO v_queue;
-  IF FOUND THEN
-    IF NOT EXISTS (SELECT FROM howdah.queue q WHERE q.id = v_queue) THEN
-      PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
-    END IF;
-    PERFORM howdah.take_key_again(retry.job_id);
-    PERFORM howdah.start_over(ARRAY[retry.job_id]);
-    RETURN 'ready';
-  END IF;
-  IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
-                AND retry.job_id < d.first_id + d.jobs AND d.gate IS NULL) THEN
-    SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(retry.job_id) t;
+  -- An attempt may fail while we look: each round sees the newest.
+  FOR round IN 1..5 LOOP
+    DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id RETURNING d.queue_id INTO v_queue;
     IF FOUND THEN
-      PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[v_attempt]);
-      -- Whoever sends it again does not want it cancelled.
-      DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
-        SELECT w.job_id FROM howdah.cancel_request w WHERE w.job_id = retry.job_id FOR UPDATE SKIP LOCKED));
+      IF NOT EXISTS (SELECT FROM howdah.queue q WHERE q.id = v_queue) THEN
+        PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
+      END IF;
+      PERFORM howdah.take_key_again(retry.job_id);
+      PERFORM howdah.start_over(ARRAY[retry.job_id]);
       RETURN 'ready';
     END IF;
-  END IF;
-  RETURN howdah.state(retry.job_id);
+    IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
+                  AND retry.job_id < d.first_id + d.jobs AND d.gate IS NULL) THEN
+      SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(retry.job_id) t;
+      IF FOUND THEN
+        PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[v_attempt]);
+        -- Whoever sends it again does not want it cancelled.
+        DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+          SELECT w.job_id FROM howdah.cancel_request w WHERE w.job_id = retry.job_id FOR UPDATE SKIP LOCKED));
+        RETURN 'ready';
+      END IF;
+    END IF;
+    v_state := howdah.state(retry.job_id);
+    EXIT WHEN v_state IS NULL OR v_state NOT IN ('scheduled', 'dead');
+  END LOOP;
+  RETURN v_state;
 END $$;
 -- howdah.set_config(settings) -> jsonb
 -- Changes settings of the whole installation, columns of howdah.config by their names, all or none:
@@ -12360,5 +12377,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('8b0d9c8e0210fcbd', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('104859454edbb73d', '0.1.0');
 COMMIT;

@@ -24,6 +24,18 @@ struct Arguments {
     keep: PathBuf,
 }
 
+const USAGE: &str = "\
+soak                   load and faults, phase by phase, each followed by rest and a check
+  --minutes N          for so long; 1
+  --phase SECONDS      how long the load of a phase lasts; 30
+  --seed N             what happens follows from it; drawn, and printed
+  --faults MOST        in each phase; as many as there is time for
+  --chart FILE         a picture (SVG) of memory, sessions, sizes and latencies, brought up to date after each phase
+  --keep FOLDER        where the files of a phase with violations are kept
+soak mutants [WORD]    takes one guard after another out of the SQL, those whose names hold WORD; each must be noticed
+
+Exit status 1: something that is promised did not hold.";
+
 fn arguments(given: &[String]) -> Result<Arguments> {
     let keep = std::env::temp_dir().join(format!("howdah-soak-{}", std::process::id()));
     let phase = Duration::from_secs(30);
@@ -39,9 +51,7 @@ fn arguments(given: &[String]) -> Result<Arguments> {
             "--faults" => found.faults = value.parse()?,
             "--chart" => found.chart = Some(value.into()),
             "--keep" => found.keep = value.into(),
-            other => bail!(
-                "{other}: there are --minutes, --phase SECONDS, --seed, --faults MOST, --chart FILE, --keep FOLDER"
-            ),
+            other => bail!("{other} is no option; see soak --help"),
         }
     }
     Ok(found)
@@ -55,6 +65,7 @@ async fn soak(given: &[String]) -> Result<bool> {
         load: arguments.phase,
         faults: arguments.faults,
         keep: Some(arguments.keep),
+        chart: arguments.chart,
         talkative: true,
         ..Run::short(std::env::current_exe()?, arguments.seed)
     };
@@ -63,9 +74,6 @@ async fn soak(given: &[String]) -> Result<bool> {
         println!("{violation}");
     }
     println!("{}", verdict.report.summary());
-    if let Some(path) = arguments.chart {
-        std::fs::write(&path, verdict.report.svg())?;
-    }
     println!("{} violations", verdict.violations.len());
     Ok(verdict.violations.is_empty())
 }
@@ -92,6 +100,10 @@ async fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let well = match arguments.first().map(String::as_str) {
         Some("actor") => actor::play(&arguments[1..]).await.map(|()| true)?,
+        Some("-h" | "--help") => {
+            println!("{USAGE}");
+            true
+        }
         Some("mutants") => mutants(arguments.get(1)).await?,
         _ => soak(&arguments).await?,
     };

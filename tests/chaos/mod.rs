@@ -10,6 +10,7 @@ pub mod actor;
 mod cast;
 mod chart;
 mod fault;
+mod growth;
 mod jobs;
 mod mutants;
 mod plan;

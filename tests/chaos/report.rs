@@ -34,6 +34,8 @@ pub struct Sample {
 pub struct Report {
     /// In the order of time.
     pub samples: Vec<Sample>,
+    /// At the end of each phase, when nothing is left to do.
+    pub rests: Vec<Sample>,
     /// For each phase: milliseconds from the answer of an enqueue to the begin of the first run, of jobs that were to start
     /// at once: the median, the 99th of a hundred, the longest.
     pub pickups: Vec<[f64; 3]>,
@@ -60,14 +62,21 @@ fn memory(pid: u32) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+async fn sample(stage: &Stage, cast: &Cast, at: f64) -> Option<Sample> {
+    let (connections, hot_bytes, kept_bytes, live) = sqlx::query_as(SIZES).fetch_one(stage.db.pool()).await.ok()?;
+    let worker_kb = cast.one(Kind::Worker, 0).map_or(0, |part| memory(part.id()));
+    Some(Sample { at, worker_kb, connections, hot_bytes, kept_bytes, live })
+}
+
 impl Report {
-    /// Looks once; a server that is down is no reason to stop.
+    /// Looks once, while there is load; a server that is down is no reason to stop.
     pub(super) async fn look(&mut self, stage: &Stage, cast: &Cast, at: f64) {
-        let sizes = sqlx::query_as(SIZES).fetch_one(stage.db.pool()).await;
-        if let Ok((connections, hot_bytes, kept_bytes, live)) = sizes {
-            let worker_kb = cast.one(Kind::Worker, 0).map_or(0, |part| memory(part.id()));
-            self.samples.push(Sample { at, worker_kb, connections, hot_bytes, kept_bytes, live });
-        }
+        self.samples.extend(sample(stage, cast, at).await);
+    }
+
+    /// Looks when nothing is left to do.
+    pub(super) async fn look_at_rest(&mut self, stage: &Stage, cast: &Cast, at: f64) {
+        self.rests.extend(sample(stage, cast, at).await);
     }
 
     /// Counts what a phase has written down.

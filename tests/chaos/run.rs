@@ -40,6 +40,8 @@ pub struct Run {
     pub mutations: Vec<Mutation>,
     /// Where the files of a phase with violations are kept.
     pub keep: Option<PathBuf>,
+    /// Where the picture of what was looked at is kept up to date.
+    pub chart: Option<PathBuf>,
     /// Says what happens.
     pub talkative: bool,
 }
@@ -78,6 +80,7 @@ impl Run {
             patience,
             mutations: Vec::new(),
             keep: None,
+            chart: None,
             talkative: false,
         }
     }
@@ -126,6 +129,7 @@ impl Play<'_> {
         self.load().await?;
         let late = self.rest().await?;
         self.says(|| "at rest".to_owned());
+        self.report.look_at_rest(&self.stage, &self.cast, self.began.elapsed().as_secs_f64()).await;
         let mut history = History::collect(self.stage.folder(), self.stage.db.pool()).await?;
         history.caps = setup::caps();
         history.differences = std::mem::take(&mut self.seen);
@@ -140,6 +144,9 @@ impl Play<'_> {
             let Report { jobs, runs, faults, unknown, .. } = &self.report;
             format!("phase {number}: {jobs} jobs, {runs} runs, {faults} faults, {unknown} unknown outcomes so far, {} violations", violations.len())
         });
+        if let Some(chart) = &self.run.chart {
+            std::fs::write(chart, self.report.svg()).with_context(|| format!("writing {}", chart.display()))?;
+        }
         if let Some(keep) = self.run.keep.as_ref().filter(|_| !violations.is_empty()) {
             keep_files(self.stage.folder(), keep, &history)?;
         }
@@ -226,6 +233,7 @@ impl Play<'_> {
             // One that a fault has cut off from the server is given up by a keeper, and there is none any more.
             self.says(|| format!("{workers} workers are still registered"));
         }
+        violations.extend(self.report.growth().into_iter().map(counter));
         violations.extend(rest::shrink(&self.stage.db).await?.map(counter));
         Ok(violations)
     }

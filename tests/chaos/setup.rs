@@ -18,6 +18,9 @@ pub(super) const LIMIT_KEYS: usize = 3;
 
 const NARROW: usize = 3;
 
+/// Longer than a phase, which is checked by what is kept; short enough for a long run to show that it is removed.
+const RETENTION: &str = "5 minutes";
+
 /// Makes all of it.
 ///
 /// # Errors
@@ -25,6 +28,9 @@ const NARROW: usize = 3;
 pub(super) async fn set_up(db: &Db) -> Result<()> {
     db.run(audit::INSTALL).await?;
     db.run("CREATE TABLE effect (job bigint NOT NULL); CREATE TABLE row_of_app (tag text)").await?;
+    for kept in ["history", "dead"] {
+        db.run(&format!("SELECT howdah.set_config('{{\"{kept}_retention\": \"{RETENTION}\"}}')")).await?;
+    }
     for queue in QUEUES {
         db.run(&format!(
             "SELECT howdah.create_queue('{queue}'); SELECT howdah.set_queue('{queue}', '{{\"retry_base_ms\": 1, \"retry_policy\": \"constant\"}}')"

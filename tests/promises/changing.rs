@@ -35,3 +35,41 @@ async fn a_job_that_somebody_moves_meanwhile_stays_where_it_was_moved() -> Resul
     }
     Ok(())
 }
+
+/// The word that an attempt has failed, and a decision on its job, in the same moment.
+async fn beside_a_failure(db: &Db, discard: bool, decision: &str) -> Result<Vec<String>> {
+    let worker = db.worker().await?;
+    let (mut teller, mut decider) = (db.session().await?, db.session().await?);
+    let verdict = if discard { "discard" } else { "retry" };
+    let mut answers = Vec::new();
+    for _ in 0..150 {
+        let job = db.number("SELECT howdah.enqueue('k')").await?;
+        let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
+        let fail = format!("SELECT state FROM howdah.fail({lease}, '{{{job}}}', ARRAY['{verdict}'])");
+        let decide = decision.replace("ID", &job.to_string());
+        let (told, decided) = tokio::join!(teller.text(&fail), decider.text(&decide));
+        told?;
+        answers.push(decided.unwrap_or_else(|error| format!("{error:#}")));
+        db.run(&format!("SELECT howdah.delete({job})")).await?;
+    }
+    Ok(answers)
+}
+
+#[tokio::test]
+async fn who_decides_while_an_attempt_fails_is_answered_as_if_that_were_before_or_after() -> Result<()> {
+    let db = Db::new().await?;
+    let decisions = [
+        ("SELECT howdah.retry(ID)", false, ["running", "ready"]),
+        ("SELECT howdah.retry(ID)", true, ["running", "ready"]),
+        ("SELECT howdah.reschedule(ID, delay => '1 hour')", false, ["is running and cannot be", "scheduled"]),
+        ("SELECT howdah.change(ID, priority => 3)", false, ["is running and cannot be", "scheduled"]),
+        ("SELECT howdah.change(ID, priority => 3)", true, ["is running and cannot be", "dead"]),
+    ];
+    for (decision, discard, answers) in decisions {
+        for answer in beside_a_failure(&db, discard, decision).await? {
+            let known = answer == answers[1] || answer.contains(answers[0]);
+            assert!(known, "{decision}: {answer}");
+        }
+    }
+    Ok(())
+}

@@ -21,19 +21,24 @@ BEGIN
   IF change.queue IS NOT NULL AND NOT EXISTS (SELECT FROM howdah.queue q WHERE q.name = change.queue) THEN
     PERFORM howdah.unknown_queue(change.queue);
   END IF;
-  w := howdah.single_out(change.job_id);
-  v_state := w.state;
-  IF v_state IS NULL THEN
+  -- An attempt may fail while we look, and its job wait or be dead: each round sees the newest.
+  FOR round IN 1..5 LOOP
+    w := howdah.single_out(change.job_id);
+    v_state := w.state;
+    EXIT WHEN v_state IS NOT NULL;
     PERFORM FROM howdah.dead x WHERE x.job_id = change.job_id FOR UPDATE;
-    IF NOT FOUND THEN
-      v_state := howdah.state(change.job_id);
-      IF v_state IS NOT NULL THEN
-        PERFORM howdah.not_waiting(change.job_id, v_state, 'changed');
-      END IF;
+    IF FOUND THEN
+      v_state := 'dead';
+      EXIT;
+    END IF;
+    v_state := howdah.state(change.job_id);
+    IF v_state IS NULL THEN
       RETURN NULL;
     END IF;
-    v_state := 'dead';
-  END IF;
+    IF round = 5 OR v_state NOT IN ('ready', 'scheduled', 'blocked', 'dead') THEN
+      PERFORM howdah.not_waiting(change.job_id, v_state, 'changed');
+    END IF;
+  END LOOP;
   -- Looked at with the job in hand: while we waited for it somebody may have moved it to another queue.
   SELECT * INTO j FROM howdah.find_job(change.job_id);
   SELECT q.* INTO v_queue FROM howdah.queue q

@@ -9,21 +9,27 @@ CREATE OR REPLACE FUNCTION howdah.reschedule(job_id bigint, run_at timestamptz D
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  v_now timestamptz := howdah.now();
-  v_due timestamptz := coalesce(reschedule.run_at, v_now + reschedule.delay);
-  w     record;
+  v_now   timestamptz := howdah.now();
+  v_due   timestamptz := coalesce(reschedule.run_at, v_now + reschedule.delay);
+  w       record;
+  v_state text;
 BEGIN
   PERFORM howdah.must_read_committed(), howdah.check_job('any', 0, reschedule.run_at, reschedule.delay, NULL, NULL);
   IF v_due IS NULL THEN
     RAISE EXCEPTION 'give run_at or delay' USING ERRCODE = 'HD002', COLUMN = 'run_at';
   END IF;
-  w := howdah.single_out(reschedule.job_id);
-  IF w.state IS NULL THEN
-    IF howdah.state(reschedule.job_id) IS NOT NULL THEN
-      PERFORM howdah.not_waiting(reschedule.job_id, howdah.state(reschedule.job_id), 'rescheduled');
+  -- An attempt may fail while we look, and its job wait: each round sees the newest.
+  FOR round IN 1..5 LOOP
+    w := howdah.single_out(reschedule.job_id);
+    EXIT WHEN w.state IS NOT NULL;
+    v_state := howdah.state(reschedule.job_id);
+    IF v_state IS NULL THEN
+      RETURN NULL;
     END IF;
-    RETURN NULL;
-  END IF;
+    IF round = 5 OR v_state NOT IN ('ready', 'scheduled', 'blocked') THEN
+      PERFORM howdah.not_waiting(reschedule.job_id, v_state, 'rescheduled');
+    END IF;
+  END LOOP;
   IF w.gate = 'dependencies' THEN
     PERFORM howdah.set_due(reschedule.job_id, v_due);
     RETURN 'blocked';

@@ -11,26 +11,32 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_attempt smallint;
   v_queue   integer;
+  v_state   text;
 BEGIN
-  DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id RETURNING d.queue_id INTO v_queue;
-  IF FOUND THEN
-    IF NOT EXISTS (SELECT FROM howdah.queue q WHERE q.id = v_queue) THEN
-      PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
-    END IF;
-    PERFORM howdah.take_key_again(retry.job_id);
-    PERFORM howdah.start_over(ARRAY[retry.job_id]);
-    RETURN 'ready';
-  END IF;
-  IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
-                AND retry.job_id < d.first_id + d.jobs AND d.gate IS NULL) THEN
-    SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(retry.job_id) t;
+  -- An attempt may fail while we look: each round sees the newest.
+  FOR round IN 1..5 LOOP
+    DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id RETURNING d.queue_id INTO v_queue;
     IF FOUND THEN
-      PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[v_attempt]);
-      -- Whoever sends it again does not want it cancelled.
-      DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
-        SELECT w.job_id FROM howdah.cancel_request w WHERE w.job_id = retry.job_id FOR UPDATE SKIP LOCKED));
+      IF NOT EXISTS (SELECT FROM howdah.queue q WHERE q.id = v_queue) THEN
+        PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
+      END IF;
+      PERFORM howdah.take_key_again(retry.job_id);
+      PERFORM howdah.start_over(ARRAY[retry.job_id]);
       RETURN 'ready';
     END IF;
-  END IF;
-  RETURN howdah.state(retry.job_id);
+    IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
+                  AND retry.job_id < d.first_id + d.jobs AND d.gate IS NULL) THEN
+      SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(retry.job_id) t;
+      IF FOUND THEN
+        PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[v_attempt]);
+        -- Whoever sends it again does not want it cancelled.
+        DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+          SELECT w.job_id FROM howdah.cancel_request w WHERE w.job_id = retry.job_id FOR UPDATE SKIP LOCKED));
+        RETURN 'ready';
+      END IF;
+    END IF;
+    v_state := howdah.state(retry.job_id);
+    EXIT WHEN v_state IS NULL OR v_state NOT IN ('scheduled', 'dead');
+  END LOOP;
+  RETURN v_state;
 END $$;
