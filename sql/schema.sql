@@ -1819,6 +1819,7 @@ BEGIN
   IF take_dead.filter IS NOT NULL THEN
     v_ids := ARRAY(SELECT m FROM howdah.matching(v_ids, array_fill(1, ARRAY[cardinality(v_ids)]), take_dead.filter) m);
   END IF;
+  -- The keys before the jobs, as everywhere: else each of two might wait for the other.
   IF take_dead.again THEN
     v_ids := howdah.take_keys_again(v_ids);
   END IF;
@@ -8089,23 +8090,27 @@ END $$;
 -- Writes: dead or deferred, and ticket; unique_key; cancel_request. Errors: HD001 a dead job's queue was deleted, HD003 another job has
 -- the unique key now; nothing was changed.
 CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   v_attempt smallint;
   v_queue   integer;
   v_state   text;
 BEGIN
-  -- An attempt may fail while we look: each round sees the newest.
+  -- An attempt may fail while we look, or somebody else send the job again: each round sees the newest.
   FOR round IN 1..5 LOOP
-    DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id RETURNING d.queue_id INTO v_queue;
+    SELECT d.queue_id INTO v_queue FROM howdah.dead d WHERE d.job_id = retry.job_id;
     IF FOUND THEN
       IF NOT EXISTS (SELECT FROM howdah.queue q WHERE q.id = v_queue) THEN
         PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
       END IF;
+      -- The key before the job, as everywhere: else each of two might wait for the other.
       PERFORM howdah.take_key_again(retry.job_id);
-      PERFORM howdah.start_over(ARRAY[retry.job_id]);
-      RETURN 'ready';
+      DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id;
+      IF FOUND THEN
+        PERFORM howdah.start_over(ARRAY[retry.job_id]);
+        RETURN 'ready';
+      END IF;
     END IF;
     IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
                   AND retry.job_id < d.first_id + d.jobs AND d.gate IS NULL) THEN
@@ -8208,27 +8213,27 @@ END $$;
 -- howdah.take_keys_again(job_ids) -> bigint[]
 -- Gives dead jobs that are to run again the unique keys that they had while they lived. Returns those that may run: they
 -- had none, or have it again. Internal.
--- Writes: unique_key. Locks: waits for another transaction that takes the same key. Errors: none.
+-- Writes: unique_key. Locks: keys; waits for another transaction that takes the same one. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.take_keys_again(job_ids bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   v_held bigint[];
 BEGIN
+  -- A key that was left with its job when that died may just be taken over: see ended_slowly.
+  PERFORM FROM howdah.unique_key k WHERE k.job_id = ANY (take_keys_again.job_ids) AND k.scope = 'live' ORDER BY k.kind, k.key FOR UPDATE;
   -- A key may have a row and be free: see take_key.
   DELETE FROM howdah.unique_key k WHERE k.ctid = ANY (ARRAY(
     SELECT x.ctid FROM howdah.find_jobs(take_keys_again.job_ids) j, LATERAL (
       SELECT h.ctid, h AS held FROM howdah.unique_key h
        WHERE h.kind = j.kind AND h.key = j.options -> 'unique' ->> 'key' AND h.job_id <> j.id FOR UPDATE SKIP LOCKED) x
      WHERE howdah.key_is_free(x.held)));
-  WITH wanted AS (
-    SELECT j.id, j.kind, j.options -> 'unique' ->> 'key' AS key
-      FROM howdah.find_jobs(take_keys_again.job_ids) j WHERE j.options -> 'unique' ->> 'scope' = 'live'),
-  taken AS (
-    INSERT INTO howdah.unique_key (kind, key, job_id, scope) SELECT w.kind, w.key, w.id, 'live' FROM wanted w ORDER BY w.kind, w.key, w.id
-    ON CONFLICT DO NOTHING RETURNING unique_key.job_id)
-  SELECT array_agg(w.id) INTO v_held FROM wanted w
-   WHERE NOT EXISTS (SELECT FROM taken t WHERE t.job_id = w.id)
-     AND NOT EXISTS (SELECT FROM howdah.unique_key k WHERE k.kind = w.kind AND k.key = w.key AND k.job_id = w.id);
+  INSERT INTO howdah.unique_key (kind, key, job_id, scope)
+  SELECT j.kind, j.options -> 'unique' ->> 'key', j.id, 'live' FROM howdah.find_jobs(take_keys_again.job_ids) j
+   WHERE j.options -> 'unique' ->> 'scope' = 'live' ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING;
+  -- In a statement of its own, which sees what those did for whom that one waited.
+  SELECT array_agg(j.id) INTO v_held FROM howdah.find_jobs(take_keys_again.job_ids) j
+   WHERE j.options -> 'unique' ->> 'scope' = 'live'
+     AND NOT EXISTS (SELECT FROM howdah.unique_key k WHERE k.kind = j.kind AND k.key = j.options -> 'unique' ->> 'key' AND k.job_id = j.id);
   RETURN ARRAY(SELECT u.id FROM unnest(take_keys_again.job_ids) u(id) WHERE v_held IS NULL OR u.id <> ALL (v_held) ORDER BY u.id);
 END $$;
 -- howdah.take_waiting(job_id) -> (queue_id, priority, kind, attempt)
@@ -10139,7 +10144,7 @@ BEGIN
          array_agg(k.first_id ORDER BY k.first_id), array_agg(k.jobs ORDER BY k.first_id), array_agg(k.attempt ORDER BY k.first_id),
          write_receipt.run_ms
     FROM (SELECT min(i.id) AS first_id, count(*)::smallint AS jobs, i.attempt
-            FROM (SELECT u.id, u.attempt, u.id - row_number() OVER (ORDER BY u.id) AS island
+            FROM (SELECT u.id, u.attempt, u.id - row_number() OVER (PARTITION BY u.attempt ORDER BY u.id) AS island
                     FROM unnest(write_receipt.job_ids, write_receipt.attempts) u(id, attempt)) i
            GROUP BY i.island, i.id >> 7, i.attempt) k, howdah.ring g
    WHERE g.name = 'history' GROUP BY g.slot
@@ -12044,6 +12049,13 @@ BEGIN
   PERFORM howdah.unknown_queue(d.name) FROM howdah.find_jobs(v_ids) f JOIN howdah.deleted_queue d ON d.id = f.queue_id;
   v_mine := howdah.take_keys_again(v_ids);
   PERFORM howdah.take_key_again(u.id) FROM unnest(v_ids) u(id) WHERE u.id NOT IN (SELECT m FROM unnest(v_mine) m);
+  -- Meanwhile somebody may have sent one of them again, or deleted it: locked, they are looked at once more.
+  PERFORM FROM howdah.dead d WHERE d.job_id = ANY (v_ids) ORDER BY d.job_id FOR UPDATE;
+  FOR part IN 0..7 LOOP
+    PERFORM FROM howdah.job j WHERE ((j.id >> 33) & 7) = part AND j.id = ANY (v_ids) ORDER BY j.id FOR UPDATE;
+  END LOOP;
+  PERFORM FROM howdah.job_kept k WHERE k.id = ANY (v_ids) ORDER BY k.id FOR UPDATE;
+  v_ids := ARRAY(SELECT s.job_id FROM howdah.states_of(v_ids) s WHERE s.state IN ('dead', 'cancelled', 'expired') ORDER BY s.job_id);
   DELETE FROM howdah.dead d WHERE d.job_id = ANY (v_ids);
   PERFORM howdah.take_ended(v_ids);
   DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (v_ids);
@@ -12377,5 +12389,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('104859454edbb73d', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('1435fc7ce250b828', '0.1.0');
 COMMIT;

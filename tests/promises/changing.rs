@@ -73,3 +73,66 @@ async fn who_decides_while_an_attempt_fails_is_answered_as_if_that_were_before_o
     }
     Ok(())
 }
+
+/// A session that says something and waits for a lock.
+async fn waiting(db: &Db, sql: &str) -> Result<tokio::task::JoinHandle<Result<String>>> {
+    let mut session = db.session().await?;
+    let pid = session.number("SELECT pg_backend_pid()").await?;
+    let sql = sql.to_owned();
+    let told = tokio::spawn(async move { session.text(&sql).await });
+    db.wait_for(&format!("SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}"), "Lock").await?;
+    Ok(told)
+}
+
+#[tokio::test]
+async fn a_dead_job_that_two_send_again_at_once_is_ready_once() -> Result<()> {
+    let again =
+        ["SELECT howdah.retry(ID)", "SELECT retried FROM howdah.retry_many()", "SELECT howdah.retry_workflow(FLOW)"];
+    for first in again {
+        for second in again {
+            let db = Db::new().await?;
+            let worker = db.worker().await?;
+            let graph = r#"[{"name": "a", "kind": "k"}, {"name": "b", "kind": "k", "depends_on": ["a"]}]"#;
+            let flow = db.number(&format!("SELECT howdah.enqueue_workflow('w', '{graph}')")).await?;
+            let job = db.number("SELECT min(id) FROM howdah.jobs WHERE state = 'ready'").await?;
+            db.run(&format!(
+                "SELECT howdah.fail(c.lease_id, ARRAY[c.id], '{{discard}}') FROM howdah.claim({worker}) c"
+            ))
+            .await?;
+            let sql = |what: &str| what.replace("ID", &job.to_string()).replace("FLOW", &flow.to_string());
+            let mut one = db.session().await?;
+            one.run(&format!("BEGIN; {}", sql(first))).await?;
+            let other = waiting(&db, &sql(second)).await?;
+            one.run("COMMIT").await?;
+            in_time("the other", other).await???;
+            let rooms = "SELECT (SELECT count(*) FROM howdah.ticket) || ' ' || (SELECT count(*) FROM howdah.deferred) || ' ' || (SELECT count(*) FROM howdah.dead)";
+            let blocked = i32::from(first.contains("FLOW") || second.contains("FLOW"));
+            assert_eq!(db.text(rooms).await?, format!("1 {blocked} 0"), "{first}; {second}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_sends_a_dead_job_again_is_no_victim_of_another_who_does() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let again = ["SELECT howdah.retry(ID)", "SELECT retried FROM howdah.retry_many()"];
+    for round in 0..6 {
+        let enqueue = "SELECT id FROM howdah.enqueue_unique('k', key => 'u')";
+        let job = db.number(enqueue).await?;
+        db.run(&format!("SELECT howdah.fail(c.lease_id, ARRAY[c.id], '{{discard}}') FROM howdah.claim({worker}) c"))
+            .await?;
+        // Both wait for the key at first.
+        let mut gate = db.session().await?;
+        gate.run(&format!("BEGIN; {enqueue}")).await?;
+        let sql = |n: usize| again[n % 2].replace("ID", &job.to_string());
+        let (one, other) = (waiting(&db, &sql(round)).await?, waiting(&db, &sql(round + 1)).await?);
+        gate.run("ROLLBACK").await?;
+        in_time("the one", one).await???;
+        in_time("the other", other).await???;
+        assert_eq!(db.text("SELECT state FROM howdah.jobs").await?, "ready");
+        db.run(&format!("SELECT howdah.delete({job})")).await?;
+    }
+    Ok(())
+}

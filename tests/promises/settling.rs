@@ -130,3 +130,30 @@ async fn a_transaction_that_comes_while_all_that_is_left_is_given_back_is_told()
     assert_eq!(open.states().await?, "ready ready completed");
     Ok(())
 }
+
+#[tokio::test]
+async fn each_of_neighbours_that_took_different_numbers_of_attempts_has_ended() -> Result<()> {
+    for all in [true, false] {
+        let db = Db::new().await?;
+        let worker = db.worker().await?;
+        let first = db.number("SELECT first_id FROM howdah.enqueue_many('k', '{1,2,3}')").await?;
+        let ids = format!("{{{first},{},{}}}", first + 1, first + 2);
+        let child = db
+            .number(&format!("SELECT howdah.enqueue('child', options => '{{\"depends_on\": [{}]}}')", first + 2))
+            .await?;
+        let claim = format!("SELECT DISTINCT lease_id FROM howdah.claim({worker}, jobs => 3)");
+        let lease = db.number(&claim).await?;
+        let outer = format!("SELECT howdah.fail({lease}, '{{{first},{}}}', delay_ms => '{{0,0}}')", first + 2);
+        db.run(&format!("{outer}; SELECT howdah.release({lease}); SELECT howdah.promote()")).await?;
+        let lease = db.number(&claim).await?;
+        let told = if all { String::new() } else { format!(", '{ids}'") };
+        let complete = format!("SELECT string_agg(c::text, ',') FROM howdah.complete({lease}{told}) c");
+        assert_eq!(format!("{{{}}}", db.text(&complete).await?), ids);
+        let seen = "SELECT string_agg(format('%s %s %s', id, state, attempt), ', ' ORDER BY id) FROM howdah.jobs";
+        assert_eq!(
+            db.text(seen).await?,
+            format!("{first} completed 2, {} completed 1, {} completed 2, {child} ready 0", first + 1, first + 2)
+        );
+    }
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use howdah::{Error, Howdah, Job, JobError, Unique, Worker};
-use howdah_tests::{Db, start};
+use howdah_tests::{Db, in_time, start};
 use serde::{Deserialize, Serialize};
 
 #[derive(Job, Serialize, Deserialize)]
@@ -196,6 +196,36 @@ async fn a_dead_job_runs_again_only_if_no_other_has_its_key() -> Result<()> {
     db.howdah.cancel(second.id).await?;
     assert_eq!(db.howdah.retry(first.id).await?.map(|s| s.as_str()), Some("ready"));
     assert!(db.howdah.enqueue(shop(1)).unique(Unique::key("k")).await?.hit);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dead_job_waits_for_whoever_is_taking_its_key_over() -> Result<()> {
+    for end in ["COMMIT", "ROLLBACK"] {
+        let db = Db::new().await?;
+        let worker = db.worker().await?;
+        let enqueue = "SELECT id FROM howdah.enqueue_unique('k', key => 'u', on_hit => 'replace_payload')";
+        let job = db.number(enqueue).await?;
+        let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
+        let (mut other, mut second) = (db.session().await?, db.session().await?);
+        other.run("BEGIN").await?;
+        let newer = other.number(enqueue).await?;
+        db.run(&format!("SELECT howdah.fail({lease}, '{{{job}}}', '{{discard}}')")).await?;
+        let pid = second.number("SELECT pg_backend_pid()").await?;
+        let retried = tokio::spawn(async move { second.text(&format!("SELECT howdah.retry({job})")).await });
+        db.wait_for(&format!("SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}"), "Lock").await?;
+        other.run(end).await?;
+        let retried = in_time("the retry", retried).await??;
+        let live = db.number("SELECT max(id) FROM howdah.jobs WHERE state = 'ready' HAVING count(*) = 1").await?;
+        if end == "COMMIT" {
+            let refused = retried.expect_err("another job has the key");
+            assert!(format!("{refused:#}").contains(&newer.to_string()), "{refused:#}");
+            assert_eq!(live, newer);
+        } else {
+            assert_eq!((retried?.as_str(), live), ("ready", job));
+        }
+        assert_eq!(db.number("SELECT job_id FROM howdah.unique_key").await?, live);
+    }
     Ok(())
 }
 

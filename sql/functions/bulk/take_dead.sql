@@ -14,6 +14,7 @@ BEGIN
   IF take_dead.filter IS NOT NULL THEN
     v_ids := ARRAY(SELECT m FROM howdah.matching(v_ids, array_fill(1, ARRAY[cardinality(v_ids)]), take_dead.filter) m);
   END IF;
+  -- The keys before the jobs, as everywhere: else each of two might wait for the other.
   IF take_dead.again THEN
     v_ids := howdah.take_keys_again(v_ids);
   END IF;

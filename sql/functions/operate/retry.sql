@@ -6,23 +6,27 @@
 -- Writes: dead or deferred, and ticket; unique_key; cancel_request. Errors: HD001 a dead job's queue was deleted, HD003 another job has
 -- the unique key now; nothing was changed.
 CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   v_attempt smallint;
   v_queue   integer;
   v_state   text;
 BEGIN
-  -- An attempt may fail while we look: each round sees the newest.
+  -- An attempt may fail while we look, or somebody else send the job again: each round sees the newest.
   FOR round IN 1..5 LOOP
-    DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id RETURNING d.queue_id INTO v_queue;
+    SELECT d.queue_id INTO v_queue FROM howdah.dead d WHERE d.job_id = retry.job_id;
     IF FOUND THEN
       IF NOT EXISTS (SELECT FROM howdah.queue q WHERE q.id = v_queue) THEN
         PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
       END IF;
+      -- The key before the job, as everywhere: else each of two might wait for the other.
       PERFORM howdah.take_key_again(retry.job_id);
-      PERFORM howdah.start_over(ARRAY[retry.job_id]);
-      RETURN 'ready';
+      DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id;
+      IF FOUND THEN
+        PERFORM howdah.start_over(ARRAY[retry.job_id]);
+        RETURN 'ready';
+      END IF;
     END IF;
     IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
                   AND retry.job_id < d.first_id + d.jobs AND d.gate IS NULL) THEN

@@ -24,7 +24,7 @@ BEGIN
          array_agg(k.first_id ORDER BY k.first_id), array_agg(k.jobs ORDER BY k.first_id), array_agg(k.attempt ORDER BY k.first_id),
          write_receipt.run_ms
     FROM (SELECT min(i.id) AS first_id, count(*)::smallint AS jobs, i.attempt
-            FROM (SELECT u.id, u.attempt, u.id - row_number() OVER (ORDER BY u.id) AS island
+            FROM (SELECT u.id, u.attempt, u.id - row_number() OVER (PARTITION BY u.attempt ORDER BY u.id) AS island
                     FROM unnest(write_receipt.job_ids, write_receipt.attempts) u(id, attempt)) i
            GROUP BY i.island, i.id >> 7, i.attempt) k, howdah.ring g
    WHERE g.name = 'history' GROUP BY g.slot

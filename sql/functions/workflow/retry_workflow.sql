@@ -29,6 +29,13 @@ BEGIN
   PERFORM howdah.unknown_queue(d.name) FROM howdah.find_jobs(v_ids) f JOIN howdah.deleted_queue d ON d.id = f.queue_id;
   v_mine := howdah.take_keys_again(v_ids);
   PERFORM howdah.take_key_again(u.id) FROM unnest(v_ids) u(id) WHERE u.id NOT IN (SELECT m FROM unnest(v_mine) m);
+  -- Meanwhile somebody may have sent one of them again, or deleted it: locked, they are looked at once more.
+  PERFORM FROM howdah.dead d WHERE d.job_id = ANY (v_ids) ORDER BY d.job_id FOR UPDATE;
+  FOR part IN 0..7 LOOP
+    PERFORM FROM howdah.job j WHERE ((j.id >> 33) & 7) = part AND j.id = ANY (v_ids) ORDER BY j.id FOR UPDATE;
+  END LOOP;
+  PERFORM FROM howdah.job_kept k WHERE k.id = ANY (v_ids) ORDER BY k.id FOR UPDATE;
+  v_ids := ARRAY(SELECT s.job_id FROM howdah.states_of(v_ids) s WHERE s.state IN ('dead', 'cancelled', 'expired') ORDER BY s.job_id);
   DELETE FROM howdah.dead d WHERE d.job_id = ANY (v_ids);
   PERFORM howdah.take_ended(v_ids);
   DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (v_ids);
