@@ -4,7 +4,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 
 use crate::operations::{Change, Chore, Flaw, New, OnHit, Op, Ref, SECOND, Scope, Time, Unique, Verdict, What, When};
 
@@ -83,12 +83,15 @@ struct Taste {
     expiry: bool,
     /// Weeks pass, and what is old is thrown away.
     weeks: bool,
+    /// Neighbours go through several attempts together, and some of them are told of at a time.
+    crowds: bool,
 }
 
 fn taste() -> impl Strategy<Value = Taste> {
     let much = || proptest::bool::weighted(0.4);
-    (much(), much(), much(), much(), proptest::bool::weighted(0.25))
-        .prop_map(|(limits, orders, unique, expiry, weeks)| Taste { limits, orders, unique, expiry, weeks })
+    (much(), much(), much(), much(), proptest::bool::weighted(0.25), much()).prop_map(
+        |(limits, orders, unique, expiry, weeks, crowds)| Taste { limits, orders, unique, expiry, weeks, crowds },
+    )
 }
 
 fn jobs(taste: Taste) -> impl Strategy<Value = New> {
@@ -139,6 +142,36 @@ pub(crate) fn settle() -> impl Strategy<Value = Op> {
             .prop_map(|(lease, jobs, verdict, delay)| Op::Fail { lease, jobs, verdict, delay }),
         1 => (a(What::Lease), a(What::Held)).prop_map(|(lease, job)| Op::Holds { lease, job }),
     ]
+}
+
+/// Neighbours that are claimed together, of which some fail, and which are claimed together again.
+fn crowd(taste: Taste) -> impl Strategy<Value = Vec<Op>> {
+    let last = Ref { what: What::Lease, id: 0 };
+    let some = || {
+        let several = subsequence((0..6).collect::<Vec<i64>>(), 1..5);
+        several.prop_map(|ids| ids.into_iter().map(|id| Ref { what: What::Held, id }).collect::<Vec<_>>())
+    };
+    let new = (jobs(taste), queue(), 4..8u8).prop_map(|(new, queue, many)| New {
+        many: if new.unique.is_some() { None } else { Some(many) },
+        when: When::Now,
+        queue,
+        ..new
+    });
+    let fail = move |jobs| Op::Fail { lease: last, jobs, verdict: Verdict::Retry, delay: Some(0) };
+    let complete = prop_oneof![1 => Just(None), 1 => some().prop_map(Some)];
+    let worker = (0..16i64).prop_map(|id| Ref { what: What::Worker, id });
+    (new, worker, some(), complete).prop_map(move |(new, worker, failed, completed)| {
+        let claim = Op::Claim { worker, queues: vec![(new.queue, 8)], kind: None };
+        vec![
+            Op::Enqueue(new),
+            claim.clone(),
+            fail(failed),
+            Op::Release { lease: last, jobs: None },
+            Op::Keep { worker, sweep: true },
+            claim,
+            Op::Complete { lease: last, jobs: completed },
+        ]
+    })
 }
 
 /// What people and applications do to one job.
@@ -212,5 +245,9 @@ fn operation(taste: Taste) -> impl Strategy<Value = Op> {
 
 /// Any operations.
 pub(crate) fn history() -> impl Strategy<Value = Vec<Op>> {
-    taste().prop_flat_map(|taste| vec(operation(taste), 30..90))
+    taste().prop_flat_map(|taste| {
+        let one = operation(taste).prop_map(|op| vec![op]);
+        let several = prop_oneof![40 => one, if taste.crowds { 4 } else { 0 } => crowd(taste)];
+        vec(several, 30..90).prop_map(|ops| ops.concat())
+    })
 }

@@ -94,4 +94,10 @@ pub(crate) const GUARDS: &[Mutation] = &[
         "array_agg(complete.run_ms[array_position(complete.job_ids, t.job_id)] ORDER BY t.job_id)",
         "complete.run_ms",
     ),
+    guard(
+        "an end is that of the job that ended",
+        "settle/write_receipt",
+        "OVER (PARTITION BY u.attempt ORDER BY u.id)",
+        "OVER (ORDER BY u.id)",
+    ),
 ];
