@@ -1163,7 +1163,10 @@ BEGIN
   IF act_on.states <@ '{dead}' AND act_on.action = 'purge' THEN
     RETURN v_done;
   END IF;
-  FOR v_id IN SELECT j.id FROM howdah.find_jobs(act_on.job_ids) j ORDER BY j.id LOOP
+  FOR v_id IN
+    -- A dead job of a deleted queue is history: it can be deleted, or moved.
+    SELECT j.id FROM howdah.find_jobs(act_on.job_ids) j
+     WHERE act_on.action IN ('purge', 'move') OR EXISTS (SELECT FROM howdah.queue q WHERE q.id = j.queue_id) ORDER BY j.id LOOP
     CONTINUE WHEN NOT howdah.may_act_on(v_id, act_on.states);
     CASE act_on.action
       WHEN 'purge' THEN PERFORM howdah.delete(v_id);
@@ -1682,23 +1685,30 @@ CREATE OR REPLACE FUNCTION howdah.promote_range(queues integer[], kind text, sta
 RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  v_jobs  bigint;
+  v_jobs  bigint := 0;
+  v_some  bigint;
   v_woken bigint;
 BEGIN
   IF NOT 'scheduled' = ANY (promote_range.states) THEN
     RETURN 0;
   END IF;
-  WITH back AS (
-    INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
-    SELECT t.first_id, t.queue_id, r.slot, t.priority, t.jobs, t.attempt, t.job_kind, t.gates, howdah.now()
-      FROM howdah.take_range(promote_range.queues, promote_range.kind, '{scheduled}', promote_range.filter, promote_range.ids,
-                             promote_range.after, promote_range.upto) t, howdah.ring r WHERE r.name = 'returned'
-    RETURNING queue_id, first_id, jobs
-  ), wanted AS (
-    -- Whoever sends them again does not want them cancelled.
-    DELETE FROM howdah.cancel_request c USING back b WHERE c.job_id >= b.first_id AND c.job_id < b.first_id + b.jobs)
-  SELECT coalesce(sum(b.jobs), 0), count(howdah.wake(b.queue_id)) INTO v_jobs, v_woken
-    FROM (SELECT queue_id, sum(jobs) AS jobs FROM back GROUP BY queue_id) b;
+  -- Until one look finds none: somebody may have split a run while we waited for it.
+  FOR round IN 1..10 LOOP
+    WITH back AS (
+      INSERT INTO howdah.ticket (first_id, queue_id, slot, priority, jobs, attempt, kind, gates, ready_at)
+      SELECT t.first_id, t.queue_id, r.slot, t.priority, t.jobs, t.attempt, t.job_kind, t.gates, howdah.now()
+        FROM howdah.take_range(promote_range.queues, promote_range.kind, '{scheduled}', promote_range.filter, promote_range.ids,
+                               promote_range.after, promote_range.upto) t, howdah.ring r WHERE r.name = 'returned'
+      RETURNING queue_id, first_id, jobs
+    ), wanted AS (
+      -- Whoever sends them again does not want them cancelled.
+      DELETE FROM howdah.cancel_request c USING back b WHERE c.job_id >= b.first_id AND c.job_id < b.first_id + b.jobs)
+    SELECT coalesce(sum(b.jobs), 0), count(howdah.wake(b.queue_id)) INTO v_some, v_woken
+      FROM (SELECT queue_id, sum(jobs) AS jobs FROM back GROUP BY queue_id) b;
+    v_jobs := v_jobs + v_some;
+    EXIT WHEN NOT EXISTS (SELECT FROM howdah.left_in_range(promote_range.queues, promote_range.kind, '{scheduled}', promote_range.filter,
+                                                           promote_range.ids, promote_range.after, promote_range.upto));
+  END LOOP;
   RETURN v_jobs;
 END $$;
 -- howdah.purge_dead(queue, kind, filter, ids, most, after, upto) -> (purged, next, upto)
@@ -1749,20 +1759,26 @@ DECLARE
   -- Dead jobs of deleted queues are history: they would only be cancelled.
   v_queues integer[] := ARRAY(SELECT s FROM unnest(howdah.selected_queues(retry_many.queue)) s WHERE EXISTS (SELECT FROM howdah.queue q WHERE q.id = s));
   v_step   record;
-  v_dead   bigint[];
+  v_ids    bigint[];
+  v_firsts bigint[] := '{}';
+  v_lasts  bigint[] := '{}';
+  v_dead   bigint[] := '{}';
 BEGIN
   PERFORM howdah.must_read_committed(), howdah.check_most(retry_many.most, 10000, retry_many.ids);
   upto := coalesce(retry_many.upto, howdah.last_id());
-  retried := 0;
   FOR v_step IN SELECT * FROM howdah.steps(v_queues, v_states, v_filter, retry_many.ids, coalesce(retry_many.after, 0), upto, retry_many.most) LOOP
     IF 'dead' = ANY (v_states) THEN
-      v_dead := howdah.take_dead(v_queues, retry_many.kind, v_filter, v_step.job_ids, v_step.first, v_step.last, true);
-      PERFORM howdah.start_over(v_dead);
-      retried := retried + cardinality(v_dead);
+      v_dead := v_dead || howdah.take_dead(v_queues, retry_many.kind, v_filter, v_step.job_ids, v_step.first, v_step.last, true);
     END IF;
-    retried := retried + howdah.promote_range(v_queues, retry_many.kind, v_states, v_filter, v_step.job_ids, v_step.first, v_step.last);
+    v_firsts := v_firsts || v_step.first;
+    v_lasts := v_lasts || v_step.last;
+    v_ids := v_ids || v_step.job_ids;
     next := v_step.next;
   END LOOP;
+  -- All dead jobs before what starting them over locks (callbacks of their workflows), as everywhere.
+  PERFORM howdah.start_over(v_dead);
+  retried := cardinality(v_dead) + coalesce((
+    SELECT sum(howdah.promote_range(v_queues, retry_many.kind, v_states, v_filter, v_ids, u.first, u.last)) FROM unnest(v_firsts, v_lasts) u(first, last)), 0);
 END $$;
 -- howdah.selected_queues(queue) -> integer[]
 -- The ids of a queue (also of those of that name that were deleted and have a history), or of all for NULL. Internal. Errors: HD001 unknown queue.
@@ -1819,11 +1835,13 @@ BEGIN
   IF take_dead.filter IS NOT NULL THEN
     v_ids := ARRAY(SELECT m FROM howdah.matching(v_ids, array_fill(1, ARRAY[cardinality(v_ids)]), take_dead.filter) m);
   END IF;
-  -- The keys before the jobs, as everywhere: else each of two might wait for the other.
   IF take_dead.again THEN
+    -- The jobs before their keys, as everywhere: else each of two might wait for the other.
+    v_ids := ARRAY(SELECT x.job_id FROM howdah.dead x WHERE x.job_id = ANY (v_ids) ORDER BY x.job_id FOR UPDATE);
     v_ids := howdah.take_keys_again(v_ids);
   END IF;
-  WITH gone AS (DELETE FROM howdah.dead x WHERE x.job_id = ANY (v_ids) RETURNING x.job_id)
+  -- Once more by the queue: somebody may have moved one while we waited.
+  WITH gone AS (DELETE FROM howdah.dead x WHERE x.job_id = ANY (v_ids) AND x.queue_id = ANY (take_dead.queues) RETURNING x.job_id)
   SELECT coalesce(array_agg(g.job_id ORDER BY g.job_id), '{}') INTO v_ids FROM gone g;
   RETURN v_ids;
 END $$;
@@ -1840,6 +1858,7 @@ DECLARE
   v_all    boolean := take_range.filter IS NULL AND take_range.ids IS NULL;
   v_ids    bigint[];
   v_blocks bigint[];
+  r        record;
 BEGIN
   IF NOT v_all THEN
     SELECT array_agg(m.id), array_agg(DISTINCT m.id >> 7) INTO v_ids, v_blocks
@@ -1857,6 +1876,25 @@ BEGIN
       RETURN;
     END IF;
   END IF;
+  -- In the order of their ids, as whoever deals with one after the other: else each of two might wait for the other.
+  FOR r IN
+    SELECT t.first_id, t.queue_id, t.priority, true AS ready FROM howdah.ticket t
+     WHERE 'ready' = ANY (take_range.states) AND t.queue_id = ANY (take_range.queues) AND t.priority = ANY ('{0,1,2,3,4,5,6,7,8,9}')
+       AND t.first_id > take_range.after AND t.first_id <= take_range.upto AND (take_range.kind IS NULL OR t.kind = take_range.kind)
+       AND (v_all OR t.first_id >> 7 = ANY (v_blocks))
+    UNION ALL
+    SELECT d.first_id, d.queue_id, d.priority, false FROM howdah.deferred d
+     WHERE d.first_id > take_range.after AND d.first_id <= take_range.upto AND d.queue_id = ANY (take_range.queues)
+       AND howdah.waits_as(d.gate) = ANY (take_range.states)
+       AND (take_range.kind IS NULL OR d.kind = take_range.kind) AND (v_all OR d.first_id >> 7 = ANY (v_blocks))
+     ORDER BY first_id
+  LOOP
+    IF r.ready THEN
+      PERFORM FROM howdah.ticket t WHERE t.queue_id = r.queue_id AND t.priority = r.priority AND t.first_id = r.first_id FOR UPDATE;
+    ELSE
+      PERFORM FROM howdah.deferred d WHERE d.first_id = r.first_id FOR UPDATE;
+    END IF;
+  END LOOP;
   IF 'ready' = ANY (take_range.states) THEN
     RETURN QUERY
       WITH gone AS (
@@ -2558,7 +2596,7 @@ END $$;
 --   revision  of the declaration, 0 or more; what has a lower one than the last that was put in force is not heard
 -- Of two releases with the same revision, the one that started last is heard: each start writes once, and nothing goes
 -- back and forth by itself. Returns whether it was something new.
--- Writes: schedule. Locks: its row. Errors: as howdah.set_schedule.
+-- Writes: schedule. Locks: its row, and an advisory lock of its name. Errors: as howdah.set_schedule.
 CREATE OR REPLACE FUNCTION howdah.declare_schedule(name text, settings jsonb, revision integer DEFAULT 0) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -2568,6 +2606,8 @@ DECLARE
 BEGIN
   PERFORM howdah.check_number('revision', to_jsonb(declare_schedule.revision), 0, 2147483647);
   PERFORM howdah.check_settings('schedule', declare_schedule.settings);
+  -- Of two who declare one that is new, too, the later revision is heard.
+  PERFORM pg_advisory_xact_lock('howdah.schedule'::regclass::oid::bigint << 32 | (hashtext(declare_schedule.name)::bigint & 4294967295));
   SELECT s.declared, s.revision INTO v_declared, v_revision FROM howdah.schedule s WHERE s.name = declare_schedule.name FOR NO KEY UPDATE;
   IF FOUND AND (v_revision > declare_schedule.revision OR (v_declared = declare_schedule.settings AND v_revision = declare_schedule.revision)) THEN
     RETURN false;
@@ -2989,6 +3029,8 @@ DECLARE
   v_state text;
 BEGIN
   PERFORM howdah.must_read_committed();
+  -- A dead job before its key, and a key before a job that waits, as everywhere.
+  PERFORM FROM howdah.dead x WHERE x.job_id = delete.job_id FOR UPDATE;
   DELETE FROM howdah.unique_key u WHERE u.job_id = delete.job_id;
   -- A job moves between rooms while we look. Each round sees the newest state.
   FOR round IN 1..5 LOOP
@@ -3291,13 +3333,18 @@ BEGIN
   END IF;
   SELECT * INTO j FROM howdah.find_job(add_dependency.job_id);
   j.options := coalesce(j.options, '{}') || jsonb_build_object('depends_on', coalesce(j.options -> 'depends_on', '[]') || to_jsonb(add_dependency.parent_id));
-  IF w.state = 'scheduled' THEN
+  -- One that was set aside until a signal comes, or a time, is due when that has come, and not when its row says.
+  IF w.state = 'scheduled' AND NOT EXISTS (SELECT FROM howdah.step s WHERE s.job_id = j.id AND s.state = 'waiting' AND s.wakes_at = w.due_at) THEN
     j.options := j.options || jsonb_build_object('due_at', w.due_at);
   END IF;
   PERFORM howdah.rewrite_job(j);
   IF w.gate IS DISTINCT FROM 'dependencies' THEN
     PERFORM howdah.drop_waiting(add_dependency.job_id, w.state, w.queue_id, w.priority);
     PERFORM howdah.defer('infinity', add_dependency.job_id, 1, w.queue_id, w.kind, w.priority, w.attempt, w.gates, 'dependencies');
+  END IF;
+  IF j.options ? 'order_key' THEN
+    -- Others of its order might be what it waits for: see join_orders.
+    PERFORM howdah.let_pass(j.id);
   END IF;
   PERFORM howdah.wait_for_parents(ARRAY[add_dependency.job_id], ARRAY[add_dependency.parent_id], coalesce(j.options ->> 'on_parent_failure', 'cancel'));
   RETURN howdah.state(add_dependency.job_id);
@@ -3506,8 +3553,9 @@ BEGIN
         FROM gone g, LATERAL howdah.find_job(g.first_id) j)
     SELECT array_agg(u.first_id ORDER BY u.first_id) FILTER (WHERE u.at <= v_now AND NOT u.ends),
            array_agg(u.attempt ORDER BY u.first_id) FILTER (WHERE u.at <= v_now AND NOT u.ends),
-           array_agg(u.first_id) FILTER (WHERE u.ends), array_agg(u.first_id) FILTER (WHERE u.at > v_now), array_agg(u.at) FILTER (WHERE u.at > v_now),
-           array_agg(u.attempt) FILTER (WHERE u.at > v_now)
+           array_agg(u.first_id) FILTER (WHERE u.ends),
+           array_agg(u.first_id) FILTER (WHERE u.at > v_now AND NOT u.ends), array_agg(u.at) FILTER (WHERE u.at > v_now AND NOT u.ends),
+           array_agg(u.attempt) FILTER (WHERE u.at > v_now AND NOT u.ends)
       INTO v_ids, v_attempts, v_ends, v_later, v_due, v_made FROM due u;
     PERFORM howdah.defer(u.at, j.id, 1, j.queue_id, j.kind, j.priority, u.attempt, howdah.gates_of(j.options))
        FROM unnest(v_later, v_due, v_made) u(id, at, attempt), LATERAL howdah.find_job(u.id) j;
@@ -3640,7 +3688,8 @@ BEGIN
   IF v_failed IS NOT NULL THEN
     PERFORM howdah.look_later(howdah.parents_ended(v_failed, array_fill(1::smallint, ARRAY[cardinality(v_failed)]), true));
   END IF;
-  IF v_live THEN
+  -- One that has failed may be sent again before anybody sees that these wait for it.
+  IF v_live OR v_failed IS NOT NULL THEN
     PERFORM howdah.look_later(meet_parents.job_ids);
   END IF;
 END $$;
@@ -5252,9 +5301,6 @@ BEGIN
   IF array_position(enqueue_many.payloads, NULL) IS NOT NULL THEN
     PERFORM howdah.payload_refused(enqueue_many.queue, NULL, NULL);
   END IF;
-  IF v_queue.max_jobs IS NOT NULL THEN
-    PERFORM howdah.make_room(v_queue, v_count);
-  END IF;
   IF v_options IS NOT NULL THEN
     v_options := howdah.stored_options(v_options, v_now);
     v_gates := howdah.gates_of(v_options);
@@ -5262,6 +5308,10 @@ BEGIN
       v_options := v_options || jsonb_build_object('depends_on', howdah.resolve_parents(v_options -> 'depends_on'))
         || CASE WHEN v_due > v_now THEN jsonb_build_object('due_at', v_due) ELSE '{}' END;
     END IF;
+  END IF;
+  -- After resolve_parents, which may lock a workflow: add_to_workflow locks the workflow first.
+  IF v_queue.max_jobs IS NOT NULL THEN
+    PERFORM howdah.make_room(v_queue, v_count);
   END IF;
   IF enqueue_many.options ? 'id' THEN
     v_blocks := ARRAY[howdah.reserved_id((enqueue_many.options ->> 'id')::bigint, v_count)];
@@ -5344,6 +5394,8 @@ DECLARE
   v_options jsonb;
   v_until   timestamptz;
   v_holder  bigint;
+  v_state   text;
+  v_replaced boolean;
 BEGIN
   IF enqueue_unique.payload IS NULL THEN
     PERFORM howdah.payload_refused(enqueue_unique.queue, NULL, NULL);
@@ -5367,8 +5419,15 @@ BEGIN
     PERFORM howdah.key_held(enqueue_unique.kind, v_holder);
   END IF;
   IF enqueue_unique.on_hit LIKE 'replace%' THEN
-    IF howdah.replace_job(v_holder, enqueue_unique.on_hit, enqueue_unique.payload, enqueue_unique.queue, enqueue_unique.priority,
-         coalesce(enqueue_unique.run_at, v_now + enqueue_unique.delay), enqueue_unique.max_attempts, v_options) THEN
+    -- An attempt may fail while we look: each round sees the newest.
+    FOR round IN 1..5 LOOP
+      v_replaced := howdah.replace_job(v_holder, enqueue_unique.on_hit, enqueue_unique.payload, enqueue_unique.queue, enqueue_unique.priority,
+        coalesce(enqueue_unique.run_at, v_now + enqueue_unique.delay), enqueue_unique.max_attempts, v_options);
+      EXIT WHEN v_replaced;
+      v_state := howdah.state(v_holder);
+      EXIT WHEN v_state IS NULL OR v_state NOT IN ('ready', 'scheduled', 'blocked');
+    END LOOP;
+    IF v_replaced THEN
       IF enqueue_unique.on_hit = 'replace' THEN
         UPDATE howdah.unique_key u SET scope = enqueue_unique.scope, expires_at = v_until
          WHERE u.kind = enqueue_unique.kind AND u.key = v_key;
@@ -5376,7 +5435,7 @@ BEGIN
       RETURN QUERY SELECT v_holder, true;
       RETURN;
     -- It runs; or it has ended since we looked.
-    ELSIF howdah.state(v_holder) = 'running'
+    ELSIF v_state = 'running'
        OR EXISTS (SELECT FROM howdah.unique_key u WHERE u.kind = enqueue_unique.kind AND u.key = v_key AND u.scope = 'live') THEN
       UPDATE howdah.unique_key u SET job_id = v_id, scope = enqueue_unique.scope, expires_at = v_until
        WHERE u.kind = enqueue_unique.kind AND u.key = v_key;
@@ -5503,7 +5562,7 @@ END $$;
 -- howdah.replace_job(job_id, what, payload, queue, priority, due_at, max_attempts, options) -> boolean
 -- Gives a job that waits another payload (what: replace_payload), another time (replace_time), or all of what is given
 -- (replace), which also makes its attempts start over. Returns whether it waited. Internal to howdah.enqueue_unique.
--- Writes: job, ticket or deferred, expiry. Locks: the row that it
+-- Writes: job, ticket or deferred, expiry, progress, step. Locks: the row that it
 -- waits in; waits for a claim of it that is under way. Errors: HD001, HD002.
 CREATE OR REPLACE FUNCTION howdah.replace_job(job_id bigint, what text, payload jsonb, queue text, priority integer, due_at timestamptz,
   max_attempts integer, options jsonb)
@@ -5547,6 +5606,7 @@ BEGIN
     j.payload := replace_job.payload;
     -- How far the old payload had come is nothing to go on from.
     DELETE FROM howdah.progress p WHERE p.job_id = j.id;
+    DELETE FROM howdah.step s WHERE s.job_id = j.id;
   END IF;
   IF replace_job.what = 'replace' THEN
     IF j.queue_id <> v_queue.id THEN
@@ -6420,8 +6480,8 @@ BEGIN
   END LOOP;
 END $$;
 -- howdah.let_pass(job_id) -> void
--- A job of an order has failed and lets the others go first until it is due again. Internal to howdah.fail, which also gives
--- its slot back: that sees to whoever is at the gate at this moment (free_slots). Writes: ordered, and see release_gate.
+-- A job of an order has failed, or waits for other jobs now, and lets the others of its order go first until it is due. Internal to
+-- add_dependency, and to howdah.fail, which also gives its slot back: that sees to whoever is at the gate at this moment (free_slots). Writes: ordered, and see release_gate.
 CREATE OR REPLACE FUNCTION howdah.let_pass(job_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -6739,6 +6799,10 @@ BEGIN
   END IF;
   IF r.max_running IS NOT NULL AND v_was IS NULL AND r.scope IN ('kind', 'key') THEN
     PERFORM howdah.count_running(r.scope, r.name);
+  ELSIF r.max_running IS NULL AND r.scope = 'key' THEN
+    -- What ran under this rule is under a wider one from now on.
+    PERFORM howdah.count_running(f.scope, f.name) FROM howdah.flow_rule f
+     WHERE f.scope = 'key' AND f.max_running IS NOT NULL AND right(f.name, 1) = '*' AND starts_with(r.name, left(f.name, -1));
   END IF;
   v_gates := ARRAY(SELECT howdah.gates_of_rule(r.scope, r.name));
   -- What was used up by another rate is owed to this one for no longer than a bucket of it takes to fill.
@@ -7259,7 +7323,7 @@ END $$;
 -- howdah.rescue_lease(lease_id, worker_id, error_kind, message, job_ids) -> integer
 -- Takes jobs out of a lease (job_ids NULL: all, which ends it) and gives them to others. Returns how many. Internal to rescue; the caller has locked the
 -- lease row in an earlier statement.
--- Writes: lease, failure, ticket, dead, receipt (for those that were to be cancelled).
+-- Writes: lease, failure, ticket, dead; receipt and cancel_request (for those that were to be cancelled).
 CREATE OR REPLACE FUNCTION howdah.rescue_lease(lease_id bigint, worker_id bigint, error_kind text, message text,
   job_ids bigint[] DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -7267,6 +7331,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_lost     bigint[];
   v_attempts smallint[];
+  v_unwanted bigint[];
   v_now      timestamptz := howdah.now();
 BEGIN
   SELECT array_agg(t.job_id), array_agg(t.attempt) INTO v_lost, v_attempts FROM howdah.take_from_lease(rescue_lease.lease_id, rescue_lease.job_ids) t;
@@ -7276,14 +7341,20 @@ BEGIN
   INSERT INTO howdah.failure (slot, job_id, attempt, at, worker_id, error_kind, message)
   SELECT r.slot, u.id, u.attempt, v_now, rescue_lease.worker_id, rescue_lease.error_kind, rescue_lease.message
     FROM unnest(v_lost, v_attempts) u(id, attempt), howdah.ring r WHERE r.name = 'history';
+  -- Asked once: a wish that comes while this goes on is heard by prune. What is heard here is forgotten here.
+  WITH heard AS (
+    DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+      SELECT q.job_id FROM howdah.cancel_request q WHERE q.job_id = ANY (v_lost) AND q.lease_id = rescue_lease.lease_id FOR UPDATE SKIP LOCKED))
+    RETURNING c.job_id)
+  SELECT coalesce(array_agg(h.job_id), '{}') INTO v_unwanted FROM heard h;
   PERFORM howdah.write_receipt(2, j.queue_id, rescue_lease.worker_id, NULL, ARRAY[u.id], ARRAY[u.attempt])
-    FROM unnest(v_lost, v_attempts) u(id, attempt) JOIN howdah.cancel_request c ON c.job_id = u.id AND c.lease_id = rescue_lease.lease_id, LATERAL howdah.find_job(u.id) j;
+    FROM unnest(v_lost, v_attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j WHERE u.id = ANY (v_unwanted);
   PERFORM howdah.bury(j.id, j.queue_id, j.kind, j.priority, u.attempt, rescue_lease.error_kind || ': ' || rescue_lease.message)
     FROM unnest(v_lost, v_attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j
-   WHERE u.attempt >= j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id AND c.lease_id = rescue_lease.lease_id);
+   WHERE u.attempt >= j.max_attempts AND u.id <> ALL (v_unwanted);
   PERFORM howdah.put_back(array_agg(u.id), array_agg(u.attempt))
     FROM unnest(v_lost, v_attempts) u(id, attempt), LATERAL howdah.find_job(u.id) j
-   WHERE u.attempt < j.max_attempts AND NOT EXISTS (SELECT FROM howdah.cancel_request c WHERE c.job_id = u.id AND c.lease_id = rescue_lease.lease_id);
+   WHERE u.attempt < j.max_attempts AND u.id <> ALL (v_unwanted);
   RETURN cardinality(v_lost);
 END $$;
 -- howdah.rescue_overdue(worker_id, message) -> integer
@@ -7350,8 +7421,6 @@ BEGIN
   FOR v_lease IN SELECT l.id FROM howdah.lease l WHERE l.worker_id = rescue_worker.worker_id ORDER BY l.id FOR UPDATE SKIP LOCKED LOOP
     v_jobs := v_jobs + howdah.rescue_lease(v_lease, rescue_worker.worker_id, rescue_worker.error_kind, rescue_worker.message);
   END LOOP;
-  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
-    SELECT q.job_id FROM howdah.cancel_request q WHERE q.worker_id = rescue_worker.worker_id FOR UPDATE SKIP LOCKED));
   RETURN v_jobs;
 END $$;
 -- howdah.resign_keeper(worker_id) -> boolean
@@ -8093,33 +8162,32 @@ CREATE OR REPLACE FUNCTION howdah.retry(job_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-  v_attempt smallint;
-  v_queue   integer;
-  v_state   text;
+  w       record;
+  v_queue integer;
+  v_state text;
 BEGIN
   -- An attempt may fail while we look, or somebody else send the job again: each round sees the newest.
   FOR round IN 1..5 LOOP
-    SELECT d.queue_id INTO v_queue FROM howdah.dead d WHERE d.job_id = retry.job_id;
+    -- The job before its key, as everywhere: else each of two might wait for the other.
+    DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id RETURNING d.queue_id INTO v_queue;
     IF FOUND THEN
       IF NOT EXISTS (SELECT FROM howdah.queue q WHERE q.id = v_queue) THEN
         PERFORM howdah.unknown_queue((SELECT d.name FROM howdah.deleted_queue d WHERE d.id = v_queue));
       END IF;
-      -- The key before the job, as everywhere: else each of two might wait for the other.
       PERFORM howdah.take_key_again(retry.job_id);
-      DELETE FROM howdah.dead d WHERE d.job_id = retry.job_id;
-      IF FOUND THEN
-        PERFORM howdah.start_over(ARRAY[retry.job_id]);
-        RETURN 'ready';
-      END IF;
+      PERFORM howdah.start_over(ARRAY[retry.job_id]);
+      RETURN 'ready';
     END IF;
     IF EXISTS (SELECT FROM howdah.deferred d WHERE d.first_id BETWEEN (retry.job_id >> 7 << 7) AND retry.job_id
                   AND retry.job_id < d.first_id + d.jobs AND d.gate IS NULL) THEN
-      SELECT t.attempt INTO v_attempt FROM howdah.take_waiting(retry.job_id) t;
-      IF FOUND THEN
-        PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[v_attempt]);
+      w := howdah.single_out(retry.job_id);
+      -- Whoever had its row may have made it wait for something else.
+      IF w.state = 'scheduled' THEN
+        PERFORM howdah.drop_waiting(retry.job_id, w.state, w.queue_id, w.priority);
+        PERFORM howdah.put_back(ARRAY[retry.job_id], ARRAY[w.attempt]);
         -- Whoever sends it again does not want it cancelled.
         DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
-          SELECT w.job_id FROM howdah.cancel_request w WHERE w.job_id = retry.job_id FOR UPDATE SKIP LOCKED));
+          SELECT r.job_id FROM howdah.cancel_request r WHERE r.job_id = retry.job_id FOR UPDATE SKIP LOCKED));
         RETURN 'ready';
       END IF;
     END IF;
@@ -9695,7 +9763,7 @@ BEGIN
       INSERT INTO howdah.result (slot, job_id, at, result)
       SELECT r.slot, u.job_id, howdah.now(), u.result
         FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) u(lease_id, job_id, result)
-        JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history'),
+        JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history' AND u.result IS NOT NULL),
     hook AS (
       SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs)), howdah.wake_limited(array_agg(DISTINCT g.queue_id))
         FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
@@ -9710,7 +9778,12 @@ BEGIN
   RETURN QUERY
     SELECT l.id FROM howdah.lease l JOIN unnest(complete_leases.lease_ids, complete_leases.jobs) u(id, jobs) ON u.id = l.id
      WHERE l.id = ANY (v_mixed) AND (
-      SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results))
+      -- With the results of this lease alone: another one may have held the same job before.
+      SELECT count(*) FROM (
+          SELECT array_agg(n.job_id) AS jobs, array_agg(n.result) AS results
+            FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) n(lease_id, job_id, result)
+           WHERE n.lease_id = l.id) k,
+        LATERAL howdah.complete(l.id, NULL, NULL, k.jobs, k.results))
          = u.jobs - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = l.id);
 END $$;
 -- howdah.ended(first_ids, counts, died, failed) -> void
@@ -9893,6 +9966,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_settled bigint[];
+  v_over    bigint[];
 BEGIN
   -- Losing this in a crash means that it is done again, when the lease is given up.
   PERFORM set_config('synchronous_commit', 'off', true);
@@ -9902,16 +9976,17 @@ BEGIN
   IF v_settled IS NOT NULL THEN
     PERFORM howdah.take_from_lease(forget.lease_id, v_settled);
   END IF;
-  -- A lease of one job goes with complete_in: the receipt is what is left of it.
-  v_settled := coalesce(v_settled, '{}') || ARRAY(
-    SELECT j FROM unnest(forget.job_ids) j WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
+  -- A lease of one job goes with complete_in: the receipt is what is left of it. Of a job of a larger one that somebody has sent
+  -- again meanwhile, nothing is left.
+  v_over := ARRAY(
+    SELECT j FROM unnest(forget.job_ids) j WHERE EXISTS (
       -- A span is not the ids in it: a neighbour's receipt may span this one.
       SELECT FROM howdah.receipt r, unnest(r.first_ids, r.counts) u(first_id, jobs)
        WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id
          AND j >= u.first_id AND j < u.first_id + u.jobs));
   -- Who began to wait after complete_in had looked, and before it was committed.
-  PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]), failed => NULL);
-  RETURN QUERY SELECT unnest(v_settled);
+  PERFORM howdah.ended(v_over, array_fill(1::smallint, ARRAY[cardinality(v_over)]), failed => NULL);
+  RETURN QUERY SELECT unnest(v_settled) UNION SELECT unnest(v_over);
 END $$;
 -- howdah.holds(lease_id, job_id) -> boolean
 -- Whether a lease still holds a job: what a handler asks before it does something that cannot be undone.
@@ -10038,7 +10113,9 @@ DECLARE
 BEGIN
   -- The key of the job first, and the lease afterwards: whoever waits for the key must not hold the lease, which its owner may
   -- have to delete.
-  INSERT INTO howdah.settled (lease_id, job_id) VALUES (settle_in.lease_id, settle_in.job_id) ON CONFLICT DO NOTHING;
+  IF settle_in.lease_id IS NOT NULL AND settle_in.job_id IS NOT NULL THEN
+    INSERT INTO howdah.settled (lease_id, job_id) VALUES (settle_in.lease_id, settle_in.job_id) ON CONFLICT DO NOTHING;
+  END IF;
   IF FOUND THEN
     SELECT * INTO v_lease FROM howdah.lease l
      WHERE (l.id & 3) = (settle_in.lease_id & 3) AND l.id = settle_in.lease_id FOR KEY SHARE;
@@ -10078,6 +10155,8 @@ DECLARE
   v_attempts smallint[] := '{}';
 BEGIN
   PERFORM howdah.must_read_committed();
+  -- Nothing is other than NULL, as it were.
+  take_from_lease.job_ids := array_remove(take_from_lease.job_ids, NULL);
   -- Who gets this lock is alone with the lease.
   SELECT * INTO v_lease FROM howdah.lease l
    WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR UPDATE SKIP LOCKED;
@@ -10172,8 +10251,8 @@ BEGIN
     -- Whoever has the row in which a job waits may write to its steps.
     d := howdah.lock_deferred(v_job, true);
     IF d.jobs = 1 THEN
-      -- One that is scheduled for something else, such as a retry, is left so.
-      IF EXISTS (SELECT FROM howdah.step s WHERE s.job_id = v_job AND s.state = 'waiting' AND s.wakes_at = d.due_at) THEN
+      -- One that is scheduled for something else, such as a retry, or waits for other jobs, is left so.
+      IF d.gate IS NULL AND EXISTS (SELECT FROM howdah.step s WHERE s.job_id = v_job AND s.state = 'waiting' AND s.wakes_at = d.due_at) THEN
         DELETE FROM howdah.deferred k WHERE k.first_id = v_job;
         v_ids := v_ids || v_job;
         v_attempts := v_attempts || d.attempt;
@@ -10836,7 +10915,9 @@ BEGIN
     END IF;
   END IF;
   WITH gone AS (
-    DELETE FROM howdah.step s WHERE s.job_id = forget_steps.job_id AND s.n >= v_from RETURNING s.*)
+    DELETE FROM howdah.step s WHERE s.job_id = forget_steps.job_id
+       -- Those that were kept at the same moment have the same number, and were not kept after it.
+       AND (s.n > v_from OR s.name = forget_steps.from_step) RETURNING s.*)
   SELECT count(*), coalesce(bool_or(g.state = 'waiting' AND g.wakes_at = w.due_at), false) INTO v_forgotten, v_awaited FROM gone g;
   IF v_awaited AND w.state = 'scheduled' THEN
     PERFORM howdah.drop_waiting(forget_steps.job_id, w.state, w.queue_id, w.priority);
@@ -11632,7 +11713,7 @@ END $$;
 -- howdah.end_failed(job_ids) -> void
 -- Ends those of these jobs that are the ends of workflows of which something has failed and nothing is left to wait for. Internal to
 -- look_at_parents: what fails with them is the keeper's work, or a chain of workflows would go as deep as it is long.
--- Writes: deferred, and see end_workflows. Locks: rows of deferred, skipping what others have. Errors: none.
+-- Writes: failed_parent, dependency, deferred, and see end_workflows. Locks: rows of deferred, skipping what others have. Errors: none.
 CREATE OR REPLACE FUNCTION howdah.end_failed(job_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
@@ -11644,6 +11725,13 @@ BEGIN
   IF v_ids = '{}' THEN
     RETURN;
   END IF;
+  -- What has failed may have been sent again by somebody who did not see that this waits for it.
+  WITH again AS (
+    DELETE FROM howdah.failed_parent p USING howdah.states_of(ARRAY(SELECT x.parent_id FROM howdah.failed_parent x WHERE x.job_id = ANY (v_ids))) s
+     WHERE p.job_id = ANY (v_ids) AND s.job_id = p.parent_id AND s.state NOT IN ('dead', 'cancelled', 'expired')
+    RETURNING p.job_id, p.parent_id, s.state)
+  INSERT INTO howdah.dependency (parent_id, job_id, on_failure)
+  SELECT a.parent_id, a.job_id, 'note' FROM again a WHERE a.state <> 'completed' ON CONFLICT DO NOTHING;
   -- Whoever had them before may have given them more to wait for: a statement that begins now sees it.
   WITH gone AS (
     DELETE FROM howdah.deferred d WHERE d.first_id = ANY (v_ids) AND NOT EXISTS (SELECT FROM howdah.dependency x WHERE x.job_id = d.first_id)
@@ -11835,6 +11923,15 @@ BEGIN
   SELECT insert_nodes.workflow_id, u.name, u.id, u.name = ANY (insert_nodes.callbacks) FROM unnest(v_names, v_ids) u(name, id);
   PERFORM howdah.place_nodes(v_now, v_ids, v_specs, v_children, v_parents, v_outside);
   RETURN cardinality(v_ids);
+END $$;
+-- howdah.lock_ended(job_ids) -> void
+-- Locks the history of jobs that were cancelled or have expired, as it is when whoever had it is done. Internal.
+-- Locks: rows of receipt, in order, and waits for whoever has them. Errors: none.
+CREATE OR REPLACE FUNCTION howdah.lock_ended(job_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+  PERFORM FROM (SELECT DISTINCT i >> 7 << 7 AS block FROM unnest(lock_ended.job_ids) i) b
+     JOIN howdah.receipt e ON e.span && int8range(b.block, b.block + 128) WHERE e.outcome IN (2, 3) ORDER BY lower(e.span) FOR UPDATE OF e;
 END $$;
 -- howdah.lock_workflow(workflow_id) -> workflow
 -- Locks a workflow against others who change it, until the transaction ends; whoever runs its jobs does not need it. Internal.
@@ -12047,18 +12144,21 @@ BEGIN
     RETURN 0;
   END IF;
   PERFORM howdah.unknown_queue(d.name) FROM howdah.find_jobs(v_ids) f JOIN howdah.deleted_queue d ON d.id = f.queue_id;
-  v_mine := howdah.take_keys_again(v_ids);
-  PERFORM howdah.take_key_again(u.id) FROM unnest(v_ids) u(id) WHERE u.id NOT IN (SELECT m FROM unnest(v_mine) m);
-  -- Meanwhile somebody may have sent one of them again, or deleted it: locked, they are looked at once more.
+  -- Somebody may be sending one of them again, or deleting it: locked, they are looked at once more.
   PERFORM FROM howdah.dead d WHERE d.job_id = ANY (v_ids) ORDER BY d.job_id FOR UPDATE;
+  PERFORM howdah.lock_ended(v_ids);
   FOR part IN 0..7 LOOP
     PERFORM FROM howdah.job j WHERE ((j.id >> 33) & 7) = part AND j.id = ANY (v_ids) ORDER BY j.id FOR UPDATE;
   END LOOP;
   PERFORM FROM howdah.job_kept k WHERE k.id = ANY (v_ids) ORDER BY k.id FOR UPDATE;
   v_ids := ARRAY(SELECT s.job_id FROM howdah.states_of(v_ids) s WHERE s.state IN ('dead', 'cancelled', 'expired') ORDER BY s.job_id);
+  v_mine := howdah.take_keys_again(v_ids);
+  PERFORM howdah.take_key_again(u.id) FROM unnest(v_ids) u(id) WHERE u.id NOT IN (SELECT m FROM unnest(v_mine) m);
   DELETE FROM howdah.dead d WHERE d.job_id = ANY (v_ids);
   PERFORM howdah.take_ended(v_ids);
-  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (v_ids);
+  -- Those that run too: they are to go on.
+  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+    SELECT r.job_id FROM howdah.cancel_request r WHERE r.job_id = ANY (v_all) FOR UPDATE SKIP LOCKED));
   FOR j IN SELECT f.* FROM howdah.find_jobs(v_ids) f WHERE f.options ? 'expires_at' LOOP
     j.options := nullif(j.options - 'expires_at', '{}');
     PERFORM howdah.rewrite_job(j);
@@ -12094,6 +12194,8 @@ DECLARE
   k record;
   r record;
 BEGIN
+  -- Lock first and look later: somebody may be taking others out of the same rows, which then are elsewhere.
+  PERFORM howdah.lock_ended(take_ended.job_ids);
   FOR k IN SELECT DISTINCT e.slot, e.ctid AS tid
              FROM (SELECT DISTINCT i >> 7 << 7 AS block FROM unnest(take_ended.job_ids) i) b
              JOIN howdah.receipt e ON e.span && int8range(b.block, b.block + 128) WHERE e.outcome IN (2, 3) LOOP
@@ -12389,5 +12491,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('1435fc7ce250b828', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('e1874bb78a4a64f3', '0.1.0');
 COMMIT;

@@ -96,6 +96,8 @@ pub(super) async fn shrink(db: &Db) -> Result<Option<String>> {
         db.run("SELECT howdah.cancel(howdah.enqueue('filler'))").await?;
         while !db.text("SELECT howdah.rotate()").await?.is_empty() {}
     }
+    // Not a ring: its rows are deleted, and the room is given back by a vacuum.
+    db.run("VACUUM howdah.job_kept").await?;
     let sizes = "SELECT string_agg(format('%s %s', relname, pg_relation_size(oid)), ', ')
                    FROM pg_class WHERE relnamespace = 'howdah'::regnamespace AND relkind = 'r'
                     -- A ring does not turn before it has grown to 8 MB.

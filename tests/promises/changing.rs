@@ -75,7 +75,7 @@ async fn who_decides_while_an_attempt_fails_is_answered_as_if_that_were_before_o
 }
 
 /// A session that says something and waits for a lock.
-async fn waiting(db: &Db, sql: &str) -> Result<tokio::task::JoinHandle<Result<String>>> {
+pub(crate) async fn waiting(db: &Db, sql: &str) -> Result<tokio::task::JoinHandle<Result<String>>> {
     let mut session = db.session().await?;
     let pid = session.number("SELECT pg_backend_pid()").await?;
     let sql = sql.to_owned();

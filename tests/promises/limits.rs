@@ -426,3 +426,17 @@ async fn an_open_transaction_that_claimed_from_a_limited_queue_makes_nobody_wait
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn what_runs_counts_for_a_wider_limit_when_a_narrower_one_goes() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    db.run(r#"SELECT howdah.set_limit('key', 'ten:*', '{"max_running": 1}'), howdah.set_limit('key', 'ten:a', '{"rate": 1000}')"#).await?;
+    db.run(r#"SELECT howdah.enqueue_many('k', '{1,2,3,4,5}', options => '{"limit_key": "ten:a"}')"#).await?;
+    let claim = format!("SELECT count(*) FROM howdah.claim({worker}, jobs => 3)");
+    assert_eq!(db.number(&claim).await?, 3);
+    db.run("SELECT howdah.set_limit('key', 'ten:a', NULL)").await?;
+    assert_eq!(db.number(&claim).await?, 0);
+    assert_eq!(db.number("SELECT count(*) FROM howdah.slot").await?, 3);
+    Ok(())
+}

@@ -43,6 +43,7 @@ mod leaving;
 mod limits;
 mod logs;
 mod many_queues;
+mod meanwhile;
 mod nested;
 mod observing;
 mod operations;

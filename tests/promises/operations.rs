@@ -270,3 +270,21 @@ async fn an_action_refuses_what_it_is_not_for() -> Result<()> {
     assert!(session.refusal(repeatable).await?.starts_with("HD012"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_dead_job_of_a_deleted_queue_does_not_stop_an_operation() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    db.run("SELECT howdah.create_queue('gone'), howdah.enqueue('k', queue => 'gone'), howdah.enqueue('k')").await?;
+    for queue in ["gone", "default"] {
+        db.run(&format!(
+            "SELECT howdah.fail(c.lease_id, ARRAY[c.id], '{{discard}}') FROM howdah.claim({worker}, '{queue}') c"
+        ))
+        .await?;
+    }
+    db.run("SELECT howdah.delete_queue('gone')").await?;
+    let ids = "ARRAY(SELECT id FROM howdah.jobs)";
+    assert_eq!(db.number(&format!(r#"SELECT howdah.act('priority', {ids}, '{{"priority": 3}}')"#)).await?, 1);
+    assert_eq!(db.text("SELECT string_agg(priority::text, ' ' ORDER BY id) FROM howdah.jobs").await?, "5 3");
+    Ok(())
+}

@@ -160,3 +160,17 @@ async fn jobs_of_an_order_that_waited_for_another_job_go_one_after_another() -> 
     assert_eq!(session.number("SELECT blocked::bigint FROM howdah.queues").await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_job_that_waits_for_one_behind_it_in_its_order_does_not_hold_it_up() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let enqueue = r#"SELECT howdah.enqueue('k', options => '{"order_key": "o"}')"#;
+    let (first, second) = (db.number(enqueue).await?, db.number(enqueue).await?);
+    db.run(&format!("SELECT howdah.add_dependency({first}, {second})")).await?;
+    for job in [second, first] {
+        db.wait_for(&format!("SELECT id FROM howdah.claim({worker}, jobs => 5)"), &job.to_string()).await?;
+        db.run("SELECT howdah.complete(id) FROM howdah.lease").await?;
+    }
+    Ok(())
+}

@@ -185,3 +185,25 @@ async fn a_stale_worker_cannot_leave_an_output() -> Result<()> {
     assert_eq!(db.number("SELECT count(*) FROM howdah.result").await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn the_output_of_an_attempt_that_was_lost_is_not_kept_for_the_next_one() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let claim = format!("SELECT max(lease_id) FROM howdah.claim({worker}, jobs => 2)");
+    let (lost, other) =
+        (db.number("SELECT howdah.enqueue('k')").await?, db.number("SELECT howdah.enqueue('k')").await?);
+    let first = db.number(&claim).await?;
+    db.run(&format!("SELECT howdah.rescue_lease({first}, {worker}, 'worker_lost', 'x', '{{{lost}}}')")).await?;
+    let last = db.number("SELECT howdah.enqueue('k')").await?;
+    let second = db.number(&claim).await?;
+    db.run(&format!("SELECT howdah.complete_in({second}, {last})")).await?;
+    db.run(&format!(
+        r#"SELECT howdah.complete_leases(ARRAY[{first}, {second}], '{{2,2}}', '{{1,2,3,4}}', ARRAY[{first}, {first}, {second}],
+             ARRAY[{lost}, {other}, {lost}], ARRAY['"lost"', '"other"', '"new"']::jsonb[])"#
+    ))
+    .await?;
+    let results = "SELECT string_agg(result::text, ' ' ORDER BY job_id, result::text) FROM howdah.result";
+    assert_eq!(db.text(results).await?, r#""new" "other""#);
+    Ok(())
+}

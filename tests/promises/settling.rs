@@ -157,3 +157,34 @@ async fn each_of_neighbours_that_took_different_numbers_of_attempts_has_ended() 
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_null_among_the_jobs_that_are_told_of_says_nothing_of_the_others() -> Result<()> {
+    for tell in ["complete", "release"] {
+        let db = Db::new().await?;
+        let worker = db.worker().await?;
+        let first = db.number("SELECT first_id FROM howdah.enqueue_many('k', '{1,2,3}')").await?;
+        let lease = db.number(&format!("SELECT max(lease_id) FROM howdah.claim({worker}, jobs => 3)")).await?;
+        assert_eq!(db.number(&format!("SELECT howdah.{tell}({lease}, ARRAY[{first}, NULL])")).await?, first);
+        let states = "SELECT string_agg(state, ' ' ORDER BY id) FROM howdah.jobs";
+        let state = if tell == "complete" { "completed" } else { "ready" };
+        assert_eq!(db.text(states).await?, format!("{state} running running"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_was_cancelled_in_a_transaction_and_sent_again_keeps_its_place_when_its_worker_lets_go() -> Result<()>
+{
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let graph = r#"[{"name": "a", "kind": "a", "options": {"order_key": "o"}}, {"name": "b", "kind": "b"}]"#;
+    let flow = db.number(&format!("SELECT howdah.enqueue_workflow('w', '{graph}')")).await?;
+    let lease = db.number(&format!("SELECT max(lease_id) FROM howdah.claim({worker}, jobs => 2)")).await?;
+    let job = db.number("SELECT id FROM howdah.jobs WHERE kind = 'a'").await?;
+    db.run(&format!("SELECT howdah.cancel_in({lease}, {job}); SELECT howdah.retry_workflow({flow})")).await?;
+    assert_eq!(db.number(&format!("SELECT howdah.forget({worker}, {lease}, '{{{job}}}')")).await?, job);
+    assert_eq!(db.number("SELECT job_id FROM howdah.ordered").await?, job);
+    assert_eq!(db.text("SELECT string_agg(state, ' ' ORDER BY kind) FROM howdah.jobs").await?, "ready running");
+    Ok(())
+}

@@ -302,3 +302,34 @@ async fn what_no_signal_may_be_is_refused_by_its_name() -> Result<()> {
     assert_eq!(session.number("SELECT count(*) FROM howdah.signal").await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_job_that_waits_for_a_signal_and_for_another_job_waits_for_both() -> Result<()> {
+    // Without a time-out and with one, the signal first and the other job first.
+    for (timeout, signal_first) in [("NULL", true), ("NULL", false), ("86400000", true), ("86400000", false)] {
+        let db = Db::new().await?;
+        let worker = db.worker().await?;
+        let claim = |kind: &str| format!("SELECT lease_id FROM howdah.claim({worker}, kinds => '{{{kind}}}')");
+        let job = db.number("SELECT howdah.enqueue('waits')").await?;
+        let parent = db.number("SELECT howdah.enqueue('parent')").await?;
+        let lease = db.number(&claim("waits")).await?;
+        db.run(&format!("SELECT FROM howdah.await_signal({lease}, {job}, 'go', {timeout})")).await?;
+        db.run(&format!("SELECT howdah.fail({lease}, '{{{job}}}', '{{wait}}')")).await?;
+        assert_eq!(db.text(&format!("SELECT howdah.add_dependency({job}, {parent})")).await?, "blocked");
+        let state = format!("SELECT state FROM howdah.jobs WHERE id = {job}");
+        let signal = "SELECT howdah.send_signal('go', '1')";
+        if signal_first {
+            db.run(signal).await?;
+            assert_eq!(db.text(&state).await?, "blocked");
+        }
+        db.run(&format!("SELECT howdah.complete(c.lease_id) FROM ({}) c", claim("parent"))).await?;
+        assert_eq!(db.text(&state).await?, "ready", "it looks itself whether the signal has come");
+        let lease = db.number(&claim("waits")).await?;
+        if !signal_first {
+            db.run(signal).await?;
+        }
+        let came = format!("SELECT state FROM howdah.await_signal({lease}, {job}, 'go', {timeout})");
+        assert_eq!(db.text(&came).await?, "done");
+    }
+    Ok(())
+}

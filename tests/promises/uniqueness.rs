@@ -264,3 +264,22 @@ async fn a_job_can_be_given_an_id_that_was_known_before_and_only_once() -> Resul
     assert!(matches!(&never, Error::Invalid { field, .. } if field == "id"), "{never}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_job_that_gets_another_payload_begins_anew() -> Result<()> {
+    for (on_hit, left) in [("replace", ""), ("replace_payload", ""), ("replace_time", "charge")] {
+        let db = Db::new().await?;
+        let worker = db.worker().await?;
+        let pay =
+            |order: i32| format!("SELECT id FROM howdah.enqueue_unique('pay', '{order}', 'u', on_hit => '{on_hit}')");
+        let job = db.number(&pay(1)).await?;
+        let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
+        db.run(&format!(
+            "SELECT howdah.keep_step({lease}, {job}, 'charge', '1'); SELECT howdah.fail({lease}, '{{{job}}}')"
+        ))
+        .await?;
+        assert_eq!(db.number(&pay(2)).await?, job);
+        assert_eq!(db.text("SELECT string_agg(name, ',') FROM howdah.step").await?, left, "{on_hit}");
+    }
+    Ok(())
+}

@@ -323,3 +323,33 @@ async fn the_order_holds_while_worker_processes_are_killed() -> Result<()> {
     assert_eq!(db.number(early).await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn the_end_of_a_workflow_that_somebody_reschedules_ends_with_it_all_the_same() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let flow = db.number(r#"SELECT howdah.enqueue_workflow('w', '[{"name": "a", "kind": "a"}]')"#).await?;
+    let end = db.number(&format!("SELECT howdah.workflow_end({flow})")).await?;
+    db.run(&format!("SELECT howdah.reschedule({end}, delay => '1 hour')")).await?;
+    db.run(&format!("SELECT howdah.complete(lease_id) FROM howdah.claim({worker})")).await?;
+    assert_eq!(
+        db.text(&format!("SELECT string_agg(state, ' ') FROM howdah.jobs WHERE id = {end}")).await?,
+        "completed"
+    );
+    assert_eq!(db.number("SELECT count(*) FROM howdah.deferred").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_still_runs_of_a_cancelled_workflow_that_runs_again_goes_on() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let graph = r#"[{"name": "a", "kind": "a"}, {"name": "b", "kind": "b", "depends_on": ["a"]}]"#;
+    let flow = db.number(&format!("SELECT howdah.enqueue_workflow('w', '{graph}')")).await?;
+    let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
+    db.run(&format!("SELECT howdah.cancel_workflow({flow}); SELECT howdah.retry_workflow({flow})")).await?;
+    let job = db.number("SELECT id FROM howdah.jobs WHERE kind = 'a'").await?;
+    assert_eq!(db.text(&format!("SELECT state FROM howdah.fail({lease}, '{{{job}}}')")).await?, "scheduled");
+    assert_eq!(db.text("SELECT string_agg(state, ' ' ORDER BY kind) FROM howdah.jobs").await?, "scheduled blocked");
+    Ok(())
+}

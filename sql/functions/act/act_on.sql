@@ -30,7 +30,10 @@ BEGIN
   IF act_on.states <@ '{dead}' AND act_on.action = 'purge' THEN
     RETURN v_done;
   END IF;
-  FOR v_id IN SELECT j.id FROM howdah.find_jobs(act_on.job_ids) j ORDER BY j.id LOOP
+  FOR v_id IN
+    -- A dead job of a deleted queue is history: it can be deleted, or moved.
+    SELECT j.id FROM howdah.find_jobs(act_on.job_ids) j
+     WHERE act_on.action IN ('purge', 'move') OR EXISTS (SELECT FROM howdah.queue q WHERE q.id = j.queue_id) ORDER BY j.id LOOP
     CONTINUE WHEN NOT howdah.may_act_on(v_id, act_on.states);
     CASE act_on.action
       WHEN 'purge' THEN PERFORM howdah.delete(v_id);

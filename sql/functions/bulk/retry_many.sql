@@ -18,18 +18,24 @@ DECLARE
   -- Dead jobs of deleted queues are history: they would only be cancelled.
   v_queues integer[] := ARRAY(SELECT s FROM unnest(howdah.selected_queues(retry_many.queue)) s WHERE EXISTS (SELECT FROM howdah.queue q WHERE q.id = s));
   v_step   record;
-  v_dead   bigint[];
+  v_ids    bigint[];
+  v_firsts bigint[] := '{}';
+  v_lasts  bigint[] := '{}';
+  v_dead   bigint[] := '{}';
 BEGIN
   PERFORM howdah.must_read_committed(), howdah.check_most(retry_many.most, 10000, retry_many.ids);
   upto := coalesce(retry_many.upto, howdah.last_id());
-  retried := 0;
   FOR v_step IN SELECT * FROM howdah.steps(v_queues, v_states, v_filter, retry_many.ids, coalesce(retry_many.after, 0), upto, retry_many.most) LOOP
     IF 'dead' = ANY (v_states) THEN
-      v_dead := howdah.take_dead(v_queues, retry_many.kind, v_filter, v_step.job_ids, v_step.first, v_step.last, true);
-      PERFORM howdah.start_over(v_dead);
-      retried := retried + cardinality(v_dead);
+      v_dead := v_dead || howdah.take_dead(v_queues, retry_many.kind, v_filter, v_step.job_ids, v_step.first, v_step.last, true);
     END IF;
-    retried := retried + howdah.promote_range(v_queues, retry_many.kind, v_states, v_filter, v_step.job_ids, v_step.first, v_step.last);
+    v_firsts := v_firsts || v_step.first;
+    v_lasts := v_lasts || v_step.last;
+    v_ids := v_ids || v_step.job_ids;
     next := v_step.next;
   END LOOP;
+  -- All dead jobs before what starting them over locks (callbacks of their workflows), as everywhere.
+  PERFORM howdah.start_over(v_dead);
+  retried := cardinality(v_dead) + coalesce((
+    SELECT sum(howdah.promote_range(v_queues, retry_many.kind, v_states, v_filter, v_ids, u.first, u.last)) FROM unnest(v_firsts, v_lasts) u(first, last)), 0);
 END $$;

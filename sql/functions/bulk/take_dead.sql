@@ -14,11 +14,13 @@ BEGIN
   IF take_dead.filter IS NOT NULL THEN
     v_ids := ARRAY(SELECT m FROM howdah.matching(v_ids, array_fill(1, ARRAY[cardinality(v_ids)]), take_dead.filter) m);
   END IF;
-  -- The keys before the jobs, as everywhere: else each of two might wait for the other.
   IF take_dead.again THEN
+    -- The jobs before their keys, as everywhere: else each of two might wait for the other.
+    v_ids := ARRAY(SELECT x.job_id FROM howdah.dead x WHERE x.job_id = ANY (v_ids) ORDER BY x.job_id FOR UPDATE);
     v_ids := howdah.take_keys_again(v_ids);
   END IF;
-  WITH gone AS (DELETE FROM howdah.dead x WHERE x.job_id = ANY (v_ids) RETURNING x.job_id)
+  -- Once more by the queue: somebody may have moved one while we waited.
+  WITH gone AS (DELETE FROM howdah.dead x WHERE x.job_id = ANY (v_ids) AND x.queue_id = ANY (take_dead.queues) RETURNING x.job_id)
   SELECT coalesce(array_agg(g.job_id ORDER BY g.job_id), '{}') INTO v_ids FROM gone g;
   RETURN v_ids;
 END $$;

@@ -11,6 +11,7 @@ DECLARE
   v_all    boolean := take_range.filter IS NULL AND take_range.ids IS NULL;
   v_ids    bigint[];
   v_blocks bigint[];
+  r        record;
 BEGIN
   IF NOT v_all THEN
     SELECT array_agg(m.id), array_agg(DISTINCT m.id >> 7) INTO v_ids, v_blocks
@@ -28,6 +29,25 @@ BEGIN
       RETURN;
     END IF;
   END IF;
+  -- In the order of their ids, as whoever deals with one after the other: else each of two might wait for the other.
+  FOR r IN
+    SELECT t.first_id, t.queue_id, t.priority, true AS ready FROM howdah.ticket t
+     WHERE 'ready' = ANY (take_range.states) AND t.queue_id = ANY (take_range.queues) AND t.priority = ANY ('{0,1,2,3,4,5,6,7,8,9}')
+       AND t.first_id > take_range.after AND t.first_id <= take_range.upto AND (take_range.kind IS NULL OR t.kind = take_range.kind)
+       AND (v_all OR t.first_id >> 7 = ANY (v_blocks))
+    UNION ALL
+    SELECT d.first_id, d.queue_id, d.priority, false FROM howdah.deferred d
+     WHERE d.first_id > take_range.after AND d.first_id <= take_range.upto AND d.queue_id = ANY (take_range.queues)
+       AND howdah.waits_as(d.gate) = ANY (take_range.states)
+       AND (take_range.kind IS NULL OR d.kind = take_range.kind) AND (v_all OR d.first_id >> 7 = ANY (v_blocks))
+     ORDER BY first_id
+  LOOP
+    IF r.ready THEN
+      PERFORM FROM howdah.ticket t WHERE t.queue_id = r.queue_id AND t.priority = r.priority AND t.first_id = r.first_id FOR UPDATE;
+    ELSE
+      PERFORM FROM howdah.deferred d WHERE d.first_id = r.first_id FOR UPDATE;
+    END IF;
+  END LOOP;
   IF 'ready' = ANY (take_range.states) THEN
     RETURN QUERY
       WITH gone AS (

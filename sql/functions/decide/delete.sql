@@ -14,6 +14,8 @@ DECLARE
   v_state text;
 BEGIN
   PERFORM howdah.must_read_committed();
+  -- A dead job before its key, and a key before a job that waits, as everywhere.
+  PERFORM FROM howdah.dead x WHERE x.job_id = delete.job_id FOR UPDATE;
   DELETE FROM howdah.unique_key u WHERE u.job_id = delete.job_id;
   -- A job moves between rooms while we look. Each round sees the newest state.
   FOR round IN 1..5 LOOP

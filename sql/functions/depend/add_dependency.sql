@@ -26,13 +26,18 @@ BEGIN
   END IF;
   SELECT * INTO j FROM howdah.find_job(add_dependency.job_id);
   j.options := coalesce(j.options, '{}') || jsonb_build_object('depends_on', coalesce(j.options -> 'depends_on', '[]') || to_jsonb(add_dependency.parent_id));
-  IF w.state = 'scheduled' THEN
+  -- One that was set aside until a signal comes, or a time, is due when that has come, and not when its row says.
+  IF w.state = 'scheduled' AND NOT EXISTS (SELECT FROM howdah.step s WHERE s.job_id = j.id AND s.state = 'waiting' AND s.wakes_at = w.due_at) THEN
     j.options := j.options || jsonb_build_object('due_at', w.due_at);
   END IF;
   PERFORM howdah.rewrite_job(j);
   IF w.gate IS DISTINCT FROM 'dependencies' THEN
     PERFORM howdah.drop_waiting(add_dependency.job_id, w.state, w.queue_id, w.priority);
     PERFORM howdah.defer('infinity', add_dependency.job_id, 1, w.queue_id, w.kind, w.priority, w.attempt, w.gates, 'dependencies');
+  END IF;
+  IF j.options ? 'order_key' THEN
+    -- Others of its order might be what it waits for: see join_orders.
+    PERFORM howdah.let_pass(j.id);
   END IF;
   PERFORM howdah.wait_for_parents(ARRAY[add_dependency.job_id], ARRAY[add_dependency.parent_id], coalesce(j.options ->> 'on_parent_failure', 'cancel'));
   RETURN howdah.state(add_dependency.job_id);

@@ -40,8 +40,9 @@ BEGIN
         FROM gone g, LATERAL howdah.find_job(g.first_id) j)
     SELECT array_agg(u.first_id ORDER BY u.first_id) FILTER (WHERE u.at <= v_now AND NOT u.ends),
            array_agg(u.attempt ORDER BY u.first_id) FILTER (WHERE u.at <= v_now AND NOT u.ends),
-           array_agg(u.first_id) FILTER (WHERE u.ends), array_agg(u.first_id) FILTER (WHERE u.at > v_now), array_agg(u.at) FILTER (WHERE u.at > v_now),
-           array_agg(u.attempt) FILTER (WHERE u.at > v_now)
+           array_agg(u.first_id) FILTER (WHERE u.ends),
+           array_agg(u.first_id) FILTER (WHERE u.at > v_now AND NOT u.ends), array_agg(u.at) FILTER (WHERE u.at > v_now AND NOT u.ends),
+           array_agg(u.attempt) FILTER (WHERE u.at > v_now AND NOT u.ends)
       INTO v_ids, v_attempts, v_ends, v_later, v_due, v_made FROM due u;
     PERFORM howdah.defer(u.at, j.id, 1, j.queue_id, j.kind, j.priority, u.attempt, howdah.gates_of(j.options))
        FROM unnest(v_later, v_due, v_made) u(id, at, attempt), LATERAL howdah.find_job(u.id) j;

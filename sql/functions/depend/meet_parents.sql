@@ -28,7 +28,8 @@ BEGIN
   IF v_failed IS NOT NULL THEN
     PERFORM howdah.look_later(howdah.parents_ended(v_failed, array_fill(1::smallint, ARRAY[cardinality(v_failed)]), true));
   END IF;
-  IF v_live THEN
+  -- One that has failed may be sent again before anybody sees that these wait for it.
+  IF v_live OR v_failed IS NOT NULL THEN
     PERFORM howdah.look_later(meet_parents.job_ids);
   END IF;
 END $$;

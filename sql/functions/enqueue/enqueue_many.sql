@@ -38,9 +38,6 @@ BEGIN
   IF array_position(enqueue_many.payloads, NULL) IS NOT NULL THEN
     PERFORM howdah.payload_refused(enqueue_many.queue, NULL, NULL);
   END IF;
-  IF v_queue.max_jobs IS NOT NULL THEN
-    PERFORM howdah.make_room(v_queue, v_count);
-  END IF;
   IF v_options IS NOT NULL THEN
     v_options := howdah.stored_options(v_options, v_now);
     v_gates := howdah.gates_of(v_options);
@@ -48,6 +45,10 @@ BEGIN
       v_options := v_options || jsonb_build_object('depends_on', howdah.resolve_parents(v_options -> 'depends_on'))
         || CASE WHEN v_due > v_now THEN jsonb_build_object('due_at', v_due) ELSE '{}' END;
     END IF;
+  END IF;
+  -- After resolve_parents, which may lock a workflow: add_to_workflow locks the workflow first.
+  IF v_queue.max_jobs IS NOT NULL THEN
+    PERFORM howdah.make_room(v_queue, v_count);
   END IF;
   IF enqueue_many.options ? 'id' THEN
     v_blocks := ARRAY[howdah.reserved_id((enqueue_many.options ->> 'id')::bigint, v_count)];

@@ -27,6 +27,8 @@ DECLARE
   v_options jsonb;
   v_until   timestamptz;
   v_holder  bigint;
+  v_state   text;
+  v_replaced boolean;
 BEGIN
   IF enqueue_unique.payload IS NULL THEN
     PERFORM howdah.payload_refused(enqueue_unique.queue, NULL, NULL);
@@ -50,8 +52,15 @@ BEGIN
     PERFORM howdah.key_held(enqueue_unique.kind, v_holder);
   END IF;
   IF enqueue_unique.on_hit LIKE 'replace%' THEN
-    IF howdah.replace_job(v_holder, enqueue_unique.on_hit, enqueue_unique.payload, enqueue_unique.queue, enqueue_unique.priority,
-         coalesce(enqueue_unique.run_at, v_now + enqueue_unique.delay), enqueue_unique.max_attempts, v_options) THEN
+    -- An attempt may fail while we look: each round sees the newest.
+    FOR round IN 1..5 LOOP
+      v_replaced := howdah.replace_job(v_holder, enqueue_unique.on_hit, enqueue_unique.payload, enqueue_unique.queue, enqueue_unique.priority,
+        coalesce(enqueue_unique.run_at, v_now + enqueue_unique.delay), enqueue_unique.max_attempts, v_options);
+      EXIT WHEN v_replaced;
+      v_state := howdah.state(v_holder);
+      EXIT WHEN v_state IS NULL OR v_state NOT IN ('ready', 'scheduled', 'blocked');
+    END LOOP;
+    IF v_replaced THEN
       IF enqueue_unique.on_hit = 'replace' THEN
         UPDATE howdah.unique_key u SET scope = enqueue_unique.scope, expires_at = v_until
          WHERE u.kind = enqueue_unique.kind AND u.key = v_key;
@@ -59,7 +68,7 @@ BEGIN
       RETURN QUERY SELECT v_holder, true;
       RETURN;
     -- It runs; or it has ended since we looked.
-    ELSIF howdah.state(v_holder) = 'running'
+    ELSIF v_state = 'running'
        OR EXISTS (SELECT FROM howdah.unique_key u WHERE u.kind = enqueue_unique.kind AND u.key = v_key AND u.scope = 'live') THEN
       UPDATE howdah.unique_key u SET job_id = v_id, scope = enqueue_unique.scope, expires_at = v_until
        WHERE u.kind = enqueue_unique.kind AND u.key = v_key;

@@ -1,7 +1,7 @@
 -- howdah.replace_job(job_id, what, payload, queue, priority, due_at, max_attempts, options) -> boolean
 -- Gives a job that waits another payload (what: replace_payload), another time (replace_time), or all of what is given
 -- (replace), which also makes its attempts start over. Returns whether it waited. Internal to howdah.enqueue_unique.
--- Writes: job, ticket or deferred, expiry. Locks: the row that it
+-- Writes: job, ticket or deferred, expiry, progress, step. Locks: the row that it
 -- waits in; waits for a claim of it that is under way. Errors: HD001, HD002.
 CREATE OR REPLACE FUNCTION howdah.replace_job(job_id bigint, what text, payload jsonb, queue text, priority integer, due_at timestamptz,
   max_attempts integer, options jsonb)
@@ -45,6 +45,7 @@ BEGIN
     j.payload := replace_job.payload;
     -- How far the old payload had come is nothing to go on from.
     DELETE FROM howdah.progress p WHERE p.job_id = j.id;
+    DELETE FROM howdah.step s WHERE s.job_id = j.id;
   END IF;
   IF replace_job.what = 'replace' THEN
     IF j.queue_id <> v_queue.id THEN

@@ -49,6 +49,10 @@ BEGIN
   END IF;
   IF r.max_running IS NOT NULL AND v_was IS NULL AND r.scope IN ('kind', 'key') THEN
     PERFORM howdah.count_running(r.scope, r.name);
+  ELSIF r.max_running IS NULL AND r.scope = 'key' THEN
+    -- What ran under this rule is under a wider one from now on.
+    PERFORM howdah.count_running(f.scope, f.name) FROM howdah.flow_rule f
+     WHERE f.scope = 'key' AND f.max_running IS NOT NULL AND right(f.name, 1) = '*' AND starts_with(r.name, left(f.name, -1));
   END IF;
   v_gates := ARRAY(SELECT howdah.gates_of_rule(r.scope, r.name));
   -- What was used up by another rate is owed to this one for no longer than a bucket of it takes to fill.

@@ -18,7 +18,5 @@ BEGIN
   FOR v_lease IN SELECT l.id FROM howdah.lease l WHERE l.worker_id = rescue_worker.worker_id ORDER BY l.id FOR UPDATE SKIP LOCKED LOOP
     v_jobs := v_jobs + howdah.rescue_lease(v_lease, rescue_worker.worker_id, rescue_worker.error_kind, rescue_worker.message);
   END LOOP;
-  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
-    SELECT q.job_id FROM howdah.cancel_request q WHERE q.worker_id = rescue_worker.worker_id FOR UPDATE SKIP LOCKED));
   RETURN v_jobs;
 END $$;

@@ -45,7 +45,7 @@ BEGIN
       INSERT INTO howdah.result (slot, job_id, at, result)
       SELECT r.slot, u.job_id, howdah.now(), u.result
         FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) u(lease_id, job_id, result)
-        JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history'),
+        JOIN gone g ON g.id = u.lease_id, howdah.ring r WHERE r.name = 'history' AND u.result IS NOT NULL),
     hook AS (
       SELECT howdah.ended(array_agg(u.first_id), array_agg(u.jobs)), howdah.wake_limited(array_agg(DISTINCT g.queue_id))
         FROM gone g, unnest(g.first_ids, g.counts) u(first_id, jobs))
@@ -60,6 +60,11 @@ BEGIN
   RETURN QUERY
     SELECT l.id FROM howdah.lease l JOIN unnest(complete_leases.lease_ids, complete_leases.jobs) u(id, jobs) ON u.id = l.id
      WHERE l.id = ANY (v_mixed) AND (
-      SELECT count(*) FROM howdah.complete(l.id, NULL, NULL, complete_leases.result_jobs, complete_leases.results))
+      -- With the results of this lease alone: another one may have held the same job before.
+      SELECT count(*) FROM (
+          SELECT array_agg(n.job_id) AS jobs, array_agg(n.result) AS results
+            FROM unnest(complete_leases.result_leases, complete_leases.result_jobs, complete_leases.results) n(lease_id, job_id, result)
+           WHERE n.lease_id = l.id) k,
+        LATERAL howdah.complete(l.id, NULL, NULL, k.jobs, k.results))
          = u.jobs - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = l.id);
 END $$;

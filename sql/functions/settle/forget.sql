@@ -9,6 +9,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_settled bigint[];
+  v_over    bigint[];
 BEGIN
   -- Losing this in a crash means that it is done again, when the lease is given up.
   PERFORM set_config('synchronous_commit', 'off', true);
@@ -18,14 +19,15 @@ BEGIN
   IF v_settled IS NOT NULL THEN
     PERFORM howdah.take_from_lease(forget.lease_id, v_settled);
   END IF;
-  -- A lease of one job goes with complete_in: the receipt is what is left of it.
-  v_settled := coalesce(v_settled, '{}') || ARRAY(
-    SELECT j FROM unnest(forget.job_ids) j WHERE j <> ALL (coalesce(v_settled, '{}')) AND EXISTS (
+  -- A lease of one job goes with complete_in: the receipt is what is left of it. Of a job of a larger one that somebody has sent
+  -- again meanwhile, nothing is left.
+  v_over := ARRAY(
+    SELECT j FROM unnest(forget.job_ids) j WHERE EXISTS (
       -- A span is not the ids in it: a neighbour's receipt may span this one.
       SELECT FROM howdah.receipt r, unnest(r.first_ids, r.counts) u(first_id, jobs)
        WHERE r.span @> j AND r.outcome IN (1, 2) AND r.worker_id = forget.worker_id
          AND j >= u.first_id AND j < u.first_id + u.jobs));
   -- Who began to wait after complete_in had looked, and before it was committed.
-  PERFORM howdah.ended(v_settled, array_fill(1::smallint, ARRAY[cardinality(v_settled)]), failed => NULL);
-  RETURN QUERY SELECT unnest(v_settled);
+  PERFORM howdah.ended(v_over, array_fill(1::smallint, ARRAY[cardinality(v_over)]), failed => NULL);
+  RETURN QUERY SELECT unnest(v_settled) UNION SELECT unnest(v_over);
 END $$;

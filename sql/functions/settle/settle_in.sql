@@ -12,7 +12,9 @@ DECLARE
 BEGIN
   -- The key of the job first, and the lease afterwards: whoever waits for the key must not hold the lease, which its owner may
   -- have to delete.
-  INSERT INTO howdah.settled (lease_id, job_id) VALUES (settle_in.lease_id, settle_in.job_id) ON CONFLICT DO NOTHING;
+  IF settle_in.lease_id IS NOT NULL AND settle_in.job_id IS NOT NULL THEN
+    INSERT INTO howdah.settled (lease_id, job_id) VALUES (settle_in.lease_id, settle_in.job_id) ON CONFLICT DO NOTHING;
+  END IF;
   IF FOUND THEN
     SELECT * INTO v_lease FROM howdah.lease l
      WHERE (l.id & 3) = (settle_in.lease_id & 3) AND l.id = settle_in.lease_id FOR KEY SHARE;

@@ -16,6 +16,8 @@ DECLARE
   v_attempts smallint[] := '{}';
 BEGIN
   PERFORM howdah.must_read_committed();
+  -- Nothing is other than NULL, as it were.
+  take_from_lease.job_ids := array_remove(take_from_lease.job_ids, NULL);
   -- Who gets this lock is alone with the lease.
   SELECT * INTO v_lease FROM howdah.lease l
    WHERE (l.id & 3) = (take_from_lease.lease_id & 3) AND l.id = take_from_lease.lease_id FOR UPDATE SKIP LOCKED;

@@ -19,8 +19,8 @@ BEGIN
     -- Whoever has the row in which a job waits may write to its steps.
     d := howdah.lock_deferred(v_job, true);
     IF d.jobs = 1 THEN
-      -- One that is scheduled for something else, such as a retry, is left so.
-      IF EXISTS (SELECT FROM howdah.step s WHERE s.job_id = v_job AND s.state = 'waiting' AND s.wakes_at = d.due_at) THEN
+      -- One that is scheduled for something else, such as a retry, or waits for other jobs, is left so.
+      IF d.gate IS NULL AND EXISTS (SELECT FROM howdah.step s WHERE s.job_id = v_job AND s.state = 'waiting' AND s.wakes_at = d.due_at) THEN
         DELETE FROM howdah.deferred k WHERE k.first_id = v_job;
         v_ids := v_ids || v_job;
         v_attempts := v_attempts || d.attempt;

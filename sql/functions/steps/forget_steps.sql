@@ -36,7 +36,9 @@ BEGIN
     END IF;
   END IF;
   WITH gone AS (
-    DELETE FROM howdah.step s WHERE s.job_id = forget_steps.job_id AND s.n >= v_from RETURNING s.*)
+    DELETE FROM howdah.step s WHERE s.job_id = forget_steps.job_id
+       -- Those that were kept at the same moment have the same number, and were not kept after it.
+       AND (s.n > v_from OR s.name = forget_steps.from_step) RETURNING s.*)
   SELECT count(*), coalesce(bool_or(g.state = 'waiting' AND g.wakes_at = w.due_at), false) INTO v_forgotten, v_awaited FROM gone g;
   IF v_awaited AND w.state = 'scheduled' THEN
     PERFORM howdah.drop_waiting(forget_steps.job_id, w.state, w.queue_id, w.priority);

@@ -27,18 +27,21 @@ BEGIN
     RETURN 0;
   END IF;
   PERFORM howdah.unknown_queue(d.name) FROM howdah.find_jobs(v_ids) f JOIN howdah.deleted_queue d ON d.id = f.queue_id;
-  v_mine := howdah.take_keys_again(v_ids);
-  PERFORM howdah.take_key_again(u.id) FROM unnest(v_ids) u(id) WHERE u.id NOT IN (SELECT m FROM unnest(v_mine) m);
-  -- Meanwhile somebody may have sent one of them again, or deleted it: locked, they are looked at once more.
+  -- Somebody may be sending one of them again, or deleting it: locked, they are looked at once more.
   PERFORM FROM howdah.dead d WHERE d.job_id = ANY (v_ids) ORDER BY d.job_id FOR UPDATE;
+  PERFORM howdah.lock_ended(v_ids);
   FOR part IN 0..7 LOOP
     PERFORM FROM howdah.job j WHERE ((j.id >> 33) & 7) = part AND j.id = ANY (v_ids) ORDER BY j.id FOR UPDATE;
   END LOOP;
   PERFORM FROM howdah.job_kept k WHERE k.id = ANY (v_ids) ORDER BY k.id FOR UPDATE;
   v_ids := ARRAY(SELECT s.job_id FROM howdah.states_of(v_ids) s WHERE s.state IN ('dead', 'cancelled', 'expired') ORDER BY s.job_id);
+  v_mine := howdah.take_keys_again(v_ids);
+  PERFORM howdah.take_key_again(u.id) FROM unnest(v_ids) u(id) WHERE u.id NOT IN (SELECT m FROM unnest(v_mine) m);
   DELETE FROM howdah.dead d WHERE d.job_id = ANY (v_ids);
   PERFORM howdah.take_ended(v_ids);
-  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (v_ids);
+  -- Those that run too: they are to go on.
+  DELETE FROM howdah.cancel_request c WHERE c.job_id = ANY (ARRAY(
+    SELECT r.job_id FROM howdah.cancel_request r WHERE r.job_id = ANY (v_all) FOR UPDATE SKIP LOCKED));
   FOR j IN SELECT f.* FROM howdah.find_jobs(v_ids) f WHERE f.options ? 'expires_at' LOOP
     j.options := nullif(j.options - 'expires_at', '{}');
     PERFORM howdah.rewrite_job(j);

@@ -8,6 +8,8 @@ DECLARE
   k record;
   r record;
 BEGIN
+  -- Lock first and look later: somebody may be taking others out of the same rows, which then are elsewhere.
+  PERFORM howdah.lock_ended(take_ended.job_ids);
   FOR k IN SELECT DISTINCT e.slot, e.ctid AS tid
              FROM (SELECT DISTINCT i >> 7 << 7 AS block FROM unnest(take_ended.job_ids) i) b
              JOIN howdah.receipt e ON e.span && int8range(b.block, b.block + 128) WHERE e.outcome IN (2, 3) LOOP
