@@ -1778,7 +1778,10 @@ BEGIN
   -- All dead jobs before what starting them over locks (callbacks of their workflows), as everywhere.
   PERFORM howdah.start_over(v_dead);
   retried := cardinality(v_dead) + coalesce((
-    SELECT sum(howdah.promote_range(v_queues, retry_many.kind, v_states, v_filter, v_ids, u.first, u.last)) FROM unnest(v_firsts, v_lasts) u(first, last)), 0);
+    SELECT sum(howdah.promote_range(v_queues, retry_many.kind, v_states, v_filter, k.ids, u.first, u.last))
+      FROM unnest(v_firsts, v_lasts) u(first, last)
+      -- Where ids are known each range is one block.
+      LEFT JOIN (SELECT (i >> 7 << 7) - 1 AS first, array_agg(i) AS ids FROM unnest(v_ids) i GROUP BY 1) k ON k.first = u.first), 0);
 END $$;
 -- howdah.selected_queues(queue) -> integer[]
 -- The ids of a queue (also of those of that name that were deleted and have a history), or of all for NULL. Internal. Errors: HD001 unknown queue.
@@ -3688,9 +3691,12 @@ BEGIN
   IF v_failed IS NOT NULL THEN
     PERFORM howdah.look_later(howdah.parents_ended(v_failed, array_fill(1::smallint, ARRAY[cardinality(v_failed)]), true));
   END IF;
-  -- One that has failed may be sent again before anybody sees that these wait for it.
-  IF v_live OR v_failed IS NOT NULL THEN
+  IF v_live THEN
     PERFORM howdah.look_later(meet_parents.job_ids);
+  ELSIF v_failed IS NOT NULL THEN
+    -- One that is held by what has failed: that may be sent again, and end, before anybody sees who waits for it.
+    PERFORM howdah.look_later(ARRAY(
+      SELECT DISTINCT d.job_id FROM howdah.dependency d WHERE d.job_id = ANY (meet_parents.job_ids) AND d.parent_id = ANY (v_failed)));
   END IF;
 END $$;
 -- howdah.open_parents(job_id) -> (parent_id, state, held)
@@ -12491,5 +12497,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('e1874bb78a4a64f3', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('dca911da0f85d5db', '0.1.0');
 COMMIT;

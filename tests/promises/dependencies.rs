@@ -138,8 +138,16 @@ async fn parents_that_have_ended_count_as_what_they_ended_as() -> Result<()> {
             "SELECT howdah.enqueue_many('k', '{{1,2}}', delay => '1 hour', options => '{{\"depends_on\": [{done}]}}')"
         ))
         .await?;
-    assert_eq!(states(&mut session).await?, "completed dead ready cancelled ready blocked scheduled scheduled");
-    assert_eq!(session.number("SELECT count(*) FROM howdah.second_look").await?, 0, "nothing was left open");
+    let seen = "completed dead ready cancelled ready blocked scheduled scheduled";
+    assert_eq!(states(&mut session).await?, seen);
+    // Nothing was left open but the one that is held: its parent may be on its way to a second life.
+    let open = "SELECT string_agg(j.state, ' ') FROM howdah.second_look s JOIN howdah.jobs j ON j.id = s.job_id";
+    assert_eq!(session.text(open).await?, "blocked");
+    // Until whoever was under way at the first look is over.
+    while session.number("SELECT count(*) FROM howdah.second_look").await? > 0 {
+        keeper_looks(&mut session).await?;
+    }
+    assert_eq!(states(&mut session).await?, seen);
     Ok(())
 }
 

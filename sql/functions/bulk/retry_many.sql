@@ -37,5 +37,8 @@ BEGIN
   -- All dead jobs before what starting them over locks (callbacks of their workflows), as everywhere.
   PERFORM howdah.start_over(v_dead);
   retried := cardinality(v_dead) + coalesce((
-    SELECT sum(howdah.promote_range(v_queues, retry_many.kind, v_states, v_filter, v_ids, u.first, u.last)) FROM unnest(v_firsts, v_lasts) u(first, last)), 0);
+    SELECT sum(howdah.promote_range(v_queues, retry_many.kind, v_states, v_filter, k.ids, u.first, u.last))
+      FROM unnest(v_firsts, v_lasts) u(first, last)
+      -- Where ids are known each range is one block.
+      LEFT JOIN (SELECT (i >> 7 << 7) - 1 AS first, array_agg(i) AS ids FROM unnest(v_ids) i GROUP BY 1) k ON k.first = u.first), 0);
 END $$;

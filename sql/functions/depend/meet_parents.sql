@@ -28,8 +28,11 @@ BEGIN
   IF v_failed IS NOT NULL THEN
     PERFORM howdah.look_later(howdah.parents_ended(v_failed, array_fill(1::smallint, ARRAY[cardinality(v_failed)]), true));
   END IF;
-  -- One that has failed may be sent again before anybody sees that these wait for it.
-  IF v_live OR v_failed IS NOT NULL THEN
+  IF v_live THEN
     PERFORM howdah.look_later(meet_parents.job_ids);
+  ELSIF v_failed IS NOT NULL THEN
+    -- One that is held by what has failed: that may be sent again, and end, before anybody sees who waits for it.
+    PERFORM howdah.look_later(ARRAY(
+      SELECT DISTINCT d.job_id FROM howdah.dependency d WHERE d.job_id = ANY (meet_parents.job_ids) AND d.parent_id = ANY (v_failed)));
   END IF;
 END $$;

@@ -91,6 +91,8 @@ async fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_up_again() {
     shell.shows("video").await;
     shell.press("q").await;
     shell.until("the shell again", |screen| !screen.alternate_screen() && !screen.hide_cursor()).await;
+    // Who types before the program has ended types for the program.
+    shell.until("the prompt", |screen| screen.contents().trim_end().lines().last().map(str::trim) == Some("$")).await;
     shell.press("exit\n").await;
     assert_eq!(shell.end().await, 0);
 }
