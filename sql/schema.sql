@@ -10161,7 +10161,7 @@ DECLARE
   v_attempts smallint[] := '{}';
 BEGIN
   PERFORM howdah.must_read_committed();
-  -- Nothing is other than NULL, as it were.
+  -- With a NULL among them no other id would be seen to be left: `id <> ALL (...)` is not true then.
   take_from_lease.job_ids := array_remove(take_from_lease.job_ids, NULL);
   -- Who gets this lock is alone with the lease.
   SELECT * INTO v_lease FROM howdah.lease l
@@ -12497,5 +12497,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('dca911da0f85d5db', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('c667995d00cd0b79', '0.1.0');
 COMMIT;

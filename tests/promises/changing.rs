@@ -18,12 +18,9 @@ async fn a_job_that_somebody_moves_meanwhile_stays_where_it_was_moved() -> Resul
             let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({})", db.worker().await?)).await?;
             db.run(&format!("SELECT howdah.fail({lease}, '{{{job}}}', '{{discard}}')")).await?;
         }
-        let (mut first, mut second) = (db.session().await?, db.session().await?);
+        let mut first = db.session().await?;
         first.run(&format!("BEGIN; {moves}")).await?;
-        let pid = second.number("SELECT pg_backend_pid()").await?;
-        let change = format!("SELECT howdah.change({job}, priority => 9)");
-        let changed = tokio::spawn(async move { second.text(&change).await });
-        db.wait_for(&format!("SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}"), "Lock").await?;
+        let changed = waiting(&db, &format!("SELECT howdah.change({job}, priority => 9)")).await?;
         first.run("COMMIT").await?;
         let state = in_time("the change", changed).await???;
         assert_eq!(state, if dead { "dead" } else { "ready" }, "{moves}");

@@ -8,6 +8,8 @@ use howdah::{Error, Howdah, Job, JobError, Unique, Worker};
 use howdah_tests::{Db, in_time, start};
 use serde::{Deserialize, Serialize};
 
+use crate::changing::waiting;
+
 #[derive(Job, Serialize, Deserialize)]
 struct Reindex {
     shop: i64,
@@ -207,13 +209,11 @@ async fn a_dead_job_waits_for_whoever_is_taking_its_key_over() -> Result<()> {
         let enqueue = "SELECT id FROM howdah.enqueue_unique('k', key => 'u', on_hit => 'replace_payload')";
         let job = db.number(enqueue).await?;
         let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
-        let (mut other, mut second) = (db.session().await?, db.session().await?);
+        let mut other = db.session().await?;
         other.run("BEGIN").await?;
         let newer = other.number(enqueue).await?;
         db.run(&format!("SELECT howdah.fail({lease}, '{{{job}}}', '{{discard}}')")).await?;
-        let pid = second.number("SELECT pg_backend_pid()").await?;
-        let retried = tokio::spawn(async move { second.text(&format!("SELECT howdah.retry({job})")).await });
-        db.wait_for(&format!("SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}"), "Lock").await?;
+        let retried = waiting(&db, &format!("SELECT howdah.retry({job})")).await?;
         other.run(end).await?;
         let retried = in_time("the retry", retried).await??;
         let live = db.number("SELECT max(id) FROM howdah.jobs WHERE state = 'ready' HAVING count(*) = 1").await?;

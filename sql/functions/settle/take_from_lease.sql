@@ -16,7 +16,7 @@ DECLARE
   v_attempts smallint[] := '{}';
 BEGIN
   PERFORM howdah.must_read_committed();
-  -- Nothing is other than NULL, as it were.
+  -- With a NULL among them no other id would be seen to be left: `id <> ALL (...)` is not true then.
   take_from_lease.job_ids := array_remove(take_from_lease.job_ids, NULL);
   -- Who gets this lock is alone with the lease.
   SELECT * INTO v_lease FROM howdah.lease l
