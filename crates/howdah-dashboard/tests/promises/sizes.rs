@@ -3,17 +3,24 @@
 //! `HOWDAH_ROWS=10000000 cargo test -p howdah-dashboard --test promises -- sizes:: --nocapture` tells the time of each page with ten million jobs that
 //! wait and as many that are due later. Limit: left out where the server has no pg_stat_statements.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use howdah::Howdah;
 use howdah_devdb::{Durability, Server};
 use howdah_tests::{Db, fill};
+use sqlx::postgres::PgPoolOptions;
 
 use crate::desk::Desk;
 
 const FEW: usize = 2_000;
 const MANY: usize = 200_000;
 /// What indexes that are deeper, and counts that go up to a bound, may cost more with many jobs than with few, in pages of 8 kB.
-const MORE: i64 = 2_000;
+const MORE: i64 = 300;
+
+/// How often each page is asked for.
+const TIMES: usize = 3;
+/// What has been read since the last reset, in pages of 8 kB, and in how many milliseconds.
+const COST: &str = "SELECT concat_ws(' ', coalesce(sum(shared_blks_hit + shared_blks_read), 0), coalesce(sum(total_exec_time + total_plan_time), 0))
+                      FROM pg_stat_statements WHERE toplevel AND query !~ 'pg_stat_statements'";
 
 const PAGES: [&str; 22] = [
     "/",
@@ -60,21 +67,26 @@ async fn costs(server: &Server, rows: usize) -> Result<Option<Vec<(i64, f64)>>> 
     )
     .await?;
     let id = db.text("SELECT max(first_id) FROM howdah.ticket").await?;
-    let howdah = Howdah::from_pool(db.pool().clone());
+    // One session, which knows the catalog after the first time: what several of them read of it is chance, and some thousand pages.
+    let one = PgPoolOptions::new().max_connections(1).connect_with((*db.pool().connect_options()).clone()).await?;
+    let howdah = Howdah::from_pool(one);
     let open = |db| Desk::over(db, howdah.clone(), |dashboard| dashboard.router());
     let (mut costs, mut desk) = (Vec::new(), open(db));
     for page in PAGES {
         let page = page.replace("ID", &id);
-        // Once before, so that the sessions know the catalog. Another dashboard remembers nothing of it.
-        desk.get(&page).await.ok();
-        desk = open(desk.db);
-        desk.db.run("SELECT pg_stat_statements_reset()").await?;
-        desk.get(&page).await.ok();
-        let cost = "SELECT concat_ws(' ', sum(shared_blks_hit + shared_blks_read), sum(total_exec_time + total_plan_time)) FROM pg_stat_statements
-                     WHERE toplevel AND query !~ 'pg_stat_statements'";
-        let cost = desk.text(cost).await;
-        let (blocks, ms) = cost.split_once(' ').unwrap_or(("0", "0"));
-        costs.push((blocks.parse()?, ms.parse()?));
+        // The cheapest of several times: what somebody has analyzed meanwhile is looked up in the catalog again.
+        let mut least: Option<(i64, f64)> = None;
+        for _ in 0..TIMES {
+            // A dashboard that remembers nothing of the time before.
+            desk = open(desk.db);
+            desk.db.run("SELECT pg_stat_statements_reset()").await?;
+            desk.get(&page).await.ok();
+            let cost = desk.text(COST).await;
+            let (blocks, ms) = cost.split_once(' ').context(cost.clone())?;
+            let cost = (blocks.parse()?, ms.parse()?);
+            least = Some(least.filter(|least| least.0 <= cost.0).unwrap_or(cost));
+        }
+        costs.extend(least);
     }
     Ok(Some(costs))
 }
