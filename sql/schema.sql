@@ -5648,7 +5648,8 @@ END $$;
 CREATE OR REPLACE FUNCTION howdah.reserve_id() RETURNS bigint
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$ SELECT nextval('howdah.block_seq') << 7 $$;
 -- howdah.reserved_id(id, jobs) -> bigint
--- Checks an id that a caller brings: it must come from howdah.reserve_id, be for one job, and not be in use.
+-- Checks an id that a caller brings: it must come from howdah.reserve_id, be for one job, and not be in use, nor have been as far as
+-- history goes: what is kept of a job that was deleted would be told of the new one.
 -- Two enqueues of one id at the same time: the second one fails with a unique violation. Internal.
 -- Errors: HD002 (invalid argument) with COLUMN id.
 CREATE OR REPLACE FUNCTION howdah.reserved_id(id bigint, jobs integer) RETURNS bigint
@@ -5662,6 +5663,10 @@ BEGIN
   END IF;
   IF EXISTS (SELECT FROM howdah.find_job(reserved_id.id)) THEN
     PERFORM howdah.option_refused('id', format('%s belongs to a job already', reserved_id.id));
+  END IF;
+  -- Nobody shares its block of 128.
+  IF EXISTS (SELECT FROM howdah.receipt r WHERE r.span @> reserved_id.id AND reserved_id.id = ANY (r.first_ids)) THEN
+    PERFORM howdah.option_refused('id', format('%s was that of a job that has ended', reserved_id.id));
   END IF;
   RETURN reserved_id.id;
 END $$;
@@ -5939,7 +5944,7 @@ END $$;
 --   most         how many, 1 to 100,000
 -- Reads: howdah.jobs. Locks: none. Errors: HD001 unknown queue, HD002 invalid argument.
 -- Cost: with the index of howdah.index_attributes, of the jobs that match; of states of jobs that have not ended well, of the newest of
--- their rooms until there are enough; else, a filter that matches few jobs looks at all of them.
+-- their rooms until there are enough; else of some 20,000 of the newest, and where those are not enough, of all of them.
 CREATE OR REPLACE FUNCTION howdah.find(queue text DEFAULT NULL, kind text DEFAULT NULL, states text[] DEFAULT NULL,
   filter text DEFAULT NULL, ids bigint[] DEFAULT NULL, most integer DEFAULT 100)
 RETURNS SETOF bigint LANGUAGE plpgsql
@@ -5950,24 +5955,18 @@ DECLARE
   v_ids    bigint[];
   v_search jsonb;
   v_page   record;
-  v_next   bigint;
+  v_next   bigint := 9223372036854775807;
   v_left   integer := find.most;
+  v_size   integer := 256;
+  v_found  integer;
 BEGIN
   PERFORM howdah.check_states(find.states, '{scheduled,blocked,ready,running,completed,cancelled,expired,dead}'),
           howdah.check_most(find.most, 100000, find.ids);
+  v_queues := CASE WHEN find.queue IS NOT NULL THEN v_queues END;
   v_ids := coalesce(find.ids, howdah.rare_matches(v_filter));
   IF v_ids IS NULL AND find.states IS NULL THEN
-    -- The newest ids come first from an index. The view would look at every job.
-    RETURN QUERY
-      SELECT n.id FROM (
-        (SELECT j.id FROM howdah.job j
-          WHERE (find.queue IS NULL OR j.queue_id = ANY (v_queues)) AND (find.kind IS NULL OR j.kind = find.kind)
-            AND (v_filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ v_filter) ORDER BY j.id DESC LIMIT find.most)
-        UNION
-        (SELECT k.id FROM howdah.job_kept k
-          WHERE (find.queue IS NULL OR k.queue_id = ANY (v_queues)) AND (find.kind IS NULL OR k.kind = find.kind)
-            AND (v_filter IS NULL OR coalesce(k.options -> 'attributes', '{}') @@ v_filter) ORDER BY k.id DESC LIMIT find.most)) n
-       ORDER BY n.id DESC LIMIT find.most;
+    -- Every job is in one of the states.
+    RETURN QUERY SELECT i FROM unnest(howdah.find_newest(v_queues, find.kind, v_filter, v_next, find.most)) WITH ORDINALITY u(i, n) ORDER BY n;
     RETURN;
   END IF;
   IF v_ids IS NOT NULL THEN
@@ -5991,11 +5990,52 @@ BEGIN
     END LOOP;
     RETURN;
   END IF;
+  -- The newest that it can be, and of those what their rooms say. Where they do not end soon, as where many wait that are newer than
+  -- whatever has ended, all that has ended is read at once.
+  WHILE v_size <= 16384 LOOP
+    v_ids := howdah.find_newest(v_queues, find.kind, v_filter, v_next, v_size);
+    RETURN QUERY SELECT r.job_id FROM howdah.rooms_of(v_ids) r WHERE r.state = ANY (find.states) ORDER BY r.job_id DESC LIMIT v_left;
+    GET DIAGNOSTICS v_found = ROW_COUNT;
+    v_left := v_left - v_found;
+    IF v_left <= 0 OR cardinality(v_ids) < v_size THEN
+      RETURN;
+    END IF;
+    v_next := v_ids[v_size];
+    v_size := 4 * v_size;
+  END LOOP;
   RETURN QUERY
     SELECT j.id FROM howdah.jobs j
-     WHERE j.state = ANY (find.states) AND (find.queue IS NULL OR j.queue = find.queue) AND (find.kind IS NULL OR j.kind = find.kind)
+     WHERE j.id < v_next AND j.state = ANY (find.states) AND (find.queue IS NULL OR j.queue = find.queue) AND (find.kind IS NULL OR j.kind = find.kind)
        AND (v_filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ v_filter)
-     ORDER BY j.id DESC LIMIT find.most;
+     ORDER BY j.id DESC LIMIT v_left;
+END $$;
+-- howdah.find_newest(queues, kind, filter, before, most) -> bigint[]
+-- The ids of the newest jobs by what was written with them, newest first, whatever has become of them since.
+--   queues  only in these; NULL: in any
+--   kind    only of this one; NULL: of any
+--   filter  a predicate on attributes; NULL: none
+--   before  only ids below this one
+--   most    how many
+-- Internal to howdah.find. Reads: job and job_kept, from the end of the index of their ids; the view would look at every job.
+-- Cost: of the jobs from the newest to the last one that is found; an index of theirs is not used.
+CREATE OR REPLACE FUNCTION howdah.find_newest(queues integer[], kind text, filter jsonpath, before bigint, most integer) RETURNS bigint[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+  RETURN ARRAY(
+    SELECT n.id FROM (
+      (SELECT j.id FROM howdah.job j
+        WHERE j.id < find_newest.before AND (find_newest.queues IS NULL OR j.queue_id = ANY (find_newest.queues))
+          AND (find_newest.kind IS NULL OR j.kind = find_newest.kind)
+          AND (find_newest.filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ find_newest.filter)
+        ORDER BY j.id DESC LIMIT find_newest.most)
+      UNION
+      (SELECT k.id FROM howdah.job_kept k
+        WHERE k.id < find_newest.before AND (find_newest.queues IS NULL OR k.queue_id = ANY (find_newest.queues))
+          AND (find_newest.kind IS NULL OR k.kind = find_newest.kind)
+          AND (find_newest.filter IS NULL OR coalesce(k.options -> 'attributes', '{}') @@ find_newest.filter)
+        ORDER BY k.id DESC LIMIT find_newest.most)) n
+     ORDER BY n.id DESC LIMIT find_newest.most);
 END $$;
 -- howdah.index_attributes(wanted) -> setof text
 -- Gives the statements that build (or, if not wanted, drop) an index over the attributes of jobs, for filters that say
@@ -10380,7 +10420,7 @@ $$;
 -- with ten million.
 --   cap   how many rows of each queue and room are looked at, 1 to 1,000,000; a row of ready or scheduled jobs stands for up to 128
 --   more  true: there is more than that somewhere, and counts are at least so much
---   oldest_ready_at   when the oldest of the jobs that are ready was enqueued
+--   oldest_ready_at   when the oldest of the jobs that are ready was enqueued; of those that wait for their turn, the oldest of the rows looked at
 -- Reads: queue, ticket, deferred, lease, dead. Locks: none. Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.depths(cap integer DEFAULT 10000)
 RETURNS TABLE (queue text, ready bigint, running bigint, scheduled bigint, blocked bigint, dead bigint, more boolean,
@@ -10398,13 +10438,15 @@ BEGIN
      CROSS JOIN LATERAL (SELECT sum(k.jobs)::bigint AS jobs, count(*) AS n FROM (
          SELECT k.jobs FROM howdah.ticket k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) t
      CROSS JOIN LATERAL (SELECT count(*) AS n, sum(k.jobs) FILTER (WHERE k.gate IS NULL)::bigint AS scheduled,
-              sum(k.jobs) FILTER (WHERE k.gate ^@ 'fair:')::bigint AS in_turn,
+              sum(k.jobs) FILTER (WHERE k.gate ^@ 'fair:')::bigint AS in_turn, min(k.first_id) FILTER (WHERE k.gate ^@ 'fair:') AS first_in_turn,
               sum(k.jobs) FILTER (WHERE NOT k.gate ^@ 'fair:')::bigint AS blocked
-         FROM (SELECT k.jobs, k.gate FROM howdah.deferred k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) d
+         FROM (SELECT k.jobs, k.gate, k.first_id FROM howdah.deferred k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) d
      CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT FROM howdah.dead k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) x
-      LEFT JOIN LATERAL (SELECT min(j.enqueued_at) AS at FROM generate_series(0, 9) p,
-         LATERAL (SELECT k.first_id FROM howdah.ticket k WHERE k.queue_id = q.id AND k.priority = p ORDER BY k.first_id LIMIT 1) f,
-         LATERAL howdah.find_job(f.first_id) j) o ON true
+      LEFT JOIN LATERAL (SELECT min(j.enqueued_at) AS at FROM (
+           SELECT t.first_id FROM generate_series(0, 9) p,
+             LATERAL (SELECT k.first_id FROM howdah.ticket k WHERE k.queue_id = q.id AND k.priority = p ORDER BY k.first_id LIMIT 1) t
+           UNION ALL
+           SELECT d.first_in_turn) f, LATERAL howdah.find_job(f.first_id) j) o ON true
       LEFT JOIN (SELECT e.queue_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                    FROM howdah.lease e GROUP BY 1) l ON l.queue_id = q.id
      ORDER BY 1;
@@ -12430,10 +12472,11 @@ SELECT q.name AS queue, coalesce(t.ready, 0) + coalesce(d.in_turn, 0) AS ready, 
        q.resume_at
   FROM howdah.queue q
   LEFT JOIN (SELECT queue_id, sum(jobs)::bigint AS ready, min(first_id) AS first_id FROM howdah.ticket GROUP BY 1) t ON t.queue_id = q.id
-  LEFT JOIN LATERAL (SELECT j.enqueued_at AS oldest_ready_at FROM howdah.find_job(t.first_id) j) o ON true
   LEFT JOIN (SELECT queue_id, sum(jobs) FILTER (WHERE gate IS NULL)::bigint AS scheduled, sum(jobs) FILTER (WHERE gate ^@ 'fair:')::bigint AS in_turn,
+                    min(first_id) FILTER (WHERE gate ^@ 'fair:') AS first_in_turn,
                     sum(jobs) FILTER (WHERE gate IS NOT NULL AND NOT gate ^@ 'fair:')::bigint AS blocked,
                     min(due_at) FILTER (WHERE gate IS NULL) AS next_due_at FROM howdah.deferred GROUP BY 1) d ON d.queue_id = q.id
+  LEFT JOIN LATERAL (SELECT j.enqueued_at AS oldest_ready_at FROM howdah.find_job(least(t.first_id, d.first_in_turn)) j) o ON true
   LEFT JOIN (SELECT e.queue_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                FROM howdah.lease e GROUP BY 1) l ON l.queue_id = q.id
   LEFT JOIN (SELECT queue_id, count(*) AS dead FROM howdah.dead GROUP BY 1) x ON x.queue_id = q.id;
@@ -12497,5 +12540,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('c667995d00cd0b79', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('9a2cac18919c78f0', '0.1.0');
 COMMIT;

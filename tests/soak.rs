@@ -91,6 +91,9 @@ async fn mutants(word: Option<&String>) -> Result<bool> {
         survived += usize::from(said.is_none());
         println!("{name}\n  {} ({:.0} s)", said.as_deref().unwrap_or("SURVIVED"), began.elapsed().as_secs_f64());
     }
+    if let (0, Some(word)) = (all, word) {
+        bail!("no guard has {word:?} in its name");
+    }
     println!("{all} mutants, {survived} survived");
     Ok(survived == 0)
 }
@@ -100,7 +103,7 @@ async fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let well = match arguments.first().map(String::as_str) {
         Some("actor") => actor::play(&arguments[1..]).await.map(|()| true)?,
-        Some("-h" | "--help") => {
+        _ if arguments.iter().any(|argument| matches!(argument.as_str(), "-h" | "--help")) => {
             println!("{USAGE}");
             true
         }

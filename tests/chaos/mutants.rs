@@ -168,12 +168,6 @@ pub const MUTANTS: &[Mutation] = &[
         "after_at = fire_schedule.through + interval '1 second',",
     ),
     mutation(
-        "the id of a lease is never another's",
-        "claim/next_lease",
-        "RETURN ((v_ms - 1750000000000) & 2199023255551) << 22 |",
-        "RETURN",
-    ),
-    mutation(
         "the jobs of the dead are given to others",
         "keep/rescue",
         "IF w.ended OR w.overdue THEN",

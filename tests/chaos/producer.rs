@@ -243,7 +243,8 @@ impl Producer {
 
     async fn with_a_key_while_it_lives(&mut self) {
         let (task, howdah) = (self.task(), self.howdah.clone());
-        let key = format!("live {}", self.seed.below(4));
+        // Some keys that many want at once, and some more, so that it is seen if they stay.
+        let key = format!("live {}", if self.seed.chance(50) { self.seed.below(4) } else { 4 + self.seed.below(12) });
         let call = self.means(&[&task]);
         let job = howdah.enqueue(task.clone()).max_attempts(task.max_attempts()).unique(Unique::key(key));
         let result = timeout(PATIENCE, job.into_future()).await;

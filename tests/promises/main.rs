@@ -29,6 +29,7 @@ mod failover;
 mod family;
 mod faults;
 mod filters;
+mod finding;
 mod flow_faults;
 mod fuzzing;
 mod fuzzing_words;

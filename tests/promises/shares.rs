@@ -31,6 +31,27 @@ async fn a_single_job_is_delayed_by_no_more_than_a_round() -> Result<()> {
 }
 
 #[tokio::test]
+async fn how_long_the_oldest_has_waited_is_told_of_those_that_wait_for_their_turn_too() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    let enqueue = |key: &str| format!("SELECT howdah.enqueue('k', options => '{{\"fair_key\": \"{key}\"}}')");
+    let oldest =
+        "SELECT concat_ws(' ', (SELECT min(enqueued_at) FROM howdah.jobs WHERE state = 'ready') = q.oldest_ready_at,
+           q.oldest_ready_at = d.oldest_ready_at, q.oldest_ready_at IS NULL) FROM howdah.queues q, howdah.depths() d";
+    session.run(&enqueue("z")).await?;
+    for what in ["z", "a", "plain"] {
+        db.travel("1 minute").await?;
+        session.run(&if what == "plain" { "SELECT howdah.enqueue('k')".to_owned() } else { enqueue(what) }).await?;
+    }
+    for left in (1..=4).rev() {
+        assert_eq!(session.text(oldest).await?, "t t f", "{left} left");
+        session.run(&format!("SELECT howdah.claim({worker})")).await?;
+    }
+    assert_eq!(session.text(oldest).await?, "t");
+    Ok(())
+}
+
+#[tokio::test]
 async fn turns_are_as_long_as_the_share_weighs() -> Result<()> {
     let db = Db::new().await?;
     let (mut session, worker) = (db.session().await?, db.worker().await?);

@@ -266,6 +266,24 @@ async fn a_job_can_be_given_an_id_that_was_known_before_and_only_once() -> Resul
 }
 
 #[tokio::test]
+async fn an_id_is_not_given_to_another_job_while_history_knows_the_one_that_was_deleted() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    let id = db.howdah.reserve_id().await?;
+    let enqueue = format!("SELECT howdah.enqueue('k', options => '{{\"id\": {}}}')", id.0);
+    session.run(&enqueue).await?;
+    session.run(&format!("SELECT howdah.complete(c.lease_id, ARRAY[c.id]) FROM howdah.claim({worker}) c")).await?;
+    assert_eq!(session.text(&format!("SELECT howdah.delete({})", id.0)).await?, "completed");
+    assert_eq!(session.refusal(&enqueue).await?, "HD002 id");
+    // One that never ran has left nothing.
+    let id = db.howdah.reserve_id().await?;
+    let enqueue = format!("SELECT howdah.enqueue('k', options => '{{\"id\": {}}}')", id.0);
+    session.run(&format!("{enqueue}; SELECT howdah.delete({})", id.0)).await?;
+    assert_eq!(session.number(&enqueue).await?, id.0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_job_that_gets_another_payload_begins_anew() -> Result<()> {
     for (on_hit, left) in [("replace", ""), ("replace_payload", ""), ("replace_time", "charge")] {
         let db = Db::new().await?;

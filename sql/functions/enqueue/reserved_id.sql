@@ -1,5 +1,6 @@
 -- howdah.reserved_id(id, jobs) -> bigint
--- Checks an id that a caller brings: it must come from howdah.reserve_id, be for one job, and not be in use.
+-- Checks an id that a caller brings: it must come from howdah.reserve_id, be for one job, and not be in use, nor have been as far as
+-- history goes: what is kept of a job that was deleted would be told of the new one.
 -- Two enqueues of one id at the same time: the second one fails with a unique violation. Internal.
 -- Errors: HD002 (invalid argument) with COLUMN id.
 CREATE OR REPLACE FUNCTION howdah.reserved_id(id bigint, jobs integer) RETURNS bigint
@@ -13,6 +14,10 @@ BEGIN
   END IF;
   IF EXISTS (SELECT FROM howdah.find_job(reserved_id.id)) THEN
     PERFORM howdah.option_refused('id', format('%s belongs to a job already', reserved_id.id));
+  END IF;
+  -- Nobody shares its block of 128.
+  IF EXISTS (SELECT FROM howdah.receipt r WHERE r.span @> reserved_id.id AND reserved_id.id = ANY (r.first_ids)) THEN
+    PERFORM howdah.option_refused('id', format('%s was that of a job that has ended', reserved_id.id));
   END IF;
   RETURN reserved_id.id;
 END $$;

@@ -8,7 +8,7 @@
 --   most         how many, 1 to 100,000
 -- Reads: howdah.jobs. Locks: none. Errors: HD001 unknown queue, HD002 invalid argument.
 -- Cost: with the index of howdah.index_attributes, of the jobs that match; of states of jobs that have not ended well, of the newest of
--- their rooms until there are enough; else, a filter that matches few jobs looks at all of them.
+-- their rooms until there are enough; else of some 20,000 of the newest, and where those are not enough, of all of them.
 CREATE OR REPLACE FUNCTION howdah.find(queue text DEFAULT NULL, kind text DEFAULT NULL, states text[] DEFAULT NULL,
   filter text DEFAULT NULL, ids bigint[] DEFAULT NULL, most integer DEFAULT 100)
 RETURNS SETOF bigint LANGUAGE plpgsql
@@ -19,24 +19,18 @@ DECLARE
   v_ids    bigint[];
   v_search jsonb;
   v_page   record;
-  v_next   bigint;
+  v_next   bigint := 9223372036854775807;
   v_left   integer := find.most;
+  v_size   integer := 256;
+  v_found  integer;
 BEGIN
   PERFORM howdah.check_states(find.states, '{scheduled,blocked,ready,running,completed,cancelled,expired,dead}'),
           howdah.check_most(find.most, 100000, find.ids);
+  v_queues := CASE WHEN find.queue IS NOT NULL THEN v_queues END;
   v_ids := coalesce(find.ids, howdah.rare_matches(v_filter));
   IF v_ids IS NULL AND find.states IS NULL THEN
-    -- The newest ids come first from an index. The view would look at every job.
-    RETURN QUERY
-      SELECT n.id FROM (
-        (SELECT j.id FROM howdah.job j
-          WHERE (find.queue IS NULL OR j.queue_id = ANY (v_queues)) AND (find.kind IS NULL OR j.kind = find.kind)
-            AND (v_filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ v_filter) ORDER BY j.id DESC LIMIT find.most)
-        UNION
-        (SELECT k.id FROM howdah.job_kept k
-          WHERE (find.queue IS NULL OR k.queue_id = ANY (v_queues)) AND (find.kind IS NULL OR k.kind = find.kind)
-            AND (v_filter IS NULL OR coalesce(k.options -> 'attributes', '{}') @@ v_filter) ORDER BY k.id DESC LIMIT find.most)) n
-       ORDER BY n.id DESC LIMIT find.most;
+    -- Every job is in one of the states.
+    RETURN QUERY SELECT i FROM unnest(howdah.find_newest(v_queues, find.kind, v_filter, v_next, find.most)) WITH ORDINALITY u(i, n) ORDER BY n;
     RETURN;
   END IF;
   IF v_ids IS NOT NULL THEN
@@ -60,9 +54,22 @@ BEGIN
     END LOOP;
     RETURN;
   END IF;
+  -- The newest that it can be, and of those what their rooms say. Where they do not end soon, as where many wait that are newer than
+  -- whatever has ended, all that has ended is read at once.
+  WHILE v_size <= 16384 LOOP
+    v_ids := howdah.find_newest(v_queues, find.kind, v_filter, v_next, v_size);
+    RETURN QUERY SELECT r.job_id FROM howdah.rooms_of(v_ids) r WHERE r.state = ANY (find.states) ORDER BY r.job_id DESC LIMIT v_left;
+    GET DIAGNOSTICS v_found = ROW_COUNT;
+    v_left := v_left - v_found;
+    IF v_left <= 0 OR cardinality(v_ids) < v_size THEN
+      RETURN;
+    END IF;
+    v_next := v_ids[v_size];
+    v_size := 4 * v_size;
+  END LOOP;
   RETURN QUERY
     SELECT j.id FROM howdah.jobs j
-     WHERE j.state = ANY (find.states) AND (find.queue IS NULL OR j.queue = find.queue) AND (find.kind IS NULL OR j.kind = find.kind)
+     WHERE j.id < v_next AND j.state = ANY (find.states) AND (find.queue IS NULL OR j.queue = find.queue) AND (find.kind IS NULL OR j.kind = find.kind)
        AND (v_filter IS NULL OR coalesce(j.options -> 'attributes', '{}') @@ v_filter)
-     ORDER BY j.id DESC LIMIT find.most;
+     ORDER BY j.id DESC LIMIT v_left;
 END $$;

@@ -3,7 +3,7 @@
 -- with ten million.
 --   cap   how many rows of each queue and room are looked at, 1 to 1,000,000; a row of ready or scheduled jobs stands for up to 128
 --   more  true: there is more than that somewhere, and counts are at least so much
---   oldest_ready_at   when the oldest of the jobs that are ready was enqueued
+--   oldest_ready_at   when the oldest of the jobs that are ready was enqueued; of those that wait for their turn, the oldest of the rows looked at
 -- Reads: queue, ticket, deferred, lease, dead. Locks: none. Errors: HD002 invalid argument.
 CREATE OR REPLACE FUNCTION howdah.depths(cap integer DEFAULT 10000)
 RETURNS TABLE (queue text, ready bigint, running bigint, scheduled bigint, blocked bigint, dead bigint, more boolean,
@@ -21,13 +21,15 @@ BEGIN
      CROSS JOIN LATERAL (SELECT sum(k.jobs)::bigint AS jobs, count(*) AS n FROM (
          SELECT k.jobs FROM howdah.ticket k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) t
      CROSS JOIN LATERAL (SELECT count(*) AS n, sum(k.jobs) FILTER (WHERE k.gate IS NULL)::bigint AS scheduled,
-              sum(k.jobs) FILTER (WHERE k.gate ^@ 'fair:')::bigint AS in_turn,
+              sum(k.jobs) FILTER (WHERE k.gate ^@ 'fair:')::bigint AS in_turn, min(k.first_id) FILTER (WHERE k.gate ^@ 'fair:') AS first_in_turn,
               sum(k.jobs) FILTER (WHERE NOT k.gate ^@ 'fair:')::bigint AS blocked
-         FROM (SELECT k.jobs, k.gate FROM howdah.deferred k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) d
+         FROM (SELECT k.jobs, k.gate, k.first_id FROM howdah.deferred k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) d
      CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT FROM howdah.dead k WHERE k.queue_id = q.id LIMIT depths.cap + 1) k) x
-      LEFT JOIN LATERAL (SELECT min(j.enqueued_at) AS at FROM generate_series(0, 9) p,
-         LATERAL (SELECT k.first_id FROM howdah.ticket k WHERE k.queue_id = q.id AND k.priority = p ORDER BY k.first_id LIMIT 1) f,
-         LATERAL howdah.find_job(f.first_id) j) o ON true
+      LEFT JOIN LATERAL (SELECT min(j.enqueued_at) AS at FROM (
+           SELECT t.first_id FROM generate_series(0, 9) p,
+             LATERAL (SELECT k.first_id FROM howdah.ticket k WHERE k.queue_id = q.id AND k.priority = p ORDER BY k.first_id LIMIT 1) t
+           UNION ALL
+           SELECT d.first_in_turn) f, LATERAL howdah.find_job(f.first_id) j) o ON true
       LEFT JOIN (SELECT e.queue_id, sum((SELECT sum(c) FROM unnest(e.counts) c) - (SELECT count(*) FROM howdah.settled s WHERE s.lease_id = e.id))::bigint AS running
                    FROM howdah.lease e GROUP BY 1) l ON l.queue_id = q.id
      ORDER BY 1;
