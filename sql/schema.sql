@@ -5653,7 +5653,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$ SELECT nextval
 -- Two enqueues of one id at the same time: the second one fails with a unique violation. Internal.
 -- Errors: HD002 (invalid argument) with COLUMN id.
 CREATE OR REPLACE FUNCTION howdah.reserved_id(id bigint, jobs integer) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 BEGIN
   IF reserved_id.jobs <> 1 THEN
     PERFORM howdah.option_refused('id', 'is for one job, and there are ' || reserved_id.jobs);
@@ -12540,5 +12540,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('9a2cac18919c78f0', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('584f531a4762cb57', '0.1.0');
 COMMIT;

@@ -4,7 +4,7 @@
 -- Two enqueues of one id at the same time: the second one fails with a unique violation. Internal.
 -- Errors: HD002 (invalid argument) with COLUMN id.
 CREATE OR REPLACE FUNCTION howdah.reserved_id(id bigint, jobs integer) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 BEGIN
   IF reserved_id.jobs <> 1 THEN
     PERFORM howdah.option_refused('id', 'is for one job, and there are ' || reserved_id.jobs);

@@ -57,11 +57,11 @@ impl Tab {
 async fn ten_tabs_cost_one_look_at_a_time_and_none_costs_nothing() -> Result<()> {
     let desk = Desk::new().await?;
     assert_eq!(desk.asked(), 0, "a dashboard that nobody looks at asks nothing");
+    let start = Instant::now();
     let mut tabs = Vec::new();
     for _ in 0..10 {
         tabs.push(Tab::open(&desk, "/live").await);
     }
-    let start = Instant::now();
     for n in 1..=3 {
         // Something new, that all of them see.
         desk.db.howdah.create_queue(&format!("new-{n}")).await?;
@@ -111,17 +111,18 @@ async fn a_tab_of_a_job_is_told_when_it_changes() -> Result<()> {
         desk.send(request.body(Body::empty()).unwrap()).await.ok()
     };
     drop(tab);
-    assert!(words(&load(true).await).contains("running"));
-    let before = desk.asked();
-    for _ in 0..10 {
-        assert!(words(&load(true).await).contains("running"));
-    }
-    // The look that was under way when the tab was closed, and a page after it.
-    assert!(desk.asked() <= before + 5, "{} questions", desk.asked() - before);
     // A page that is loaded by hand is new.
     let before = desk.asked();
     load(false).await;
-    assert!(desk.asked() > before);
+    let new = desk.asked() - before;
+    assert!(new > 0);
+    assert!(words(&load(true).await).contains("running"));
+    let before = desk.asked();
+    for _ in 0..40 {
+        assert!(words(&load(true).await).contains("running"));
+    }
+    // The look that was under way when the tab was closed, and a page after it; on a slow machine some more, since all this takes seconds.
+    assert!(desk.asked() - before < 10 * new, "{} questions for 40 pages, {new} for a new one", desk.asked() - before);
     Ok(())
 }
 
