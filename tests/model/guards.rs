@@ -79,7 +79,8 @@ pub(crate) const GUARDS: &[Mutation] = &[
         "::timestamptz > v_now - interval '1 hour'",
     ),
     guard("a worker that is alive is not robbed", "keep/rescue", "k.lease_ms", "(k.lease_ms / 2)"),
-    guard("an old wish to cancel is none", "keep/rescue_lease", "q.lease_id = rescue_lease.lease_id", "true"),
+    // Not that an old wish to cancel is none (keep/rescue_lease): in one session there is none, since whatever ends an attempt, or sends the job
+    // again, takes the wish with it.
     guard("a wish to cancel is heard by those who fail", "settle/fail", "f.verdict <> 'discard'\n", "false\n"),
     guard(
         "a bound holds",
