@@ -3,7 +3,8 @@
 use anyhow::Result;
 use howdah_admin::Admin;
 use howdah_tests::Db;
-use sqlx::AssertSqlSafe;
+
+use crate::plans::cost;
 
 #[tokio::test]
 async fn errors_that_differ_in_numbers_and_names_only_are_one_group() -> Result<()> {
@@ -66,13 +67,10 @@ async fn a_look_at_the_groups_does_not_read_all_failures() -> Result<()> {
     let (mut pages, mut session) = (Vec::new(), db.session().await?);
     for (from, to) in [(1, 500), (501, 20_000)] {
         db.run(&failures(from, to)).await?;
-        let statement = "EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT howdah.error_groups(cap => 50)";
-        let mut explain = async || sqlx::query_as(AssertSqlSafe(statement)).fetch_one(&mut session.0).await;
+        let groups = "SELECT howdah.error_groups(cap => 50)";
         // Once before: a session that is new reads the catalog.
-        let _: (serde_json::Value,) = explain().await?;
-        let (plan,): (serde_json::Value,) = explain().await?;
-        let top = &plan[0]["Plan"];
-        pages.push(top["Shared Hit Blocks"].as_i64().unwrap_or(0) + top["Shared Read Blocks"].as_i64().unwrap_or(0));
+        cost(&mut session, groups).await?;
+        pages.push(cost(&mut session, groups).await?.pages);
     }
     assert!(pages[1] <= 2 * pages[0] + 100, "{} pages with 20,000 failures, {} with 500", pages[1], pages[0]);
     Ok(())

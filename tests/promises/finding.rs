@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use howdah_tests::{Db, Session};
-use sqlx::AssertSqlSafe;
+
+use crate::plans::cost;
 
 /// Enqueues so many of a kind, and ends them: two of three are completed, the others cancelled.
 async fn ended(db: &Db, worker: i64, kind: &str, jobs: i32) -> Result<()> {
@@ -58,12 +59,9 @@ async fn jobs_that_have_ended_are_found_newest_first_also_behind_many_that_wait(
 
 /// How many pages are read to find the newest hundred that were completed, in a session that knows its statements.
 async fn pages(session: &mut Session) -> Result<i64> {
-    let statement = "EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT howdah.find(states => '{completed}')";
-    let mut explain = async || sqlx::query_as(AssertSqlSafe(statement)).fetch_one(&mut session.0).await;
-    let _: (serde_json::Value,) = explain().await?;
-    let (plan,): (serde_json::Value,) = explain().await?;
-    let top = &plan[0]["Plan"];
-    Ok(top["Shared Hit Blocks"].as_i64().unwrap_or(0) + top["Shared Read Blocks"].as_i64().unwrap_or(0))
+    let find = "SELECT howdah.find(states => '{completed}')";
+    cost(session, find).await?;
+    Ok(cost(session, find).await?.pages)
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! As many jobs of a queue, a kind or a key run at the same time as their limit says, and no fewer, whatever dies.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use howdah::{Job, Limit, Worker};
 use howdah_tests::{Db, WATCHED_TABLE, Watched, start, watched};
 use nix::sys::signal::Signal;
 
+use crate::plans::cost;
 use crate::process::Process;
 
 const STATES: &str = "SELECT string_agg(state || jobs, ' ' ORDER BY state) FROM (SELECT state, count(*) AS jobs FROM howdah.jobs GROUP BY 1) j";
@@ -236,14 +237,10 @@ async fn jobs_that_wait_at_a_gate_cost_the_claims_of_others_nothing() -> Result<
     db.stop_autovacuum().await?;
     db.howdah.set_limit(Limit::key("k").max_running(1)).await?;
     let (mut session, worker) = (db.session().await?, db.worker().await?);
-    let pages = format!("EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT json) SELECT howdah.claim({worker})");
+    let pages = format!("SELECT howdah.claim({worker})");
     let mut claim = async || -> Result<i64> {
         session.run("SELECT howdah.enqueue('k')").await?;
-        let plan: serde_json::Value =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(pages.clone())).persistent(false).fetch_one(&mut session.0).await?;
-        let plan = &plan[0]["Plan"];
-        let count = |name: &str| plan[name].as_i64().context("pages");
-        Ok(count("Shared Hit Blocks")? + count("Shared Read Blocks")?)
+        Ok(cost(&mut session, &pages).await?.pages)
     };
     for _ in 0..8 {
         claim().await?;

@@ -8,7 +8,8 @@ use howdah_admin::{Admin, Page, Search};
 use howdah_tests::{Db, Session};
 use rand::prelude::*;
 use rand::rngs::StdRng;
-use sqlx::AssertSqlSafe;
+
+use crate::plans::cost;
 
 /// A job in every room, each of a kind that says which.
 async fn one_of_each(db: &Db) -> Result<()> {
@@ -283,12 +284,9 @@ async fn a_search_looks_at_no_more_than_it_may_and_says_how_far_it_got() -> Resu
 async fn pages(session: &mut Session, search: &str) -> Result<i64> {
     let compiled = search.parse::<Search>()?.compiled();
     let literal = compiled.to_string().replace('\'', "''");
-    let statement = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT howdah.search('{literal}', most => 50)");
-    let mut explain = async || sqlx::query_as(AssertSqlSafe(statement.clone())).fetch_one(&mut session.0).await;
-    let _: (serde_json::Value,) = explain().await?;
-    let (plan,): (serde_json::Value,) = explain().await?;
-    let top = &plan[0]["Plan"];
-    Ok(top["Shared Hit Blocks"].as_i64().unwrap_or(0) + top["Shared Read Blocks"].as_i64().unwrap_or(0))
+    let search = format!("SELECT howdah.search('{literal}', most => 50)");
+    cost(session, &search).await?;
+    Ok(cost(session, &search).await?.pages)
 }
 
 #[tokio::test]

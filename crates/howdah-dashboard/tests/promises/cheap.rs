@@ -117,12 +117,13 @@ async fn a_tab_of_a_job_is_told_when_it_changes() -> Result<()> {
     let new = desk.asked() - before;
     assert!(new > 0);
     assert!(words(&load(true).await).contains("running"));
-    let before = desk.asked();
-    for _ in 0..40 {
+    let (before, start) = (desk.asked(), Instant::now());
+    for _ in 0..10 {
         assert!(words(&load(true).await).contains("running"));
     }
-    // The look that was under way when the tab was closed, and a page after it; on a slow machine some more, since all this takes seconds.
-    assert!(desk.asked() - before < 10 * new, "{} questions for 40 pages, {new} for a new one", desk.asked() - before);
+    // The look that was under way when the tab was closed, and a page after it; where all this takes seconds, one more for each.
+    let most = 5 + (new + 1) as u128 * (start.elapsed().as_millis() / 900);
+    assert!((desk.asked() - before) as u128 <= most, "{} questions, {most} at most", desk.asked() - before);
     Ok(())
 }
 
