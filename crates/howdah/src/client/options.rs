@@ -159,7 +159,8 @@ settings!(Enqueue<O>, self => self.options);
 settings!(EnqueueMany, self => self.one.options);
 
 impl<O> Enqueue<'_, O> {
-    /// Gives the job an id that was [reserved](crate::Howdah::reserve_id) before.
+    /// Gives the job an id that was [reserved](crate::Howdah::reserve_id) before. It is for one job: refused
+    /// ([`Error::Invalid`](crate::Error::Invalid), `id`) if a job has it, or had it as far as history goes.
     pub fn id(mut self, id: JobId) -> Self {
         self.options.id = Some(id.0);
         self
