@@ -176,28 +176,28 @@ shared_methods!(QueueSettings);
 shared_methods!(KindSettings);
 
 impl QueueSettings {
-    /// As [`max_attempts`](Self::max_attempts#structfield.max_attempts).
+    /// As [`max_attempts`](field@Self::max_attempts).
     #[must_use]
     pub fn max_attempts(mut self, attempts: u16) -> Self {
         self.max_attempts = Some(attempts);
         self
     }
 
-    /// As [`max_jobs`](Self::max_jobs#structfield.max_jobs).
+    /// As [`max_jobs`](field@Self::max_jobs).
     #[must_use]
     pub fn max_jobs(mut self, jobs: u32) -> Self {
         self.max_jobs = Some(jobs);
         self
     }
 
-    /// As [`aging_ms`](Self::aging_ms#structfield.aging_ms), whole milliseconds of it.
+    /// As [`aging_ms`](field@Self::aging_ms), whole milliseconds of it.
     #[must_use]
     pub fn aging(mut self, per_priority: Duration) -> Self {
         self.aging_ms = Some(millis(per_priority));
         self
     }
 
-    /// As [`max_payload_bytes`](Self::max_payload_bytes#structfield.max_payload_bytes).
+    /// As [`max_payload_bytes`](field@Self::max_payload_bytes).
     #[must_use]
     pub fn max_payload_bytes(mut self, bytes: u32) -> Self {
         self.max_payload_bytes = Some(bytes);
@@ -206,7 +206,7 @@ impl QueueSettings {
 }
 
 impl KindSettings {
-    /// As [`retry_policy`](Self::retry_policy#structfield.retry_policy).
+    /// As [`retry_policy`](field@Self::retry_policy).
     #[must_use]
     pub fn retry_policy(mut self, policy: impl Into<String>) -> Self {
         self.retry_policy = Some(policy.into());
