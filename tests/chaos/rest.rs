@@ -52,15 +52,15 @@ pub(super) async fn differences(db: &Db) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(DIFFERENCES).fetch_all(db.pool()).await?)
 }
 
-/// The rooms that are not empty, in words; nothing: the queue is at rest.
-pub(super) async fn left(db: &Db) -> Result<String> {
+/// The rooms that are not empty, in words, and how many rows are in all of them; none: the queue is at rest.
+pub(super) async fn left(db: &Db) -> Result<(i64, String)> {
     let counts: Vec<String> =
         ROOMS.iter().map(|room| format!("SELECT '{room}' AS room, count(*) AS rows FROM howdah.{room}")).collect();
-    db.text(&format!(
-        "SELECT string_agg(format('%s %s', rows, room), ', ') FROM ({}) r WHERE rows > 0",
+    let sql = format!(
+        "SELECT coalesce(sum(rows), 0)::bigint, coalesce(string_agg(format('%s %s', rows, room), ', ') FILTER (WHERE rows > 0), '') FROM ({}) r",
         counts.join(" UNION ALL ")
-    ))
-    .await
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_one(db.pool()).await?)
 }
 
 /// Why jobs have not ended, as the queue itself says.

@@ -34,7 +34,7 @@ pub struct Run {
     pub load: Duration,
     /// How many faults befall each phase at most; 0: none.
     pub faults: usize,
-    /// How long the queue may take to come to rest.
+    /// How long the queue may come no nearer to rest. Not how long that takes: a busy machine has its own time.
     pub patience: Duration,
     /// Guards that are taken out of the SQL.
     pub mutations: Vec<Mutation>,
@@ -180,7 +180,7 @@ impl Play<'_> {
     async fn rest(&mut self) -> Result<Option<String>> {
         self.stage.log.write(Event::Fault { what: "none any more".to_owned() });
         self.stage.proxy.calm();
-        let until = Instant::now() + self.run.patience;
+        let mut until = Instant::now() + self.run.patience;
         let caught_up = format!("SELECT next_at > clock_timestamp() FROM howdah.schedules WHERE name = '{SCHEDULE}'");
         while Instant::now() < until && self.stage.db.text(&caught_up).await.unwrap_or_default() != "true" {
             self.cast.keep_up(&self.stage, false)?;
@@ -188,11 +188,15 @@ impl Play<'_> {
         }
         self.stage.db.howdah.pause_schedule(SCHEDULE, None, None).await?;
         self.stage.tell_to_stop(true)?;
-        let mut told = Instant::now();
+        let (mut told, mut least) = (Instant::now(), i64::MAX);
         loop {
             self.cast.keep_up(&self.stage, true)?;
-            let left = rest::left(&self.stage.db).await?;
-            if left.is_empty() && self.cast.count(Kind::Producer) + self.cast.count(Kind::SqlWorker) == 0 {
+            let (rows, left) = rest::left(&self.stage.db).await?;
+            if rows < least {
+                least = rows;
+                until = Instant::now() + self.run.patience;
+            }
+            if rows == 0 && self.cast.count(Kind::Producer) + self.cast.count(Kind::SqlWorker) == 0 {
                 return Ok(None);
             }
             if told.elapsed() > Duration::from_secs(3) {
@@ -202,7 +206,10 @@ impl Play<'_> {
             }
             if Instant::now() > until {
                 let reasons = rest::reasons(&self.stage.db).await?;
-                return Ok(Some(format!("after {:?} there is still: {left}; {reasons}", self.run.patience)));
+                return Ok(Some(format!(
+                    "for {:?} nothing has come to an end, and there is still: {left}; {reasons}",
+                    self.run.patience
+                )));
             }
             sleep(Duration::from_millis(50)).await;
         }
