@@ -84,6 +84,7 @@ mod signals;
 mod stats;
 mod steps;
 mod stubborn;
+mod telling;
 mod testing;
 mod timeouts;
 mod tls;

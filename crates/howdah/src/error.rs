@@ -147,13 +147,26 @@ impl Error {
         matches!(self, Self::Database(e) if e.as_database_error().and_then(|e| e.code()).as_deref() == Some(code))
     }
 
-    /// Whether the same call may succeed later: the database could not be reached, or gave up for now.
+    /// Whether the server refused with an SQLSTATE of this class.
+    pub(crate) fn has_class(&self, class: &str) -> bool {
+        matches!(self, Self::Database(e) if e.as_database_error().and_then(|e| e.code()).is_some_and(|code| code.starts_with(class)))
+    }
+
+    /// Whether the statement took too long.
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.has_code("57014")
+            || matches!(self, Self::Database(sqlx::Error::Io(e)) if e.kind() == std::io::ErrorKind::TimedOut)
+    }
+
+    /// Whether the same call may succeed later: the database could not be reached, gave up for now, or takes no writes, as
+    /// one that was the primary before a failover.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Database(sqlx::Error::Database(e)) => e.code().is_some_and(|code| {
                 // Connection, resources, operator intervention, serialization, deadlock, statement timeout.
-                ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) || code == "55P03"
+                ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
+                    || ["55P03", "25006"].contains(&&*code)
             }),
             Self::Database(e) => {
                 matches!(e, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_))

@@ -90,6 +90,22 @@ impl Retry {
         self.jitter = Some(share);
         self
     }
+
+    /// With everything within the bounds that the database has. What a kind declares is a constant, of which nobody can be told
+    /// before an attempt has failed; and then it must not be refused.
+    pub(crate) fn within_bounds(self) -> Self {
+        /// 100 years.
+        const LONGEST: Duration = Duration::from_secs(3_155_760_000);
+        let held = |number: Option<f32>, least, most| number.filter(|n| !n.is_nan()).map(|n| n.clamp(least, most));
+        Self {
+            policy: self.policy,
+            base: self.base.min(LONGEST),
+            factor: held(self.factor, 1.0, 100.0),
+            floor: self.floor.map(|floor| floor.min(LONGEST)),
+            cap: self.cap.map(|cap| cap.min(LONGEST)),
+            jitter: held(self.jitter, 0.0, 1.0),
+        }
+    }
 }
 
 /// As `howdah.check_options` reads it.
@@ -129,5 +145,16 @@ mod tests {
     fn what_is_left_out_is_left_to_the_database() {
         let json = serde_json::to_string(&Retry::linear(Duration::from_secs(1)).cap(Duration::from_secs(9))).unwrap();
         assert_eq!(json, r#"{"policy":"linear","base_ms":1000,"cap_ms":9000}"#);
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_held_within_them() {
+        let wild = Retry::exponential(Duration::MAX).factor(f32::INFINITY).jitter(-5.0).floor(Duration::MAX);
+        assert_eq!(
+            serde_json::to_string(&wild.within_bounds()).unwrap(),
+            r#"{"policy":"exponential","base_ms":3155760000000,"factor":100.0,"floor_ms":3155760000000,"jitter":0.0}"#
+        );
+        let none = Retry::constant(Duration::ZERO).factor(f32::NAN).jitter(f32::NAN);
+        assert_eq!(serde_json::to_string(&none.within_bounds()).unwrap(), r#"{"policy":"constant","base_ms":0}"#);
     }
 }

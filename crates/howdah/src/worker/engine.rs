@@ -18,7 +18,6 @@ use super::claimer::{Claimer, Start};
 use super::declare::declare;
 use super::flusher::Flusher;
 use super::lanes::Lane;
-use super::ledger::Ledger;
 use super::link::Link;
 use super::notes::{Notes, Scribe};
 use super::policy::RetryBy;
@@ -75,13 +74,7 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let runner = Arc::new(Runner::new(Arc::clone(&shared), work.handlers, work.state, work.retry_by, &work.layers));
     let start: Start = Arc::new(move |queue: &Arc<Queue>, tasks| runner.start(queue, tasks));
     let claimer = Claimer::new(Arc::clone(&shared), claims, Arc::clone(&start));
-    let flusher = Flusher {
-        shared: Arc::clone(&shared),
-        link: Link::new(&shared.howdah, "flusher", &[]),
-        finished: receiver,
-        ledger: Ledger::default(),
-        give_up_at: None,
-    };
+    let flusher = Flusher::new(&shared, receiver);
     let _leave = LeaveOnDrop(Arc::clone(&shared));
     let _watchdog = Watchdog::new(Arc::clone(&shared), start).inspect_err(|error| {
         tracing::error!(%error, "cannot start a thread: handlers that block theirs keep their slots");

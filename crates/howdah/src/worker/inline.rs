@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::claimer::{CLAIM, Row};
-use super::flusher::{MOST_DELAY_MS, storable};
+use super::failures::{MOST_DELAY_MS, storable};
 use super::guard::guard;
 use super::lanes::Filter;
 use super::ledger::End;

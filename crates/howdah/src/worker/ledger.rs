@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 
 use super::queue::Lease;
+use super::shared::Shared;
 use crate::error::Error;
 use crate::handler::{Answer, JobError};
 use crate::job::JobId;
@@ -61,7 +62,7 @@ pub(super) struct Page {
     /// Place in the lease, id, milliseconds.
     pub(super) done: Vec<(usize, i64, i32)>,
     /// What some of those that are done have returned.
-    pub(super) results: Vec<(i64, Box<RawValue>)>,
+    pub(super) results: HashMap<i64, Box<RawValue>>,
     pub(super) failed: Vec<(i64, JobError, i32)>,
     pub(super) completed_in: Vec<(i64, Option<JobError>, i32)>,
     pub(super) released: Vec<i64>,
@@ -102,6 +103,42 @@ pub(super) struct Refused {
 }
 
 impl Page {
+    pub(super) fn done_ids(&self) -> Vec<i64> {
+        self.done.iter().map(|(_, id, _)| *id).collect()
+    }
+
+    /// All that are to be told.
+    pub(super) fn ids(&self) -> Vec<i64> {
+        let failed = self.failed.iter().map(|(id, ..)| *id);
+        let completed_in = self.completed_in.iter().map(|(id, ..)| *id);
+        let done = self.done.iter().map(|(_, id, _)| *id);
+        done.chain(failed).chain(completed_in).chain(self.released.iter().copied()).collect()
+    }
+
+    /// How large what a job returned is.
+    pub(super) fn bytes_of(&self, job: i64) -> usize {
+        self.results.get(&job).map_or(0, |result| result.get().len())
+    }
+
+    /// How large is what its jobs returned.
+    pub(super) fn bytes(&self) -> usize {
+        self.results.values().map(|result| result.get().len()).sum()
+    }
+
+    /// What has ended elsewhere is told to nobody.
+    pub(super) fn forget_lost(&mut self, shared: &Shared) {
+        shared.told(self.lease_id, std::mem::take(&mut self.lost), 0);
+    }
+
+    /// The database knows how these jobs ended, of which so many have failed, or does not want to: whoever waits for one hears it.
+    pub(super) fn settle(&mut self, shared: &Shared, jobs: &[i64], failures: usize, refused: &Refused) {
+        shared.told(self.lease_id, jobs.len(), failures);
+        self.refuse(refused);
+        for (_, answer) in self.answers.extract_if(.., |(id, _)| jobs.contains(id)) {
+            let _ = answer.send(Ok(()));
+        }
+    }
+
     /// Tells those who wait for these jobs that they were refused.
     pub(super) fn refuse(&mut self, refused: &Refused) {
         for (id, answer) in self.answers.extract_if(.., |(id, _)| refused.ids.contains(id)) {
@@ -110,13 +147,6 @@ impl Page {
             } else {
                 Error::Worker(format!("the database did not take how job {id} ended; the log says why"))
             }));
-        }
-    }
-
-    /// Tells those who still wait that all is well.
-    pub(super) fn accept(self) {
-        for (_, answer) in self.answers {
-            let _ = answer.send(Ok(()));
         }
     }
 }

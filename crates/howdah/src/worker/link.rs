@@ -28,6 +28,8 @@ pub(super) struct Link {
     options: PgConnectOptions,
     what: &'static str,
     connection: Option<PgConnection>,
+    /// The last attempt to connect failed.
+    unreachable: bool,
     failures: u32,
     observer: Observer,
 }
@@ -48,7 +50,7 @@ impl Link {
             ])
             .options(settings.iter().copied())
             .disable_statement_logging();
-        Self { options, what, connection: None, failures: 0, observer: howdah.observer.clone() }
+        Self { options, what, connection: None, unreachable: false, failures: 0, observer: howdah.observer.clone() }
     }
 
     /// Runs one statement, connecting first if need be.
@@ -56,9 +58,11 @@ impl Link {
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        self.open().await?;
-        let Some(mut connection) = self.connection.take() else { return Ok(Vec::new()) };
         let (query, operation) = if self.observer.is_on() { named(query)? } else { (query, "") };
+        let reached = self.open().await.map(|_| ());
+        self.unreachable = reached.is_err();
+        reached?;
+        let Some(mut connection) = self.connection.take() else { return Ok(Vec::new()) };
         let work = in_time(async { Ok(query.fetch_all(&mut connection).await?) });
         let result = self.observer.send(Statement { operation, connection: self.what }, Vec::len, work).await;
         // An answer, even a refusal, leaves the connection as it was; anything else leaves it in doubt.
@@ -95,9 +99,16 @@ impl Link {
         Ok(connection)
     }
 
+    /// Whether the same statement may succeed later. While there is no connection, why does not matter: a database that takes
+    /// none, a password that is being changed or a standby that is being promoted will be well again.
+    pub(super) fn may_pass(&self, error: &Error) -> bool {
+        self.unreachable || error.is_transient()
+    }
+
     /// Says that something failed, and waits before it is tried again: longer each time, up to 5 s.
     pub(super) async fn failed(&mut self, error: &Error) {
-        if error.is_transient() {
+        // Whatever it is, if it lasts a new connection may lead to a server that is well.
+        if error.is_transient() || self.failures > 0 {
             self.connection = None;
         }
         let wait = backoff(self.failures);
