@@ -26,7 +26,7 @@ struct Returns {
 }
 
 async fn returns(job: Returns, cx: Ctx<Runs>) -> Result<Box<RawValue>, JobError> {
-    *cx.lock().unwrap().entry(cx.id().0).or_default() += 1;
+    *cx.lock().expect("no panic").entry(cx.id().0).or_default() += 1;
     Ok(RawValue::from_string(job.what)?)
 }
 
@@ -41,7 +41,7 @@ async fn what_the_server_does_not_take_is_the_end_of_that_job_and_of_no_other() 
     let worker = start(Worker::new(&db.howdah).state(Arc::clone(&runs)).handle(returns).concurrency(20));
     db.wait_for(ENDS, "returns completed 1 17, returns dead 1 3").await?;
     worker.stop().await?;
-    assert_eq!(runs.lock().unwrap().values().copied().collect::<Vec<_>>(), [1; 20], "each ran once");
+    assert_eq!(runs.lock().expect("no panic").values().copied().collect::<Vec<_>>(), [1; 20], "each ran once");
     assert_eq!(db.number("SELECT count(*) FROM howdah.result WHERE result::text::int BETWEEN 0 AND 16").await?, 17);
     let failures =
         "SELECT string_agg(DISTINCT error_kind || ': ' || split_part(message, ':', 1), ', ') FROM howdah.failures";
@@ -129,7 +129,7 @@ struct Waits {}
 
 async fn waits(_: Waits, cx: Ctx<Gate>) {
     cx.runs.fetch_add(1, Ordering::SeqCst);
-    cx.go.acquire().await.unwrap().forget();
+    cx.go.acquire().await.expect("never closed").forget();
 }
 
 /// Five jobs that run, and a session that is there whatever becomes of the others.
@@ -148,7 +148,10 @@ const END_THE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_acti
 
 async fn all_ended_at_their_first_run(mut admin: Session, gate: Gate, worker: howdah_tests::Running) -> Result<()> {
     // Asked in this session: the others have ended.
-    let told = async { anyhow::Ok(while admin.text(ENDS).await? != "waits completed 1 5" {}) };
+    let told = async {
+        while admin.text(ENDS).await? != "waits completed 1 5" {}
+        anyhow::Ok(())
+    };
     in_time("five jobs to be told of", told).await??;
     worker.stop().await?;
     assert_eq!(gate.runs.load(Ordering::SeqCst), 5, "what has ended well does not run again");
@@ -201,7 +204,7 @@ struct Leaves {}
 async fn leaves(_: Leaves, cx: Ctx<Left>) -> Result<(), JobError> {
     let mut tx = cx.howdah().pool().begin().await?;
     cx.complete_in(&mut tx).await?;
-    *cx.open.lock().unwrap() = Some(tx);
+    *cx.open.lock().expect("no panic") = Some(tx);
     cx.returned.notify_one();
     Ok(())
 }
@@ -218,7 +221,7 @@ async fn a_transaction_that_a_handler_left_open_holds_up_its_own_job_alone() -> 
     db.wait_for("SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%howdah.forget%' AND wait_event_type = 'Lock' AND datname = current_database()", "true").await?;
     db.howdah.enqueue_many((0..50).map(|_| Innocent {})).await?;
     db.wait_for("SELECT count(*) FROM howdah.jobs WHERE kind = 'innocent' AND state = 'completed'", "50").await?;
-    let open = left.open.lock().unwrap().take();
+    let open = left.open.lock().expect("no panic").take();
     assert_eq!(db.text("SELECT state FROM howdah.jobs WHERE kind = 'leaves'").await?, "running");
     open.expect("a transaction").commit().await?;
     db.wait_for(ENDS, "innocent completed 1 50, leaves completed 1 1").await?;

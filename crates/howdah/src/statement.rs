@@ -23,7 +23,7 @@ pub struct Statement {
     /// The SQL function that it calls, such as `claim`; the view that it reads; or `sql`.
     pub operation: &'static str,
     /// Who sends it: `client` for the pool or the caller's transaction; `claimer`, `flusher`, `chores`, `listener`,
-    /// `rotation` or `notes` for the connections of a worker.
+    /// `held`, `rotation` or `notes` for the connections of a worker.
     pub connection: &'static str,
 }
 

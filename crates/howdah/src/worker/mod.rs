@@ -1,8 +1,8 @@
 //! The worker: claims jobs, runs them, says how they ended.
 //!
 //! One process has one [`Worker`]: four connections of its own (a fifth once jobs report progress or keep logs, two
-//! more where the keeper is) and a handful of tasks. `claimer` takes jobs from the database into the buffers of `queue`;
-//! `runner` runs them, and `watchdog` sees to those that do not end; `flusher` tells the database how they ended;
+//! more where the keeper is, one while a transaction that is open holds a job that has ended) and a handful of tasks. `claimer` takes jobs from the database into the buffers of `queue`;
+//! `runner` runs them, and `watchdog` sees to those that do not end; `flusher` collects how they ended, and `teller` tells the database;
 //! `chores` sends the heartbeat and does the keeper's work if this process is elected; `listener` hears of new
 //! jobs. They share what is in `shared`, and nothing else. `receive` is a worker for those who pull; `inline` does without
 //! the tasks, for tests.
