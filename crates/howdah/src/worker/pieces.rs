@@ -12,7 +12,7 @@ use super::ledger::Page;
 /// Jobs of one statement.
 const MOST_JOBS: usize = 10_000;
 /// Bytes of what they returned or failed with.
-const MOST_BYTES: usize = 16 << 20;
+pub(super) const MOST_BYTES: usize = 16 << 20;
 
 /// Pieces of a list that are still to be told.
 pub(super) struct Pieces(Vec<Range<usize>>);

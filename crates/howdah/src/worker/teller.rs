@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::failures;
 use super::ledger::{Page, Refused};
 use super::link::{Link, Rows};
-use super::pieces::{Pieces, Results};
+use super::pieces::{MOST_BYTES, Pieces, Results};
 use super::shared::Shared;
 use crate::error::Error;
 use crate::handler::JobError;
@@ -63,6 +63,10 @@ impl Teller {
         let mut alone = Vec::new();
         self.doubtful = false;
         while let Some(piece) = pieces.next() {
+            if piece.len() == 1 && pages[piece.start].bytes() > MOST_BYTES {
+                alone.push(piece.start);
+                continue;
+            }
             match self.complete_leases(&mut pages[piece.clone()]).await {
                 Ok(()) => {}
                 Err(Stop::GaveUp) => {
@@ -96,7 +100,7 @@ impl Teller {
             let query = sqlx::query_as(shared.howdah.names().sql(sql)).bind(&ids).bind(&jobs).bind(&run_ms);
             query.bind(&results.leases).bind(&results.jobs).bind(&results.results)
         };
-        let held = self.insist(ids.len(), query).await?;
+        let held = self.insist(run_ms.len(), query).await?;
         let missing = pages.iter().filter(|page| !held.contains(&page.lease_id)).flat_map(Page::done_ids).collect();
         // A lease that is missing may have lost only some of its jobs: which of them arrived is asked for.
         self.doubtful = true;
