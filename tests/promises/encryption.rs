@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use howdah::{Change, Ctx, Error, Graph, Howdah, Job, Jobs, Keyring, RawJob, Schedule, Unique, Worker};
-use howdah_tests::{Db, start};
+use howdah::{Change, Ctx, Ended, Error, Graph, Howdah, Job, Jobs, Keyring, RawJob, Schedule, Unique, Worker};
+use howdah_tests::{Db, in_time, start};
 use serde::{Deserialize, Serialize};
 
 const SECRET: &str = "4111-1111-1111-1111";
@@ -152,6 +152,37 @@ async fn a_worker_without_keys_does_not_try_again_and_again_and_one_with_keys_ma
     db.wait_for("SELECT count(*) FROM howdah.dead", "2").await?;
     worker.stop().await?;
     assert!(db.text(failures).await?.ends_with("the payload is not encrypted, and the keyring refuses such"));
+    Ok(())
+}
+
+#[derive(Job, Serialize, Deserialize)]
+struct Forgiving {
+    #[serde(default)]
+    cents: u64,
+}
+
+/// Any JSON object fits a type whose fields all have a default, and a handler of whatever comes.
+#[tokio::test]
+async fn no_handler_is_given_what_its_worker_has_no_keys_for() -> Result<()> {
+    async fn forgiving(_: Forgiving, cx: Ctx<Seen>) {
+        cx.0.lock().unwrap_or_else(|e| e.into_inner()).push("called".to_owned());
+    }
+    let db = Db::new().await?;
+    let keyed = old(&db)?;
+    let typed = keyed.enqueue(Forgiving { cents: 4200 }).await?;
+    let raw = keyed.enqueue_raw("raw", &SECRET).await?;
+    let seen = Seen::default();
+    let worker = start(Worker::new(&db.howdah).state(seen.clone()).handle(forgiving).handle_any(any));
+    for job in [typed, raw] {
+        let ended = in_time("the end", db.howdah.wait::<Tick>(job)).await??;
+        let reason = "encryption: the payload is encrypted, and this worker has no keys".to_owned();
+        assert_eq!(ended, Ended::Dead { reason });
+    }
+    worker.stop().await?;
+    assert_eq!(*seen.0.lock().unwrap(), [""; 0]);
+    let found = db.howdah.find(Jobs::kind("raw")).await?;
+    let refused = db.howdah.decrypt("raw", &found[0].payload);
+    assert!(matches!(&refused, Err(Error::Invalid { message, .. }) if message.contains("has no keys")), "{refused:?}");
     Ok(())
 }
 

@@ -44,7 +44,7 @@ impl Keys {
 
     /// As the handler gets it. An error is one that another attempt would have too.
     pub(crate) fn open(&self, kind: &str, payload: Box<RawValue>) -> Result<Box<RawValue>, JobError> {
-        let Some(ring) = &self.ring else { return Ok(payload) };
+        let Some(ring) = &self.ring else { return without_keys(payload) };
         match ring.open(kind, &payload) {
             Ok(None) => Ok(payload),
             Ok(Some(plain)) => Ok(plain),
@@ -54,7 +54,12 @@ impl Keys {
 
     /// As [`Keys::open`], outside of an attempt.
     pub(crate) fn open_for_people(&self, kind: &str, payload: &RawValue) -> Result<Box<RawValue>> {
-        let Some(ring) = &self.ring else { return Ok(payload.to_owned()) };
+        let Some(ring) = &self.ring else {
+            if is_sealed(payload) {
+                return Err(Error::invalid("payload", "is encrypted, and this handle has no keys"));
+            }
+            return Ok(payload.to_owned());
+        };
         let plain = ring.open(kind, payload).map_err(|why| Error::invalid("payload", why.to_string()))?;
         Ok(plain.unwrap_or_else(|| payload.to_owned()))
     }
@@ -72,7 +77,7 @@ impl Keys {
     }
 
     pub(crate) fn open(&self, _: &str, payload: Box<RawValue>) -> Result<Box<RawValue>, JobError> {
-        Ok(payload)
+        without_keys(payload)
     }
 }
 
@@ -96,7 +101,14 @@ impl Keys {
     }
 }
 
-/// Whether a payload that could not be read is an encrypted one.
-pub(crate) fn is_sealed(payload: &RawValue) -> bool {
+/// What who has no keys reads. Not left to the type: one whose fields all have a default fits whatever was encrypted.
+fn without_keys(payload: Box<RawValue>) -> Result<Box<RawValue>, JobError> {
+    if is_sealed(&payload) {
+        return Err(JobError::discard("the payload is encrypted, and this worker has no keys").kind("encryption"));
+    }
+    Ok(payload)
+}
+
+fn is_sealed(payload: &RawValue) -> bool {
     payload.get().starts_with(MARK)
 }

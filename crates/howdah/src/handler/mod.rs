@@ -25,7 +25,6 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::encryption::is_sealed;
 use crate::hidden::debug_hiding;
 use crate::job::Job;
 
@@ -99,9 +98,6 @@ debug_hiding!(RawJob { kind, version } hides { payload });
 /// Reads a payload; an error names the field that does not fit, and never the value.
 pub(crate) fn decode<J: DeserializeOwned>(raw: &RawJob) -> Result<J, JobError> {
     decode_at(&raw.payload).map_err(|(place, reason)| {
-        if is_sealed(&raw.payload) {
-            return JobError::discard("the payload is encrypted, and this worker has no keys").kind("encryption");
-        }
         JobError::retry(format!("{place} does not fit the type of kind {}{reason}", raw.kind)).kind("payload")
     })
 }
