@@ -35,6 +35,7 @@ mod fuzzing;
 mod fuzzing_words;
 mod gates;
 mod groups;
+mod hearing;
 mod holding;
 mod in_transaction;
 mod large_payloads;

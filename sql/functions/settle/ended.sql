@@ -11,10 +11,11 @@ RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
   v_first bigint := ended.first_ids[1];
-  v_last  bigint := ended.first_ids[1] + 127;
+  -- A run never leaves its block of 128, and unlike a sum its end is in the range of numbers.
+  v_last  bigint := ended.first_ids[1] | 127;
 BEGIN
   IF cardinality(ended.first_ids) > 1 THEN
-    SELECT min(f), max(f) + 127 INTO v_first, v_last FROM unnest(ended.first_ids) f;
+    SELECT min(f), max(f) | 127 INTO v_first, v_last FROM unnest(ended.first_ids) f;
   END IF;
   IF EXISTS (SELECT FROM howdah.unique_key u WHERE u.job_id BETWEEN v_first AND v_last)
      OR EXISTS (SELECT FROM howdah.waiter w WHERE w.job_id BETWEEN v_first AND v_last)

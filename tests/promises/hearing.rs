@@ -1,0 +1,47 @@
+//! Who waits for a job hears of its end, or why that cannot be; and nobody of the same process waits for another's fault.
+
+use anyhow::{Context, Result};
+use howdah::{Ended, Error, Job, JobId, Jobs};
+use howdah_tests::{Db, in_time};
+use serde::{Deserialize, Serialize};
+
+#[derive(Job, Serialize, Deserialize)]
+struct Plain {}
+
+/// A job that has ended.
+async fn cancelled(db: &Db) -> Result<JobId> {
+    let id = db.howdah.enqueue(Plain {}).await?;
+    db.howdah.cancel(id).await?;
+    Ok(id)
+}
+
+#[tokio::test]
+async fn an_id_that_no_job_can_have_is_unknown_to_whoever_asks() -> Result<()> {
+    let db = Db::new().await?;
+    let ended = cancelled(&db).await?;
+    let mut session = db.session().await?;
+    for id in [i64::MAX, i64::MAX - 127, i64::MAX - 128, (1 << 53) + 128, -1, i64::MIN] {
+        let howdah = &db.howdah;
+        // Together with one that exists: they are in one question.
+        let (unknown, known) =
+            in_time("both", async { tokio::join!(howdah.wait::<Plain>(JobId(id)), howdah.wait::<Plain>(ended)) })
+                .await?;
+        assert!(matches!(unknown, Err(Error::UnknownJob { job }) if job.0 == id), "{id}: {unknown:?}");
+        assert_eq!(known?, Ended::Cancelled, "beside {id}");
+        assert_eq!(howdah.find(Jobs::ids([JobId(id), ended])).await?.len(), 1);
+        for asked in [
+            "state IS NULL FROM howdah.state($1) state",
+            "state IS NULL FROM howdah.delete($1) state",
+            "state IS NULL FROM howdah.cancel($1) state",
+            "state IS NULL FROM howdah.retry($1) state",
+            "state IS NULL FROM howdah.wait_for(ARRAY[$1])",
+            "count(*) = 0 FROM howdah.jobs_of(ARRAY[$1])",
+            "count(*) = 0 FROM howdah.jobs WHERE id = $1",
+        ] {
+            let sql = format!("SELECT {}", asked.replace("$1", &format!("'{id}'::bigint")));
+            assert_eq!(session.text(&sql).await.with_context(|| sql.clone())?, "true", "{sql}");
+        }
+    }
+    assert_eq!(db.number("SELECT count(*) FROM howdah.waiter").await?, 0);
+    Ok(())
+}
