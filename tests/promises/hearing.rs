@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use howdah::{Ended, Error, Job, JobId, Jobs};
 use howdah_tests::{Db, in_time};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Builder;
 
 #[derive(Job, Serialize, Deserialize)]
 struct Plain {}
@@ -43,5 +44,25 @@ async fn an_id_that_no_job_can_have_is_unknown_to_whoever_asks() -> Result<()> {
         }
     }
     assert_eq!(db.number("SELECT count(*) FROM howdah.waiter").await?, 0);
+    Ok(())
+}
+
+/// A program, or a test, may have several runtimes, and each may end at any moment.
+#[test]
+fn a_wait_is_served_after_a_runtime_that_never_ran_the_task_of_the_one_before() -> Result<()> {
+    let lasting = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let db = lasting.block_on(Db::new())?;
+    let ended = lasting.block_on(cancelled(&db))?;
+    let short = Builder::new_current_thread().enable_all().build()?;
+    short.block_on(async {
+        tokio::select! {
+            biased;
+            _ = db.howdah.wait::<Plain>(ended).into_future() => {}
+            () = std::future::ready(()) => {}
+        }
+    });
+    drop(short);
+    let heard = lasting.block_on(in_time("the end", db.howdah.wait::<Plain>(ended)))??;
+    assert_eq!(heard, Ended::Cancelled);
     Ok(())
 }

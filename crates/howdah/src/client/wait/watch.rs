@@ -70,7 +70,7 @@ impl Watch {
     pub(super) async fn end_of(self: &Arc<Self>, howdah: &Howdah, job: JobId) -> Option<End> {
         loop {
             let (tell, hear) = oneshot::channel();
-            let start = {
+            let served = {
                 let mut inner = self.lock();
                 let waited = inner.jobs.entry(job.0).or_insert_with(|| Waited {
                     tell: Vec::new(),
@@ -78,16 +78,21 @@ impl Watch {
                     pause: FIRST_LOOK,
                 });
                 waited.tell.push(tell);
-                !std::mem::replace(&mut inner.running, true)
+                let starts = !std::mem::replace(&mut inner.running, true);
+                // From here on, so that a task that is never polled is missed as well.
+                starts.then(|| Served { watch: Arc::clone(self), done: false })
             };
             self.changed.notify_one();
-            if start {
-                tokio::spawn(run(Arc::clone(self), howdah.clone()));
+            if let Some(served) = served {
+                tokio::spawn(run(served, howdah.clone()));
             }
-            // The task may have died with its runtime, of which a process can have several: then begin again.
             if let Ok(end) = hear.await {
                 return end;
             }
+            // The task has died with its runtime, of which a process can have several. If that is this one, this ends here, or
+            // panics as all who sleep on it do; else begin again.
+            tokio::task::yield_now().await;
+            tokio::time::sleep(FIRST_LOOK).await;
         }
     }
 
@@ -162,8 +167,7 @@ impl Drop for Served {
     }
 }
 
-async fn run(watch: Arc<Watch>, howdah: Howdah) {
-    let mut served = Served { watch, done: false };
+async fn run(mut served: Served, howdah: Howdah) {
     let mut failures = 0;
     while let Err(error) = session(&served.watch, &howdah, &mut failures).await {
         let wait = crate::worker::backoff(failures);
