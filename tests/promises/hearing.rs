@@ -1,7 +1,7 @@
 //! Who waits for a job hears of its end, or why that cannot be; and nobody of the same process waits for another's fault.
 
 use anyhow::{Context, Result};
-use howdah::{Ended, Error, Job, JobId, Jobs};
+use howdah::{Ended, Error, Howdah, Job, JobId, Jobs};
 use howdah_tests::{Db, in_time};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
@@ -44,6 +44,38 @@ async fn an_id_that_no_job_can_have_is_unknown_to_whoever_asks() -> Result<()> {
         }
     }
     assert_eq!(db.number("SELECT count(*) FROM howdah.waiter").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_may_not_wait_is_told_so_and_keeps_nobody_from_waiting() -> Result<()> {
+    let db = Db::new().await?;
+    let ended = cancelled(&db).await?;
+    let role = format!("nobody_{}", db.text("SELECT current_database()").await?);
+    db.run(&format!("CREATE ROLE {role} LOGIN PASSWORD 'x'")).await?;
+    let (_, place) = db.url().split_once('@').context("a URL with a user")?;
+    let howdah = Howdah::connect(&format!("postgres://{role}:x@{place}")).await?;
+    let refused = in_time("an answer", howdah.wait::<Plain>(ended)).await;
+    // Whoever asks next is answered anew: the right may have been given meanwhile.
+    db.run(&format!("GRANT {} TO {role}", db.text("SELECT current_user").await?)).await?;
+    let granted = in_time("an answer", howdah.wait::<Plain>(ended)).await;
+    howdah.pool().close().await;
+    db.run(&format!(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '{role}'; DROP ROLE {role}"
+    ))
+    .await?;
+    let refused = refused?.unwrap_err();
+    assert!(matches!(&refused, Error::Database(_)) && refused.to_string().contains("permission denied"), "{refused}");
+    assert_eq!(granted??, Ended::Cancelled);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_waits_where_no_queue_is_installed_is_told_so() -> Result<()> {
+    let db = Db::empty().await?;
+    let howdah = db.howdah.clone();
+    let none = in_time("an answer", howdah.wait_all::<Plain>([JobId(128), JobId(256)])).await?.unwrap_err();
+    assert!(matches!(none, Error::Database(_)), "{none}");
     Ok(())
 }
 

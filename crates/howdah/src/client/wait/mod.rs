@@ -96,9 +96,9 @@ impl<'e, O: DeserializeOwned + Send + 'e> Wait<'e, O> {
         };
         let end = howdah.watch.end_of(howdah, id);
         match timeout {
-            None => read(id, end.await),
+            None => read(id, end.await?),
             Some(limit) => match tokio::time::timeout(limit, end).await {
-                Ok(end) => read(id, end),
+                Ok(end) => read(id, end?),
                 Err(_) => Err(Error::WaitedTooLong { job: id, timeout: limit }),
             },
         }
@@ -168,7 +168,9 @@ impl Howdah {
     /// # Errors
     /// When awaited: [`Error::UnknownJob`] if there is no such job, or it ended longer ago than history is kept;
     /// [`Error::WaitedTooLong`] after its [`timeout`](Wait::timeout); [`Error::Output`] if what the handler returned is
-    /// no `J::Output`. Errors of the database are logged and survived.
+    /// no `J::Output`; [`Error::Database`] if the caller may not wait (a [producer](Self::create_roles) may not, unless it was
+    /// granted `howdah.wait_for`), or it cannot be asked for another reason that does not pass by itself. What passes, such as a lost
+    /// connection, is logged and survived.
     pub fn wait<J: Job>(&self, job: JobId) -> Wait<'_, J::Output> {
         Wait { howdah: self, what: What::Id(job, PhantomData), timeout: None }
     }

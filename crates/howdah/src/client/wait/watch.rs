@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+use sqlx::PgExecutor;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::types::Json;
 use tokio::sync::{Notify, oneshot};
@@ -37,10 +38,19 @@ pub(super) struct End {
     pub(super) reason: Option<String>,
 }
 
+/// What the task says to one who waits.
+#[derive(Debug)]
+enum Said {
+    /// `None`: there is no such job.
+    Ended(Option<End>),
+    /// It cannot ask for all, and will not be able to: let each ask for itself, so that an error is told to whom it concerns.
+    AskAlone,
+}
+
 /// Who waits for one job, and when it is asked about next.
 #[derive(Debug)]
 struct Waited {
-    tell: Vec<oneshot::Sender<Option<End>>>,
+    tell: Vec<oneshot::Sender<Said>>,
     ask_at: Instant,
     pause: Duration,
 }
@@ -49,6 +59,15 @@ struct Waited {
 struct Inner {
     jobs: HashMap<i64, Waited>,
     running: bool,
+}
+
+impl Inner {
+    fn forget_who_left(&mut self) {
+        self.jobs.retain(|_, waited| {
+            waited.tell.retain(|tell| !tell.is_closed());
+            !waited.tell.is_empty()
+        });
+    }
 }
 
 /// What a process waits for.
@@ -67,7 +86,7 @@ impl Watch {
     }
 
     /// Waits for the end of a job; `None`: there is no such job.
-    pub(super) async fn end_of(self: &Arc<Self>, howdah: &Howdah, job: JobId) -> Option<End> {
+    pub(super) async fn end_of(self: &Arc<Self>, howdah: &Howdah, job: JobId) -> Result<Option<End>> {
         loop {
             let (tell, hear) = oneshot::channel();
             let served = {
@@ -86,23 +105,31 @@ impl Watch {
             if let Some(served) = served {
                 tokio::spawn(run(served, howdah.clone()));
             }
-            if let Ok(end) = hear.await {
-                return end;
+            match hear.await {
+                Ok(Said::Ended(end)) => return Ok(end),
+                Ok(Said::AskAlone) => match ask(howdah, &[job.0], howdah.pool()).await {
+                    Ok(rows) => {
+                        if let Some((_, end)) = rows.into_iter().next() {
+                            return Ok(end);
+                        }
+                    }
+                    Err(error) if error.is_transient() => {}
+                    Err(error) => return Err(error),
+                },
+                // The task has died with its runtime, of which a process can have several. If that is this one, this ends
+                // here, or panics as all who sleep on it do; else begin again.
+                Err(_) => {
+                    tokio::task::yield_now().await;
+                    tokio::time::sleep(FIRST_LOOK).await;
+                }
             }
-            // The task has died with its runtime, of which a process can have several. If that is this one, this ends here, or
-            // panics as all who sleep on it do; else begin again.
-            tokio::task::yield_now().await;
-            tokio::time::sleep(FIRST_LOOK).await;
         }
     }
 
     /// The ids to ask about now, and when to ask again.
     fn due(&self, now: Instant) -> (Vec<i64>, Option<Instant>) {
         let mut inner = self.lock();
-        inner.jobs.retain(|_, waited| {
-            waited.tell.retain(|tell| !tell.is_closed());
-            !waited.tell.is_empty()
-        });
+        inner.forget_who_left();
         let mut due = Vec::new();
         for (id, waited) in &mut inner.jobs {
             if waited.ask_at <= now && due.len() < MOST {
@@ -131,12 +158,19 @@ impl Watch {
         }
     }
 
-    fn tell(&self, rows: Vec<Row>) {
+    fn tell(&self, ends: Vec<(i64, Option<End>)>) {
         let mut inner = self.lock();
-        for (id, state, result, reason) in rows {
-            let end = state.map(|state| End { state, result: result.map(|Json(result)| result), reason });
+        for (id, end) in ends {
             for tell in inner.jobs.remove(&id).map(|waited| waited.tell).unwrap_or_default() {
-                let _ = tell.send(end.clone());
+                let _ = tell.send(Said::Ended(end.clone()));
+            }
+        }
+    }
+
+    fn let_each_ask_alone(&self) {
+        for (_, waited) in self.lock().jobs.drain() {
+            for tell in waited.tell {
+                let _ = tell.send(Said::AskAlone);
             }
         }
     }
@@ -144,6 +178,7 @@ impl Watch {
     /// Ends the task, unless somebody has begun to wait.
     fn stop_if_idle(&self) -> bool {
         let mut inner = self.lock();
+        inner.forget_who_left();
         inner.running = !inner.jobs.is_empty();
         !inner.running
     }
@@ -173,7 +208,13 @@ async fn run(mut served: Served, howdah: Howdah) {
         let wait = crate::worker::backoff(failures);
         tracing::warn!(%error, retry_ms = wait.as_millis(), "waiting for jobs: the connection failed, trying again");
         failures += 1;
+        if !error.is_transient() {
+            served.watch.let_each_ask_alone();
+        }
         tokio::time::sleep(wait).await;
+        if served.watch.stop_if_idle() {
+            break;
+        }
     }
     served.done = true;
 }
@@ -189,11 +230,7 @@ async fn session(watch: &Watch, howdah: &Howdah, failures: &mut u32) -> Result<(
     loop {
         let (ids, next) = watch.due(Instant::now());
         if !ids.is_empty() {
-            let query =
-                sqlx::query_as(howdah.names().sql("SELECT job_id, state, result, reason FROM howdah.wait_for($1, $2)"));
-            let answer = timeout(ANSWER, query.bind(&ids).bind(TTL_MS).fetch_all(&mut listener));
-            let rows = async { answer.await.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))? };
-            watch.tell(howdah.observe_rows("wait_for", Vec::len, rows).await?);
+            watch.tell(ask(howdah, &ids, &mut listener).await?);
             *failures = 0;
             continue;
         }
@@ -211,4 +248,16 @@ async fn session(watch: &Watch, howdah: &Howdah, failures: &mut u32) -> Result<(
             }
         }
     }
+}
+
+/// Which of these have ended, and how; `None`: there is no such job.
+async fn ask<'c>(howdah: &Howdah, ids: &[i64], on: impl PgExecutor<'c>) -> Result<Vec<(i64, Option<End>)>> {
+    let query = sqlx::query_as(howdah.names().sql("SELECT job_id, state, result, reason FROM howdah.wait_for($1, $2)"));
+    let answer = timeout(ANSWER, query.bind(ids).bind(TTL_MS).fetch_all(on));
+    let rows = async { answer.await.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))? };
+    let rows: Vec<Row> = howdah.observe_rows("wait_for", Vec::len, rows).await?;
+    let end = |(id, state, result, reason): Row| {
+        (id, state.map(|state| End { state, result: result.map(|Json(result)| result), reason }))
+    };
+    Ok(rows.into_iter().map(end).collect())
 }
