@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod ageing;
+mod arguments;
 mod auditing;
 mod bounds;
 mod bulk;

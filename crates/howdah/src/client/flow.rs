@@ -3,6 +3,7 @@
 //! Invariant: a claim decides, in the database and over the whole fleet; a job says only which keys it has. Limit: a
 //! worker with a filter takes no jobs that have a [`fair_key`](Enqueue::fair_key).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use sqlx::types::Json;
 use super::enqueue::Enqueue;
 use super::enqueue_many::EnqueueMany;
 use super::{Howdah, check_text};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The keys of a job, as `howdah.check_options` describes them.
 #[derive(Debug, Default, Clone, Serialize, PartialEq)]
@@ -175,14 +176,25 @@ impl Howdah {
     /// `howdah.set_limit`.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid), naming the field; [`Error::UnknownQueue`](crate::Error::UnknownQueue).
+    /// [`Error::Invalid`], naming the field, or `limit` for one that says nothing; [`Error::UnknownQueue`].
     pub async fn set_limit(&self, limit: Limit) -> Result<()> {
         check_text("name", &limit.name)?;
-        let wished = serde_json::json!({
-            "max_running": limit.max_running, "rate": limit.rate, "rate_period_ms": limit.rate_period_ms,
-            "rate_burst": limit.rate_burst,
-        });
-        let wished = if limit.scope == "share" { serde_json::json!({ "weight": limit.weight }) } else { wished };
+        if limit.max_running.or(limit.rate).or(limit.weight).is_none() {
+            return Err(Error::Invalid {
+                field: "limit".to_owned(),
+                message: "says neither max_running nor a rate, nor the weight of a share".to_owned(),
+                hint: "`remove_limit` takes a limit away".to_owned(),
+            });
+        }
+        // All that the scope has, so that what is not said goes; and what is said of another scope, for the server to refuse.
+        let mut wished = HashMap::from([
+            ("max_running", limit.max_running.map(u64::from)),
+            ("rate", limit.rate.map(u64::from)),
+            ("rate_period_ms", limit.rate_period_ms),
+            ("rate_burst", limit.rate_burst.map(u64::from)),
+            ("weight", limit.weight.map(u64::from)),
+        ]);
+        wished.retain(|field, value| value.is_some() || (*field == "weight") == (limit.scope == "share"));
         let sql = self.names().sql("SELECT howdah.set_limit($1, $2, $3)");
         let query = sqlx::query(sql).bind(limit.scope).bind(limit.name).bind(Json(wished));
         self.observe("set_limit", query.execute(self.pool())).await?;
@@ -192,7 +204,7 @@ impl Howdah {
     /// Takes a limit away; does nothing if there is none. The SQL function behind it is `howdah.set_limit`.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn remove_limit(&self, limit: Limit) -> Result<()> {
         check_text("name", &limit.name)?;
         let sql = self.names().sql("SELECT howdah.set_limit($1, $2, NULL)");
@@ -205,7 +217,7 @@ impl Howdah {
     /// of each is in use.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn limits(&self) -> Result<Vec<Limit>> {
         let sql = self.names().sql("SELECT pg_catalog.to_jsonb(l) FROM howdah.limits l ORDER BY scope, name");
         let limits: Vec<Json<Limit>> = self.observe("limits", sqlx::query_scalar(sql).fetch_all(self.pool())).await?;
