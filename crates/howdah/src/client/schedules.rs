@@ -104,11 +104,25 @@ impl Howdah {
     pub async fn set_schedule(&self, schedule: &Schedule) -> Result<()> {
         schedule.check()?;
         self.refuse_secrets_in(schedule)?;
-        self.make_queue_of(schedule, &mut *self.pool().acquire().await?).await?;
+        match self.send_schedule(schedule).await {
+            sent if self.queue_of_went(schedule, &sent) => self.send_schedule(schedule).await,
+            sent => sent,
+        }
+    }
+
+    async fn send_schedule(&self, schedule: &Schedule) -> Result<()> {
+        let mut connection = self.pool().acquire().await?;
+        self.make_queue_of(schedule, &mut connection).await?;
         let query = sqlx::query(self.names().sql("SELECT howdah.set_schedule($1, $2)"));
         let query = query.bind(schedule.name()).bind(Json(schedule.settings()?));
-        self.observe("set_schedule", query.execute(self.pool())).await?;
+        self.observe("set_schedule", query.execute(&mut *connection)).await?;
         Ok(())
+    }
+
+    /// Whether the declared queue is there no more, and the next use would create it.
+    fn queue_of_went<T>(&self, schedule: &Schedule, sent: &Result<T>) -> bool {
+        matches!(sent, Err(Error::UnknownQueue { .. }))
+            && schedule.declared_queue().is_some_and(|queue| self.queues.forget(queue))
     }
 
     /// What a worker does with the schedules that it was given. Returns whether that was something new.
@@ -117,7 +131,9 @@ impl Howdah {
         self.make_queue_of(schedule, connection).await?;
         let query = sqlx::query_scalar(self.names().sql("SELECT howdah.declare_schedule($1, $2, $3)"));
         let query = query.bind(schedule.name()).bind(Json(schedule.settings()?)).bind(schedule.revision_in_sql());
-        self.observe("declare_schedule", query.fetch_one(connection)).await
+        let declared = self.observe("declare_schedule", query.fetch_one(connection)).await;
+        self.queue_of_went(schedule, &declared);
+        declared
     }
 
     /// A declaration must read the same each time it is made, and what is encrypted never does.

@@ -7,15 +7,15 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::str::FromStr;
 
-use sqlx::PgConnection;
 use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
 
 use super::graph::{Encoded, Graph};
 use super::many::Progress;
 use super::operate::JobState;
 use super::target::{On, Target};
 use super::{Howdah, check_text};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::JobId;
 
 /// The number of a workflow.
@@ -193,16 +193,34 @@ impl<'e> EnqueueWorkflow<'e> {
         }
         let jobs = self.graph.encoded(self.howdah.keys())?;
         match std::mem::replace(&mut self.target, Target::Pool(self.howdah.pool())) {
-            // All or none, with its end.
-            Target::Pool(pool) if self.with_end => {
-                let mut tx = pool.begin().await?;
-                let id = self.send(&mut tx, &jobs).await?;
-                tx.commit().await?;
-                Ok(id)
+            // Once: the queue that is not there may be one that no job declares.
+            Target::Pool(pool) => match self.send_from(pool, &jobs).await {
+                sent if self.queues_went(&sent) => self.send_from(pool, &jobs).await,
+                sent => sent,
+            },
+            Target::Connection(connection) => {
+                let sent = self.send(connection, &jobs).await;
+                self.queues_went(&sent);
+                sent
             }
-            Target::Pool(pool) => self.send(&mut *pool.acquire().await?, &jobs).await,
-            Target::Connection(connection) => self.send(connection, &jobs).await,
         }
+    }
+
+    /// Whether a declared queue that was there may be there no more, and sending again would create it.
+    fn queues_went<T>(&self, sent: &Result<T>) -> bool {
+        let forget = |went, queue: &&str| self.howdah.queues.forget(queue) || went;
+        matches!(sent, Err(Error::UnknownQueue { .. })) && self.graph.queues.iter().fold(false, forget)
+    }
+
+    async fn send_from(&self, pool: &PgPool, jobs: &Encoded) -> Result<WorkflowId> {
+        if !self.with_end {
+            return self.send(&mut *pool.acquire().await?, jobs).await;
+        }
+        // All or none, with its end.
+        let mut tx = pool.begin().await?;
+        let id = self.send(&mut tx, jobs).await?;
+        tx.commit().await?;
+        Ok(id)
     }
 
     async fn send(&self, connection: &mut PgConnection, jobs: &Encoded) -> Result<WorkflowId> {
