@@ -296,9 +296,11 @@ fn fits(payload: &RawValue, facts: Facts) -> bool {
     usize::try_from(facts.max_payload_bytes).is_ok_and(|most| payload.get().len() * 16 < most)
 }
 
+/// The end of what can be reckoned with, in microseconds since 1970.
+pub(crate) const YEAR_9999: i64 = 253_370_764_800_000_000;
+
 /// Microseconds since 1970, if it is a time that SQL can have.
 pub(super) fn micros(time: SystemTime) -> Option<i64> {
-    const YEAR_9999: i64 = 253_370_764_800_000_000;
     let micros = match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_micros()).ok()?,
         // Any past means at once.
@@ -307,8 +309,11 @@ pub(super) fn micros(time: SystemTime) -> Option<i64> {
     (micros < YEAR_9999).then_some(micros)
 }
 
+/// Longer than any span that may be, and a span that SQL can have: the server says which field is too long.
+pub(super) const TOO_LONG: Duration = Duration::from_secs(10_000 * 31_557_600);
+
 pub(super) fn delay_micros(delay: Duration) -> i64 {
-    i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)
+    i64::try_from(delay.min(TOO_LONG).as_micros()).unwrap_or(i64::MAX)
 }
 
 impl<'e, O: 'e> IntoFuture for Enqueue<'e, O> {

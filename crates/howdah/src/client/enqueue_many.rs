@@ -112,15 +112,19 @@ impl<'e> EnqueueMany<'e> {
         let mut ids = JobIds::default();
         let mut rest = payloads;
         let mut tx = connection.begin().await?;
-        while !rest.is_empty() {
+        // Also of none: the server is asked what it thinks of the rest.
+        loop {
             let mut bytes = 0;
             let fits = rest.iter().take(ROUND_TRIP_JOBS).take_while(|p| {
                 bytes += p.get().len();
                 bytes <= ROUND_TRIP_BYTES
             });
-            let (now, later) = rest.split_at(fits.count().max(1));
+            let (now, later) = rest.split_at(fits.count().max(1).min(rest.len()));
             rest = later;
             self.send(&mut tx, now, &mut ids).await?;
+            if rest.is_empty() {
+                break;
+            }
         }
         tx.commit().await?;
         metrics::enqueued(&self.one.queue, &self.one.kind, ids.len());

@@ -29,6 +29,14 @@ pub(super) struct Flow {
     weight: Option<u32>,
 }
 
+impl Flow {
+    pub(super) fn check(&self) -> Result<()> {
+        self.limit_keys.iter().try_for_each(|key| check_text("limit_key", key))?;
+        check_text("order_key", self.order_key.as_deref().unwrap_or_default())?;
+        check_text("fair_key", self.fair_key.as_deref().unwrap_or_default())
+    }
+}
+
 /// The same methods for one job and for many.
 macro_rules! flow {
     ($type:ident $(<$output:ident>)?, $self:ident => $flow:expr) => {

@@ -260,13 +260,17 @@ impl Graph {
             .chain(&mut self.on_complete)
             .chain(&mut self.on_end)
             .try_for_each(|node| node.seal(keys))?;
-        let one = |node: &Option<Node>| node.as_ref().map(payload::encode).transpose();
-        Ok(Encoded {
-            jobs: payload::encode(&self.nodes)?,
-            on_complete: one(&self.on_complete)?,
-            on_end: one(&self.on_end)?,
-        })
+        let one = |node: &Option<Node>| node.as_ref().map(whole).transpose();
+        Ok(Encoded { jobs: whole(&self.nodes)?, on_complete: one(&self.on_complete)?, on_end: one(&self.on_end)? })
     }
+}
+
+/// What is wrong now is wrong with names, kinds and the like, or with all together: each payload was looked at before.
+fn whole(nodes: &impl Serialize) -> Result<Payload> {
+    payload::encode(nodes).map_err(|error| match error {
+        Error::Invalid { message, hint, .. } => Error::Invalid { field: "jobs".to_owned(), message, hint },
+        other => other,
+    })
 }
 
 /// A graph as `howdah.enqueue_workflow` takes it.

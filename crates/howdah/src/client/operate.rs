@@ -162,7 +162,9 @@ impl Howdah {
     }
 
     async fn pause(&self, name: &str, seconds: Option<f64>, by: Option<&str>, reason: Option<&str>) -> Result<bool> {
-        check_text("queue", name)?;
+        for (field, text) in [("queue", Some(name)), ("by", by), ("reason", reason)] {
+            check_text(field, text.unwrap_or_default())?;
+        }
         let sql = "SELECT howdah.pause_queue($1, $2, $3, pg_catalog.make_interval(secs => $4))";
         let query = sqlx::query_scalar(self.names().sql(sql)).bind(name).bind(by).bind(reason).bind(seconds);
         self.observe("pause_queue", query.fetch_one(self.pool())).await

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 
 use super::after::OnParentFailure;
+use super::check_text;
 use super::enqueue::{Enqueue, micros};
 use super::enqueue_many::EnqueueMany;
 use super::flow::Flow;
@@ -54,6 +55,11 @@ impl Options {
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        check_text("traceparent", self.traceparent.as_deref().unwrap_or_default())?;
+        self.flow.check()?;
+        if let Some(retry) = self.retry {
+            check_retry(&serde_json::to_value(retry).unwrap_or_default())?;
+        }
         match self.wrong {
             None => Ok(()),
             Some("expires_at") => Err(Error::invalid("expires_at", "must be after 1970 and before the year 9999")),
@@ -96,11 +102,20 @@ impl Options {
     }
 }
 
-fn has_nul(name: &str, value: &Value) -> bool {
+/// What is no number is `null` in JSON, and that would be a wish for the default.
+pub(crate) fn check_retry(retry: &Value) -> Result<()> {
+    match retry.as_object().is_some_and(|retry| retry.values().any(Value::is_null)) {
+        true => Err(Error::invalid("retry", "must have a factor and a jitter that are finite numbers")),
+        false => Ok(()),
+    }
+}
+
+pub(super) fn has_nul(name: &str, value: &Value) -> bool {
     name.contains('\0')
         || match value {
             Value::String(text) => text.contains('\0'),
             Value::Array(values) => values.iter().any(|value| has_nul("", value)),
+            Value::Object(fields) => fields.iter().any(|(name, value)| has_nul(name, value)),
             _ => false,
         }
 }

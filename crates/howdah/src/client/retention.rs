@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use super::enqueue::TOO_LONG;
 use super::{Howdah, JobState, check_text};
 use crate::error::{Error, Result};
 use crate::hidden::debug_hiding;
@@ -93,6 +94,7 @@ impl Retention {
 
 /// As PostgreSQL reads it: a field of an interval is no larger than 31 bits.
 fn interval(length: Duration) -> String {
+    let length = length.min(TOO_LONG);
     let (hours, seconds) = (length.as_secs() / 3600, length.as_secs() % 3600);
     format!("{hours} hours {seconds}.{:06} seconds", length.subsec_micros())
 }

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
+use super::options::has_nul;
 use super::{Howdah, check_text};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Settings of a queue: what to change of them, or what they are.
 ///
@@ -218,6 +219,26 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Refuses what could not be told by its name later: a NUL, and what is no number, which JSON would say as a wish for the default.
+fn check(settings: &impl Serialize, factor: Option<f32>, jitter: Option<f32>) -> Result<()> {
+    for (name, number) in [("retry_factor", factor), ("retry_jitter", jitter)] {
+        if number.is_some_and(|number| !number.is_finite()) {
+            return Err(Error::invalid(name, "must be a finite number"));
+        }
+    }
+    let Ok(Value::Object(settings)) = serde_json::to_value(settings) else { return Ok(()) };
+    for (name, value) in &settings {
+        check_text("settings", name)?;
+        if has_nul("", value) {
+            return Err(Error::invalid(
+                name,
+                "must not contain the character NUL (\\0), which PostgreSQL cannot store",
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl Howdah {
     /// The settings of a queue. The SQL function behind it is `howdah.queue_settings`.
     ///
@@ -239,6 +260,7 @@ impl Howdah {
     /// setting, for a value that it may not have: nothing was changed then.
     pub async fn set_queue(&self, queue: &str, settings: &QueueSettings) -> Result<QueueSettings> {
         check_text("queue", queue)?;
+        check(settings, settings.retry_factor, settings.retry_jitter)?;
         let sql = self.names().sql("SELECT howdah.set_queue($1, $2)");
         let Json(settings) = self
             .observe("set_queue", sqlx::query_scalar(sql).bind(queue).bind(Json(settings)).fetch_one(self.pool()))
@@ -253,6 +275,7 @@ impl Howdah {
     /// [`Error::Invalid`](crate::Error::Invalid) for its name, or a setting.
     pub async fn create_queue_with(&self, queue: &str, settings: &QueueSettings) -> Result<()> {
         check_text("queue", queue)?;
+        check(settings, settings.retry_factor, settings.retry_jitter)?;
         let sql = self.names().sql("SELECT howdah.create_queue($1, $2)");
         self.observe("create_queue", sqlx::query(sql).bind(queue).bind(Json(settings)).execute(self.pool())).await?;
         Ok(())
@@ -297,6 +320,7 @@ impl Howdah {
     /// changed then.
     pub async fn set_kind(&self, kind: &str, settings: &KindSettings) -> Result<KindSettings> {
         check_text("kind", kind)?;
+        check(settings, settings.retry_factor, settings.retry_jitter)?;
         let sql = self.names().sql("SELECT howdah.set_kind($1, $2)");
         let Json(settings) = self
             .observe("set_kind", sqlx::query_scalar(sql).bind(kind).bind(Json(settings)).fetch_one(self.pool()))

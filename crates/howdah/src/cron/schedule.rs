@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::expression::Timing;
-use crate::client::{Encoded, Payload, has_nul, payload};
+use crate::client::{Encoded, Payload, YEAR_9999, check_retry, has_nul, payload};
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::retry::Retry;
@@ -232,7 +232,8 @@ impl Schedule {
     /// # Errors
     /// [`Error::Invalid`] naming `expression` or `timezone`.
     pub fn next_runs(&self, after: SystemTime, most: usize) -> Result<Vec<SystemTime>> {
-        let after = Micros::of(after).ok_or_else(|| Error::invalid("after", "must be before the year 9999"))?.0;
+        let after = Micros::of(after).filter(|Micros(after)| *after < YEAR_9999);
+        let after = after.ok_or_else(|| Error::invalid("after", "must be before the year 9999"))?.0;
         let timing = Timing::read(&self.expression, self.timezone_name(), after)?;
         Ok(timing.upcoming(after, most.min(1000)).into_iter().map(|slot| Micros(slot).time()).collect())
     }
@@ -257,6 +258,7 @@ impl Schedule {
     /// Refuses what can be refused without a server.
     pub(crate) fn check(&self) -> Result<()> {
         self.next_runs(SystemTime::now(), 1)?;
+        check_retry(self.options.get("retry").unwrap_or(&Value::Null))?;
         let settings =
             serde_json::to_string(&self.settings()?).map_err(|e| Error::invalid("options", e.to_string()))?;
         if self.name.contains('\0') || has_nul(&settings) {
