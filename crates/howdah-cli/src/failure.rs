@@ -2,10 +2,10 @@
 //!
 //! Invariant: no message holds a password or a payload. Limit: what a server says of itself is quoted as it is.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::output::{UnknownField, printable};
+use crate::output::{UnknownField, printable, say};
 
 /// The result of every command.
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -92,10 +92,10 @@ impl Failure {
     /// Says it on standard error. A failure without a message has nothing to say, like a closed pipe.
     pub(crate) fn tell(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("howdah: {}", printable(&self.message));
+            say(&printable(&self.message));
         }
         if !self.hint.is_empty() {
-            eprintln!("hint: {}", printable(&self.hint));
+            let _ = writeln!(io::stderr(), "hint: {}", printable(&self.hint));
         }
         ExitCode::from(self.code)
     }

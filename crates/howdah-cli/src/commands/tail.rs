@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::{Answer, search};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::{Output, Paint, colors_are_allowed, cut, escaped};
+use crate::output::{Output, Paint, colors_are_allowed, cut, escaped, say};
 use crate::{connect, duration};
 
 const EXAMPLES: &str = "\
@@ -83,7 +83,7 @@ pub(crate) async fn run(global: &Global, out: Output, what: Tail) -> Result<Answ
             // Said once, and it goes on: a restart of the server is among the things that happen.
             Err(failure) if failure.may_pass() => {
                 if !std::mem::replace(&mut silent, true) {
-                    eprintln!("howdah: {}; trying again", escaped(&failure.to_string()));
+                    say(&format!("{}; trying again", escaped(&failure.to_string())));
                 }
             }
             Err(failure) => return Err(failure),
@@ -100,7 +100,7 @@ async fn look(following: &mut Following, out: Output, sorts: &[Sort], left: &mut
         error => error.into(),
     })?;
     if let Some(gap) = look.gap {
-        eprintln!("howdah: nobody looked for {}: what happened meanwhile is missing", duration::told(gap));
+        say(&format!("nobody looked for {}: what happened meanwhile is missing", duration::told(gap)));
     }
     for (event, text) in look.events {
         if *left == Some(0) || !(sorts.is_empty() || sorts.iter().any(|sort| sort.is(event.event))) {
@@ -110,7 +110,7 @@ async fn look(following: &mut Following, out: Output, sorts: &[Sort], left: &mut
         *left = left.map(|left| left - 1);
     }
     if look.more {
-        eprintln!("howdah: more happens than can be told, and some of it is missing: narrow it by a search");
+        say("more happens than can be told, and some of it is missing: narrow it by a search");
     }
     Ok(())
 }

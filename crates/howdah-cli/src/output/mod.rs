@@ -93,7 +93,7 @@ impl Output {
         match self.kept {
             // It would be drawn over.
             Some(kept) if self.is_terminal() => keep(kept, text),
-            _ => eprintln!("howdah: {text}"),
+            _ => say(text),
         }
     }
 
@@ -178,6 +178,11 @@ impl Output {
             None => eprintln!("{text}"),
         }
     }
+}
+
+/// Says something to whoever started this, who may have gone: that is no reason to leave what runs, as `eprintln!` would.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "howdah: {text}");
 }
 
 fn keep(kept: &Kept, text: &str) {

@@ -164,3 +164,17 @@ async fn a_program_takes_only_the_kinds_and_attributes_that_it_was_given() {
     tell(&worker, Signal::SIGTERM);
     assert!(worker.wait().await.unwrap().success());
 }
+
+#[tokio::test]
+async fn a_worker_whose_standard_error_nobody_reads_any_more_goes_on() {
+    let desk = Desk::with_queue().await;
+    let mut worker = desk.command(&["work", "--exec", "exit 3"]).spawn().unwrap();
+    drop(worker.stderr.take());
+    // Each of these failures is told, as is the end.
+    for _ in 0..2 {
+        let id = desk.ok(&["enqueue", "fails", "--max-attempts", "1"]).await;
+        until(&desk, &id, "dead").await;
+    }
+    tell(&worker, Signal::SIGTERM);
+    assert!(worker.wait().await.unwrap().success());
+}

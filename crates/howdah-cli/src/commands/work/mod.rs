@@ -18,7 +18,7 @@ use self::child::Groups;
 use super::Answer;
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::Output;
+use crate::output::{Output, say};
 use crate::{connect, duration};
 
 /// What to run, and for which jobs.
@@ -63,7 +63,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Work) -> Result<A
         worker = worker.queue(name, *concurrency);
     }
     let served = queues.iter().map(|(name, n)| format!("{name}:{n}")).collect::<Vec<_>>().join(" ");
-    eprintln!("howdah: working on {served}; Ctrl-C stops, a second one at once");
+    say(&format!("working on {}; Ctrl-C stops, a second one at once", served));
 
     let groups = Groups::default();
     let setting = Arc::new(exec::Setting { program: command.exec, out, groups: groups.clone() });
@@ -112,7 +112,7 @@ async fn told_to_stop(interrupted: &AtomicBool) {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => interrupted.store(true, Ordering::Relaxed),
     }
-    eprintln!("howdah: stopping: no more claims, waiting for running jobs");
+    say("stopping: no more claims, waiting for running jobs");
 }
 
 /// Never ready after the first Ctrl-C alone.
