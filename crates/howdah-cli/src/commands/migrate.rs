@@ -3,7 +3,7 @@
 //! Invariant: `status` and `sql` change nothing; `up` does all or nothing. Limit: forward only.
 
 use clap::Subcommand;
-use howdah::{AppliedMigration, MigrationStatus};
+use howdah::{AppliedMigration, Error, MigrationStatus};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -95,6 +95,11 @@ async fn status(global: &Global, out: Output) -> Result<Answer> {
     }
     if status.is_current() {
         return Ok(Answer::Yes);
+    }
+    if let Err(newer @ Error::SchemaMismatch { found, known, .. }) = howdah.check_schema().await
+        && found > known
+    {
+        return Err(newer.into());
     }
     Err(Failure::schema(why(&status, howdah.schema()), howdah.schema()))
 }

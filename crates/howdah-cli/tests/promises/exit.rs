@@ -105,3 +105,17 @@ async fn the_flag_wins_over_the_environment_and_the_environment_over_the_file() 
     let said = end_of(command, "").await;
     assert_eq!(said.code, 0, "{said:?}");
 }
+
+#[tokio::test]
+async fn a_schema_that_is_newer_than_the_program_is_not_current_and_no_migration_is_advised() {
+    let desk = Desk::with_queue().await;
+    let newer = "INSERT INTO howdah.migration (version, name) VALUES (9999, 'later')";
+    sqlx::raw_sql(newer).execute(desk.howdah().await.pool()).await.unwrap();
+    for code in ["", "UPDATE howdah.code SET hash = 'of another release'"] {
+        sqlx::raw_sql(code).execute(desk.howdah().await.pool()).await.unwrap();
+        let said = desk.run(&["migrate", "status"]).await;
+        assert!(said.code == 4 && said.err.contains("9999") && said.err.contains("newer release"), "{said:?}");
+        assert!(!said.err.contains("migrate up"), "{said:?}");
+        assert_eq!(desk.run(&["migrate", "status", "--json"]).await.json()["current"], false);
+    }
+}

@@ -40,7 +40,7 @@ impl MigrationStatus {
     /// Whether this release can work with the database as it is.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.code_current && self.migrations.iter().all(|m| m.applied_at.is_some())
+        self.code_current && self.migrations.iter().all(|m| m.applied_at.is_some() && m.version <= newest())
     }
 }
 
