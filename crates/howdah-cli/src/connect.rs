@@ -72,7 +72,11 @@ pub(crate) fn to_nothing(global: &Global) -> Result<Howdah> {
 }
 
 fn with_schema(howdah: Howdah, global: &Global, variables: &Variables) -> Result<Howdah> {
-    match global.schema.clone().or_else(|| variables.get("HOWDAH_SCHEMA")) {
+    let schema = match &global.schema {
+        None => variables.get("HOWDAH_SCHEMA")?,
+        said => said.clone(),
+    };
+    match schema {
         Some(name) => Ok(howdah.with_schema(&name)?),
         None => Ok(howdah),
     }
@@ -81,7 +85,7 @@ fn with_schema(howdah: Howdah, global: &Global, variables: &Variables) -> Result
 fn options(global: &Global, variables: &Variables) -> Result<PgConnectOptions> {
     let (url, origin) = match &global.database_url {
         Some(url) => (Some(url.clone()), "--database-url"),
-        None => (variables.get("DATABASE_URL"), "DATABASE_URL"),
+        None => (variables.get("DATABASE_URL")?, "DATABASE_URL"),
     };
     let options = match url {
         Some(url) => from_url(&url, origin)?,

@@ -4,6 +4,9 @@
 //! substitutions and no values of several lines.
 
 use std::collections::HashMap;
+use std::env::VarError;
+
+use crate::failure::{Failure, Result};
 
 /// Variables as a person sees them: the environment, and below it `.env`.
 #[derive(Debug, Default)]
@@ -16,8 +19,15 @@ impl Variables {
     }
 
     /// A variable; one that is empty counts as unset.
-    pub(crate) fn get(&self, key: &str) -> Option<String> {
-        std::env::var(key).ok().or_else(|| self.0.get(key).cloned()).filter(|value| !value.is_empty())
+    ///
+    /// # Errors
+    /// It is no text: what it was meant to say is not what happens without it.
+    pub(crate) fn get(&self, key: &str) -> Result<Option<String>> {
+        let set = match std::env::var(key) {
+            Err(VarError::NotUnicode(_)) => return Err(Failure::usage(format!("{key} is not UTF-8"))),
+            set => set.ok(),
+        };
+        Ok(set.or_else(|| self.0.get(key).cloned()).filter(|value| !value.is_empty()))
     }
 
     /// A variable that only `.env` has.

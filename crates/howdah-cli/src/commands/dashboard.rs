@@ -94,12 +94,11 @@ fn dashboard(howdah: howdah::Howdah, keys: Keys, wished: Dashboard) -> howdah_da
 /// Who may come in, by the options and the environment.
 fn keys(wished: &Dashboard) -> Result<Keys> {
     let variables = Variables::read();
-    let set = |name: &str| variables.get(name).filter(|value| !value.is_empty());
     let refused = |origin: &str, error| Failure::usage(format!("{origin}: {error}"));
-    let mut keys: Keys = set(USERS).unwrap_or_default().parse().map_err(|e| refused(USERS, e))?;
+    let mut keys: Keys = variables.get(USERS)?.unwrap_or_default().parse().map_err(|e| refused(USERS, e))?;
     if let Some(token) = &wished.token {
         keys = keys.token(token, Role::Admin).map_err(|e| refused("--token", e))?;
-    } else if let Some(token) = set(TOKEN) {
+    } else if let Some(token) = variables.get(TOKEN)? {
         keys = keys.token(&token, Role::Admin).map_err(|e| refused(TOKEN, e))?;
     }
     Ok(keys)

@@ -14,7 +14,7 @@ use crate::output::{Column, Output};
 use crate::progress::of_so_many;
 use crate::sql;
 
-/// As far as a dry run counts.
+/// As far as a dry run counts, and as many as a page has.
 const MOST: u32 = 10_000;
 
 const SOME: &str = "SELECT to_json(x)::text FROM (
@@ -37,16 +37,26 @@ pub(super) async fn ls(
     (search, before, limit): (&Search, Option<i64>, i64),
 ) -> Result<Answer> {
     let admin = Admin::new(howdah.clone());
-    let limit = u32::try_from(limit.min(i64::from(MOST))).unwrap_or(MOST);
-    let page = admin.search(search).before(before.map(JobId)).limit(limit).await?;
-    let ids: Vec<i64> = page.ids.iter().map(|id| id.0).collect();
-    let rows: Vec<String> = sqlx::query_scalar(sql::of(howdah, SOME)).bind(&ids).fetch_all(howdah.pool()).await?;
+    let (mut rows, mut looked, mut left) = (Vec::new(), 0, u32::try_from(limit).unwrap_or(u32::MAX));
+    let mut next = before.map(JobId);
+    while left > 0 {
+        let most = left.min(MOST);
+        let page = admin.search(search).before(next).limit(most).await?;
+        let ids: Vec<i64> = page.ids.iter().map(|id| id.0).collect();
+        rows.extend(sqlx::query_scalar::<_, String>(sql::of(howdah, SOME)).bind(&ids).fetch_all(howdah.pool()).await?);
+        (looked, next) = (looked + page.looked, page.next);
+        // One that is not full was cut short, or is the last.
+        if next.is_none() || ids.len() < most as usize {
+            break;
+        }
+        left -= most;
+    }
     if rows.is_empty() {
         out.nothing("no such jobs");
     }
     out.rows(columns, &rows)?;
-    if let Some(next) = page.next.filter(|_| ids.len() < limit as usize) {
-        out.aside(&format!("looked at {} jobs, and there are more: go on with --before {next}", page.looked));
+    if let Some(next) = next.filter(|_| left > 0) {
+        out.aside(&format!("looked at {looked} jobs, and there are more: go on with --before {next}"));
     }
     Ok(Answer::Yes)
 }

@@ -107,6 +107,18 @@ async fn the_flag_wins_over_the_environment_and_the_environment_over_the_file() 
 }
 
 #[tokio::test]
+async fn an_address_that_is_no_text_is_wrong_usage_and_not_taken_for_none() {
+    use std::os::unix::ffi::OsStrExt;
+    let desk = Desk::with_queue().await;
+    for name in ["DATABASE_URL", "HOWDAH_SCHEMA"] {
+        let mut command = desk.command(&["stats"]);
+        command.env(name, std::ffi::OsStr::from_bytes(b"postgres://\xff@127.0.0.1/x"));
+        let said = end_of(command, "").await;
+        assert!(said.code == 2 && said.err.contains(name) && said.err.contains("UTF-8"), "{said:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_schema_that_is_newer_than_the_program_is_not_current_and_no_migration_is_advised() {
     let desk = Desk::with_queue().await;
     let newer = "INSERT INTO howdah.migration (version, name) VALUES (9999, 'later')";

@@ -166,3 +166,16 @@ async fn what_is_done_to_jobs_is_noted_with_how_many_they_were() {
         r#"cancel {"kind": "mail"} 10; retry {"kind": "bill"} 3; retry {"jobs": [ID]} 1; cancel {"jobs": [ID]} 1"#;
     assert_eq!(noted, wanted.replace("ID", &id));
 }
+
+#[tokio::test]
+async fn a_list_of_a_search_has_as_many_jobs_as_were_asked_for() {
+    let desk = Desk::with_queue().await;
+    desk.howdah().await.enqueue_many_raw("k", 0..10_100).await.unwrap();
+    for (limit, lines) in [("10050", 10_050), ("100000", 10_100)] {
+        let listed = desk.ok(&["jobs", "ls", "kind:k", "--limit", limit, "--json=id"]).await;
+        let mut ids: Vec<&str> = listed.lines().collect();
+        assert_eq!(ids.len(), lines, "of {limit}");
+        ids.dedup();
+        assert_eq!(ids.len(), lines, "each once");
+    }
+}

@@ -178,3 +178,12 @@ async fn a_worker_whose_standard_error_nobody_reads_any_more_goes_on() {
     tell(&worker, Signal::SIGTERM);
     assert!(worker.wait().await.unwrap().success());
 }
+
+#[tokio::test]
+async fn a_worker_says_the_names_of_its_queues_without_what_a_terminal_obeys_and_refuses_a_kind_that_is_none() {
+    let desk = Desk::with_queue().await;
+    let said = desk.run(&["work", "--exec", "cat", "--queue", "a\u{1b}[31mb"]).await;
+    assert!(said.code != 0 && said.err.contains("31mb") && !said.err.contains('\u{1b}'), "{said:?}");
+    let said = desk.run(&["work", "--exec", "cat", "--kind", ""]).await;
+    assert!(said.code == 2 && said.err.contains("--kind"), "{said:?}");
+}

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use howdah::{Ctx, Filter, RawJob, Worker};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,7 +19,7 @@ use self::child::Groups;
 use super::Answer;
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::{Output, say};
+use crate::output::{Output, escaped, say};
 use crate::{connect, duration};
 
 /// What to run, and for which jobs.
@@ -42,7 +43,7 @@ pub(crate) struct Work {
     #[arg(long, value_name = "QUEUE[:N]")]
     queue: Vec<String>,
     /// Only jobs of this kind, or with a * at its end of all that begin so; may be given again [default: any]
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = NonEmptyStringValueParser::new())]
     kind: Vec<String>,
     /// Only jobs whose attributes match, such as '$.tenant == 42'; the rest is left for others
     #[arg(long, value_name = "FILTER")]
@@ -63,7 +64,7 @@ pub(crate) async fn run(global: &Global, out: Output, command: Work) -> Result<A
         worker = worker.queue(name, *concurrency);
     }
     let served = queues.iter().map(|(name, n)| format!("{name}:{n}")).collect::<Vec<_>>().join(" ");
-    say(&format!("working on {}; Ctrl-C stops, a second one at once", served));
+    say(&format!("working on {}; Ctrl-C stops, a second one at once", escaped(&served)));
 
     let groups = Groups::default();
     let setting = Arc::new(exec::Setting { program: command.exec, out, groups: groups.clone() });
