@@ -17,7 +17,7 @@ use crate::error::Failure;
 use crate::guard::Guest;
 use crate::html::json::Rule;
 use crate::html::{layout, text};
-use crate::links::{Base, Link};
+use crate::links::{Base, Link, is_page};
 
 /// Who looks at what.
 #[derive(Clone)]
@@ -104,10 +104,12 @@ impl View {
             Failure::Late(_) => "No answer yet",
             Failure::Broken(_) => "Something is wrong",
         };
+        // What begins with two slashes is an address of somebody else.
+        let again = Some(self.here()).filter(|here| is_page(here)).unwrap_or("/");
         let body = html! {
             h1 { (title) }
             p.alert role="alert" { (text::name(&failure.text())) }
-            @if self.is_get { p { a href=(self.base.to(self.here())) { "Try again" } } }
+            @if self.is_get { p { a href=(self.base.to(again)) { "Try again" } } }
             @else if failure.is_late() { p { "It may or may not have been done: look before you send it again." } }
             @else { p { "Nothing was done." } }
             p { a href=(self.to("/")) { "Overview" } }

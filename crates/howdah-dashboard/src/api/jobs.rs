@@ -4,6 +4,7 @@
 //! Limit: newest first.
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use howdah::JobId;
 use howdah_admin::{JobLine, Search};
@@ -56,9 +57,10 @@ fn line(job: &JobLine) -> Value {
 }
 
 /// `GET /api/v1/jobs/{id}`
-pub(super) async fn one(view: View, Path(One { id }): Path<One>) -> Response {
+pub(super) async fn one(view: View, id: Result<Path<One>, PathRejection>) -> Response {
     answer(async {
         let missing = || Failure::Missing("There is no such job, or it ended longer ago than history is kept.".into());
+        let Path(One { id }) = id.map_err(|_| missing())?;
         let id: i64 = id.parse().map_err(|_| missing())?;
         let admin = &view.app.admin;
         let Some(job) = admin.lines(&[JobId(id)]).await?.pop() else { return Err(missing()) };

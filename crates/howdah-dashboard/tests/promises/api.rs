@@ -196,3 +196,14 @@ async fn metrics_are_what_prometheus_reads() -> Result<()> {
     serde_json::from_str::<Value>(grafana)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_job_that_cannot_be_is_missing_in_json() -> Result<()> {
+    let desk = Desk::new().await?;
+    for id in ["%FF", "x", "-1", "9223372036854775807", "9223372036854775808"] {
+        let page = desk.get(&format!("/api/v1/jobs/{id}")).await;
+        assert_eq!((page.status, page.header("content-type")), (StatusCode::NOT_FOUND, "application/json"), "{id}");
+        assert!(serde_json::from_str::<Value>(&page.body)?["error"]["message"].is_string(), "{id}: {}", page.body);
+    }
+    Ok(())
+}

@@ -147,3 +147,15 @@ async fn addresses_that_are_nothing_are_answered_and_say_so() -> Result<()> {
     }
     Ok(())
 }
+
+/// What begins with two slashes is the address of another machine to a browser.
+#[tokio::test]
+async fn the_page_of_an_error_leads_to_nobody_else() -> Result<()> {
+    let desk = Desk::new().await?;
+    for path in ["//evil.example/x", "//evil.example/%2e%2e?a=b"] {
+        let page = desk.get(path).await;
+        assert!(page.body.contains("Try again") && !page.body.contains("href=\"//"), "{path}: {}", page.body);
+    }
+    assert!(desk.get("/nothing?a=b").await.body.contains("href=\"/nothing?a=b\""));
+    Ok(())
+}
