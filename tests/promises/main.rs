@@ -5,6 +5,7 @@ mod ageing;
 mod arguments;
 mod auditing;
 mod bounds;
+mod breaking;
 mod bulk;
 mod chain;
 mod changing;

@@ -4,7 +4,6 @@
 //! one that has called `complete_in` is never dropped half-way through its commit. Limit: one that blocks its thread is
 //! not reached from here, see [`Watchdog`](super::watchdog::Watchdog).
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+use super::panics::failure;
 use crate::handler::{Call, JobError, Outcome, Verdict};
 
 /// Runs a handler. A panic is a failure.
@@ -23,10 +23,7 @@ pub(super) async fn guard(
     work: impl Future<Output = Outcome>,
 ) -> Outcome {
     let work = AssertUnwindSafe(work).catch_unwind();
-    let mut work =
-        pin!(work.map(|ended| {
-            ended.unwrap_or_else(|panic| Outcome::Failed(JobError::panic(&*panic as &(dyn Any + Send))))
-        }));
+    let mut work = pin!(work.map(|ended| ended.unwrap_or_else(|panic| Outcome::Failed(failure(panic)))));
     let over = tokio::select! {
         biased;
         outcome = &mut work => return outcome,

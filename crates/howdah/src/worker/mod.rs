@@ -28,6 +28,7 @@ mod ledger;
 mod link;
 mod listener;
 mod notes;
+mod panics;
 mod pieces;
 mod policy;
 mod queue;

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::panics::{failure, quietly};
 use crate::handler::{Call, Outcome, Verdict};
 use crate::job::JobId;
 use crate::retry::Retry;
@@ -64,8 +65,9 @@ impl Policy {
                     message: &error.message,
                 };
                 // A panic in it must not take the runner along.
-                catch_unwind(AssertUnwindSafe(|| wait(&failed))).unwrap_or_else(|_| {
-                    tracing::error!(job = %call.id, "the function given to retry_by panicked: the policy of the queue applies");
+                catch_unwind(AssertUnwindSafe(|| wait(&failed))).unwrap_or_else(|panic| {
+                    failure(panic);
+                    quietly(|| tracing::error!(job = %call.id, "the function given to retry_by panicked: the policy of the queue applies"));
                     None
                 })
             });

@@ -1,9 +1,10 @@
 //! Runs jobs: tasks that each run one after another, and start others before one of them could have to wait.
 //!
-//! Invariant: whatever a handler does (returns, fails, panics, hangs until its deadline), its job ends here with
-//! one [`Finished`]; if its thread was blocked beyond its deadline, the [`watchdog`](super::watchdog) has ended it
+//! Invariant: whatever a handler does (returns, fails, panics, hangs until its deadline), and whatever else panics
+//! meanwhile, its job ends here with one [`Finished`]; if its thread was blocked beyond its deadline, the [`watchdog`](super::watchdog) has ended it
 //! before, and this task with it. Limit: a thread that is blocked stays blocked.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,11 +17,14 @@ use tracing::Instrument;
 use super::guard::guard;
 use super::ledger::{End, Finished};
 use super::notes::Notes;
+use super::panics::{failure, quietly};
 use super::policy::{Policy, RetryBy};
 use super::queue::{Claimed, Queue, Spare};
 use super::shared::{Run, Shared};
 use crate::client::Howdah;
-use crate::handler::{Call, FIRST_VERSION, Handlers, JobError, Limit, Options, Outcome, RawJob, Said, Steps, Verdict};
+use crate::handler::{
+    Call, Entry, FIRST_VERSION, Handlers, JobError, Limit, Options, Outcome, RawJob, Said, Steps, Verdict,
+};
 use crate::job::JobId;
 use crate::layer::{JobCall, JobLayer, JobService};
 use crate::{logs, metrics, trace};
@@ -111,12 +115,8 @@ impl<S: Send + Sync + 'static> Runner<S> {
         let started = Instant::now();
         let (howdah, notes) = (&self.shared.howdah, &self.shared.notes);
         let call = Arc::new(call(howdah, notes, &queue.name, &job, started, timeout, options));
-        let (span, lines) =
-            logs::collect(|| trace::attempt_span(&call, &job.kind, self.shared.settings.continue_trace));
-        let measured = metrics::Attempt::begin(&queue.name, &job.kind);
         let policy = Policy::new(&job.kind, entry.and_then(|entry| entry.retry), self.retry_by.clone());
         let (payload, unreadable) = howdah.keys().open_or(&job.kind, job.payload, unreadable);
-        let raw = RawJob { kind: job.kind, payload, version };
         self.shared.begin(Run {
             call: Arc::clone(&call),
             lease: job.lease,
@@ -125,34 +125,60 @@ impl<S: Send + Sync + 'static> Runner<S> {
             policy,
             slot_taken: false,
         });
+        let mut measured = None;
+        let attempt = async {
+            measured = Some(metrics::Attempt::begin(&queue.name, &job.kind));
+            let raw = RawJob { kind: job.kind, payload, version };
+            self.attempt(&call, raw, unreadable, found).await
+        };
+        // Not only handlers panic: so may the application's log and metrics, and what is dropped with a handler.
+        let outcome = AssertUnwindSafe(attempt).catch_unwind().await;
+        let outcome = outcome.unwrap_or_else(|panic| Outcome::Failed(failure(panic)));
+        let took = started.elapsed();
+        let measured = |end| quietly(|| measured.into_iter().for_each(|attempt| attempt.end(end, took)));
+        let Some(run) = self.shared.end(&call) else {
+            // Who waits for an answer is told that the lease was lost: the sender must not live on in the call.
+            drop(call.take_answer());
+            quietly(|| {
+                tracing::info!(job = %call.id, attempt = call.attempt,
+                    "an abandoned handler has ended; its result is dropped");
+            });
+            measured("abandoned");
+            return None;
+        };
+        let slot_taken = run.slot_taken;
+        measured(finish(&self.shared, run, outcome));
+        (!slot_taken).then_some(took)
+    }
+
+    /// Calls the handler of one job, unless there is none or the job cannot be read.
+    async fn attempt(
+        &self,
+        call: &Arc<Call>,
+        raw: RawJob,
+        unreadable: Option<JobError>,
+        found: Result<&Entry<S>, JobError>,
+    ) -> Outcome {
+        let settings = &self.shared.settings;
+        let (span, lines) = logs::collect(|| trace::attempt_span(call, &raw.kind, settings.continue_trace));
         // Inside an async block, so that a panic before the first await is caught as well.
         let work = async {
-            if timeout.is_some() {
+            if call.limit.deadline().is_some() {
                 // Whom this task has just woken (the flusher, the claimer) waits in a slot of this thread from which no
                 // other thread takes: it comes first, since this handler may block the thread.
                 tokio::task::yield_now().await;
             }
             match (unreadable, &self.layered, found) {
                 (Some(error), ..) | (_, None, Err(error)) => Outcome::Failed(error),
-                (_, None, Ok(entry)) => (entry.run)(raw, Arc::clone(&call), &self.routes.state).await,
-                (_, Some(service), _) => service.clone().run(JobCall::new(raw, Arc::clone(&call))).await,
+                (_, None, Ok(entry)) => (entry.run)(raw, Arc::clone(call), &self.routes.state).await,
+                (_, Some(service), _) => service.clone().run(JobCall::new(raw, Arc::clone(call))).await,
             }
         };
-        let grace = self.shared.settings.timeout_grace;
-        let outcome = guard(&call, grace, &self.shared.aborting, work.instrument(span.clone())).await;
-        let took = started.elapsed();
+        let work = work.instrument(span.clone());
+        let outcome = guard(call, settings.timeout_grace, &self.shared.aborting, work).await;
         trace::ended(&span, &outcome);
-        lines.send(&call);
-        let Some(run) = self.shared.end(&call) else {
-            // Who waits for an answer is told that the lease was lost: the sender must not live on in the call.
-            drop(call.take_answer());
-            tracing::info!(job = %call.id, attempt = call.attempt, "an abandoned handler has ended; its result is dropped");
-            measured.end("abandoned", took);
-            return None;
-        };
-        let slot_taken = run.slot_taken;
-        measured.end(finish(&self.shared, run, outcome), took);
-        (!slot_taken).then_some(took)
+        lines.send(call);
+        outcome
     }
 }
 
@@ -223,15 +249,19 @@ pub(super) fn ending(call: &Call, outcome: Outcome) -> End {
         Outcome::Released => return released(call),
     };
     if let Some(error) = error.as_ref().filter(|error| error.verdict != Verdict::Wait) {
-        tracing::warn!(job = %call.id, attempt = call.attempt, queue = %call.queue, verdict = error.verdict.as_str(),
-            kind = %error.kind, error = %error.message, "attempt failed");
+        quietly(|| {
+            tracing::warn!(job = %call.id, attempt = call.attempt, queue = %call.queue, verdict = error.verdict.as_str(),
+                kind = %error.kind, error = %error.message, "attempt failed");
+        });
     }
     if call.limit.is_completing() {
         return End::CompletedIn(error);
     }
     if call.lost.load(Ordering::Acquire) {
-        metrics::lease_lost("running");
-        tracing::warn!(job = %call.id, attempt = call.attempt, "the result is dropped: the lease was lost before");
+        quietly(|| {
+            metrics::lease_lost("running");
+            tracing::warn!(job = %call.id, attempt = call.attempt, "the result is dropped: the lease was lost before");
+        });
         return End::Lost;
     }
     match error {

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use super::claimer::Start;
 use super::guard::timed_out;
+use super::panics::quietly;
 use super::runner::finish;
 use super::shared::{Run, Shared};
 
@@ -73,8 +74,10 @@ impl Eye {
             for (call, queue) in overdue.completing {
                 (self.start)(&queue, 1);
                 // Its own transaction decides on the job, whenever that ends.
-                tracing::error!(job = %call.id, attempt = call.attempt, queue = %call.queue,
-                    "handler ignored its cancellation while it completes its job in a transaction; its slot is given back");
+                quietly(|| {
+                    tracing::error!(job = %call.id, attempt = call.attempt, queue = %call.queue,
+                        "handler ignored its cancellation while it completes its job in a transaction; its slot is given back");
+                });
             }
             if overdue.any {
                 // Some thread of the runtime takes it, and looks at sockets and timers afterwards.
@@ -86,8 +89,10 @@ impl Eye {
     fn abandon(&self, run: Run) {
         let call = Arc::clone(&run.call);
         (self.start)(&run.queue, 1);
-        tracing::error!(job = %call.id, attempt = call.attempt, queue = %call.queue,
-            "handler ignored its cancellation; its slot is given back, its thread is still busy");
+        quietly(|| {
+            tracing::error!(job = %call.id, attempt = call.attempt, queue = %call.queue,
+                "handler ignored its cancellation; its slot is given back, its thread is still busy");
+        });
         finish(&self.shared, run, timed_out(&call, "; it was abandoned: its handler blocks a thread"));
         // From now on, whatever it asks is refused.
         call.lost.store(true, Ordering::Release);
