@@ -3,8 +3,8 @@
 use std::panic::panic_any;
 use std::time::Duration;
 
-use anyhow::Result;
-use howdah::{Job, JobError, Worker};
+use anyhow::{Result, ensure};
+use howdah::{Answer, Ctx, Job, JobError, Statement, Worker};
 use howdah_tests::{Db, start};
 use serde::{Deserialize, Serialize};
 use tracing::subscriber::set_default;
@@ -90,5 +90,36 @@ async fn a_log_that_panics_keeps_no_end_from_being_told() -> Result<()> {
     let worker =
         Worker::new(&db.howdah).handle(|_: Breaks| async { Err::<(), _>(JobError::retry("no").kind("refused")) });
     assert_eq!(breaks(&db, worker).await?, "refused: no");
+    Ok(())
+}
+
+/// A worker for whom a hook panics at the first statement of one of its connections that this operation is in.
+async fn loses_a_part(connection: &'static str, operation: &'static str) -> Result<()> {
+    let db = Db::new().await?;
+    let broken = db.howdah.clone().on_statement(move |statement: &Statement, _: &Answer<'_>| {
+        assert!(statement.connection != connection || statement.operation != operation, "nobody may see that");
+    });
+    // It has to run for as long as its progress is written.
+    let waits = connection == "notes";
+    let worker = Worker::new(&broken).state(waits).handle(|_: Quick, cx: Ctx<bool>| async move {
+        cx.progress(1, "on the way");
+        if *cx.state() {
+            cx.cancelled().cancelled().await;
+        }
+    });
+    let worker = start(worker.keeper(false).grace(Duration::from_millis(100)));
+    db.howdah.enqueue(Quick {}).await?;
+    let ended = worker.ended().await.map_err(|error| error.to_string());
+    ensure!(ended.as_ref().is_err_and(|said| said.contains("panicked")), "{connection}: {ended:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_has_lost_one_of_its_parts_stops_and_says_so() -> Result<()> {
+    for (connection, operation) in
+        [("claimer", "claim"), ("flusher", "complete_leases"), ("chores", "heartbeat"), ("notes", "note_progress")]
+    {
+        loses_a_part(connection, operation).await?;
+    }
     Ok(())
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::chores::TERM_IS_OVER;
 use super::link::Link;
+use super::part;
 use super::shared::Shared;
 use crate::cron::{Due, Plan};
 use crate::error::{Error, Result};
@@ -58,7 +59,7 @@ impl Cron {
         let stop = CancellationToken::new();
         let link = Link::new(&shared.howdah, "cron", &[LOCK_TIMEOUT]);
         let clock = Clock { shared: Arc::clone(shared), link, worker, term };
-        let task = tokio::spawn(clock.run(stop.clone()));
+        let task = part::start(shared, "cron", clock.run(stop.clone()));
         Self { stop: stop.drop_guard(), task }
     }
 

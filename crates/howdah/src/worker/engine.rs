@@ -8,10 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use super::chores::{Chores, start_worker};
 use super::claimer::{Claimer, Start};
@@ -26,7 +26,7 @@ use super::runner::Runner;
 use super::shared::Shared;
 use super::timeouts::Set;
 use super::watchdog::Watchdog;
-use super::{Settings, listener};
+use super::{Settings, listener, part};
 use crate::client::Howdah;
 use crate::error::{Error, Result};
 use crate::handler::Handlers;
@@ -79,16 +79,14 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     let _watchdog = Watchdog::new(Arc::clone(&shared), start).inspect_err(|error| {
         tracing::error!(%error, "cannot start a thread: handlers that block theirs keep their slots");
     });
-    let claimer = tokio::spawn(claimer.run());
-    let flusher = tokio::spawn(flusher.run());
-    let mut others = JoinSet::new();
+    let claimer = part::start(&shared, "claimer", claimer.run());
+    let flusher = part::start(&shared, "flusher", flusher.run());
     let link = Link::new(&shared.howdah, "notes", &[]);
-    others.spawn(Scribe::new(Arc::clone(&shared), link, noted).run());
+    let mut others = vec![part::start(&shared, "notes", Scribe::new(Arc::clone(&shared), link, noted).run())];
     if shared.settings.listen {
-        others.spawn(listener::run(Arc::clone(&shared), options));
+        others.push(part::start(&shared, "listener", listener::run(Arc::clone(&shared), options)));
     }
-
-    let chores = tokio::spawn(Chores::new(Arc::clone(&shared), chores).run());
+    others.push(part::start(&shared, "chores", Chores::new(Arc::clone(&shared), chores).run()));
     started();
     tokio::select! {
         _ = stop => {}
@@ -102,11 +100,15 @@ pub(super) async fn run<S: Send + Sync + 'static, F: Future>(
     }
     shared.leaving.cancel();
     let _ = flusher.await;
-    let _ = chores.await;
-    others.join_all().await;
+    // If the flusher has panicked, it has not said so.
+    shared.all_told.cancel();
+    join_all(others).await;
     transactions.close().await;
     tracing::info!(worker = worker_id, "stopped");
-    Ok(())
+    match shared.lost_part.get() {
+        Some(part) => Err(Error::Worker(format!("the worker has stopped, because a part of it panicked: {part}"))),
+        None => Ok(()),
+    }
 }
 
 /// Whoever drops the future of a worker has stopped it, if not gracefully: no task goes on by itself.

@@ -29,6 +29,7 @@ mod link;
 mod listener;
 mod notes;
 mod panics;
+mod part;
 mod pieces;
 mod policy;
 mod queue;
@@ -68,6 +69,9 @@ use crate::layer::JobLayer;
 #[cfg(feature = "testing")]
 pub(crate) use inline::{Inline, Ran, run_alone};
 pub use receive::{JobHandle, Receive, Receiver};
+
+/// The least often that a worker looks for jobs.
+const SELDOM: Duration = Duration::from_secs(3600);
 
 /// How a worker goes about its work. The defaults are in [`Worker::new`].
 #[derive(Debug, Clone)]
@@ -234,9 +238,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
-    /// How often it looks for jobs while it cannot listen; 500 ms.
+    /// How often it looks for jobs while it cannot listen, at most every hour; 500 ms.
     pub fn poll(mut self, every: Duration) -> Self {
-        self.settings.poll = every;
+        self.settings.poll = every.min(SELDOM);
         self
     }
 
@@ -290,7 +294,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// # Errors
     /// Before it has started: [`Error::Worker`] for handlers or queues that make no sense,
     /// [`Error::NotInstalled`] and [`Error::SchemaMismatch`], [`Error::Pooler`], and what the database refuses.
-    /// Once it runs, errors of the database are logged and survived.
+    /// Once it runs, errors of the database are logged and survived. [`Error::Worker`] too if one of the worker's own tasks
+    /// panicked, because of a hook, say: it has stopped then as if it was told to.
     pub async fn run_until<F: Future>(self, stop: F) -> Result<()> {
         self.run_telling(|| (), stop).await
     }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::link::Link;
+use super::part;
 use super::shared::Shared;
 use crate::error::Result;
 
@@ -33,7 +34,7 @@ impl Rotation {
     pub(super) fn start(shared: &Arc<Shared>) -> Self {
         let stop = CancellationToken::new();
         let link = Link::new(&shared.howdah, "rotation", &[]);
-        let task = tokio::spawn(run(Arc::clone(shared), link, stop.clone()));
+        let task = part::start(shared, "rotation", run(Arc::clone(shared), link, stop.clone()));
         Self { stop: stop.drop_guard(), task }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
@@ -78,7 +78,9 @@ pub(super) struct Shared {
     pub(super) listening: AtomicBool,
     /// Somebody told it to claim no more, for now.
     pub(super) quiet: AtomicBool,
-    /// Somebody told it to end.
+    /// The first of its tasks that has panicked.
+    pub(super) lost_part: OnceLock<&'static str>,
+    /// Somebody told it to end, or it has lost a part.
     pub(super) told_to_stop: CancellationToken,
     /// No more claims.
     pub(super) stopping: CancellationToken,
@@ -121,6 +123,7 @@ impl Shared {
             attach: Notify::new(),
             listening: AtomicBool::new(false),
             quiet: AtomicBool::new(false),
+            lost_part: OnceLock::new(),
             told_to_stop: CancellationToken::new(),
             stopping: CancellationToken::new(),
             aborting: CancellationToken::new(),
