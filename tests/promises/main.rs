@@ -24,6 +24,7 @@ mod disk_full;
 mod doctor;
 mod dumping;
 mod encryption;
+mod endless;
 mod error_groups;
 mod expiring;
 mod failing_crowd;

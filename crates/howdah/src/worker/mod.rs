@@ -70,6 +70,8 @@ use crate::layer::JobLayer;
 pub(crate) use inline::{Inline, Ran, run_alone};
 pub use receive::{JobHandle, Receive, Receiver};
 
+/// As good as for ever, and short enough to be added to a time.
+const NO_END: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// The least often that a worker looks for jobs.
 const SELDOM: Duration = Duration::from_secs(3600);
 
@@ -246,7 +248,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
 
     /// How long running jobs may go on after the worker was told to stop; 30 s.
     pub fn grace(mut self, at_most: Duration) -> Self {
-        self.settings.grace = at_most;
+        self.settings.grace = at_most.min(NO_END);
         self
     }
 

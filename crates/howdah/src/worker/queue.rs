@@ -128,7 +128,7 @@ impl Queue {
             (hands.runners + hands.buffer.len(), hands.buffer.len())
         };
         let ahead = self.ahead();
-        let wanted = (self.concurrency + ahead).saturating_sub(in_hand);
+        let wanted = self.concurrency.saturating_add(ahead).saturating_sub(in_hand);
         // Many small claims cost more than a large one: ahead, wait until half of it is used up.
         if ahead > 0 && waiting * 2 > ahead { 0 } else { wanted.min(MOST_A_CLAIM) }
     }
@@ -139,7 +139,7 @@ impl Queue {
             return 0;
         }
         let each = usize::try_from(u64::try_from(AHEAD.as_micros()).unwrap_or(0) / average).unwrap_or(MOST_AHEAD);
-        (each * self.concurrency).min(MOST_AHEAD)
+        each.saturating_mul(self.concurrency).min(MOST_AHEAD)
     }
 
     /// Takes in what was claimed; returns how many runners to start.

@@ -6,8 +6,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::Worker;
 use super::lanes::Group;
+use super::{NO_END, Worker};
 use crate::handler::{Ctx, Entry, FromRef, IntoOutcome, RawJob};
 use crate::layer::JobLayer;
 
@@ -86,7 +86,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// the job, else that of its kind (`howdah.set_kind`, or else `#[job(timeout = "30s")]`), else that of its queue
     /// (`howdah.set_queue`), else without end.
     pub fn timeout_grace(mut self, at_most: Duration) -> Self {
-        self.settings.timeout_grace = at_most;
+        self.settings.timeout_grace = at_most.min(NO_END);
         self
     }
 }

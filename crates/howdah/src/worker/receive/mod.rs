@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
+use super::{NO_END, Worker};
 use crate::client::Howdah;
 use crate::error::{Error, Result};
 use crate::handler::{Call, JobError, Outcome, RawJob, decode};
@@ -30,9 +30,6 @@ pub use receiver::Receiver;
 
 /// The timeout and the retry that a type declares.
 type Declared = (Option<Duration>, Option<Retry>);
-
-/// How long a closed receiver keeps the leases of handles that are still out: as long as they are.
-const NO_END: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// A receiver to be: made by [`Howdah::receive`], opened by [`open`](Receive::open).
 #[must_use = "nothing is received until this is opened"]
@@ -99,6 +96,7 @@ impl<P: Send + 'static> Receive<P> {
     ) -> Self {
         let mut worker = Worker::new(howdah);
         worker.settings.claims_ahead = false;
+        // A closed receiver keeps the leases of handles that are still out for as long as they are.
         worker.settings.grace = NO_END;
         Self { worker, queue, batch: 1, kinds, declared, read }
     }
