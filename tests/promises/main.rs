@@ -39,6 +39,7 @@ mod fuzzing_words;
 mod gates;
 mod groups;
 mod hearing;
+mod hindered;
 mod holding;
 mod in_transaction;
 mod large_payloads;

@@ -29,7 +29,7 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 /// Jobs that were claimed ahead and have not started after this are given back.
 const STALE: Duration = Duration::from_millis(250);
 /// What `howdah.claim` says to a worker that was given up.
-const UNKNOWN_WORKER: &str = "HD004";
+pub(super) const UNKNOWN_WORKER: &str = "HD004";
 /// Looking in vain takes at most one part in so many of a claimer's time.
 const DEAR: u32 = 5;
 /// A claim that has emptied the queue is followed by the next one after this: in a stream of jobs, some have gathered
@@ -80,9 +80,26 @@ pub(super) struct Look {
     pub(super) at: Instant,
     /// There was no free hand when it last wanted to look.
     full: bool,
+    /// So many claims have failed one after another; until then, nothing makes it look again.
+    pub(super) failures: u32,
+    retry_at: Instant,
+    /// The server has refused the claim: it is not asked together with others, which may be no reason for that.
+    pub(super) alone: bool,
 }
 
 impl Look {
+    /// Its claim has failed: it is tried again after this.
+    pub(super) fn fails(&mut self, wait: Duration, alone: bool) {
+        (self.failures, self.alone) = (self.failures + 1, alone);
+        self.retry_at = Instant::now() + wait;
+        self.at = self.retry_at;
+    }
+
+    /// Its claim was answered.
+    pub(super) fn works(&mut self) {
+        (self.failures, self.alone) = (0, false);
+    }
+
     /// Whether it waits to be notified.
     pub(super) fn is_asleep(&self) -> bool {
         self.sleep.announced()
@@ -115,6 +132,9 @@ impl Claimer {
                 sleep: Sleep::new(now),
                 at: now,
                 full: false,
+                failures: 0,
+                retry_at: now,
+                alone: false,
             })
             .collect();
         let worker = shared.worker_id();
@@ -129,7 +149,7 @@ impl Claimer {
             if let Err(error) = self.look().await {
                 // Who was woken, or had a free hand, may have been passed over.
                 let now = Instant::now();
-                self.looks.iter_mut().for_each(|look| look.at = now);
+                self.looks.iter_mut().filter(|look| look.failures == 0).for_each(|look| look.at = now);
                 if error.has_code(UNKNOWN_WORKER) {
                     // Given up by the keeper: the heartbeat finds out and registers again.
                     self.shared.beat.notify_one();
@@ -206,6 +226,11 @@ impl Claimer {
         }
         let now = Instant::now();
         let look = &mut self.looks[i];
+        if now < look.retry_at {
+            look.at = look.retry_at;
+            self.shared.give_back(look.queue.take_stale(STALE));
+            return Ok(None);
+        }
         let notifications = look.queue.woken.swap(0, Ordering::AcqRel);
         let woken = notifications > 0;
         let withdraw = woken && look.sleep.woken(now, notifications);

@@ -3,13 +3,15 @@
 //! Invariant: queues of one claim take the same kinds, and each gives no more than was wanted of it. Limit: a claim has at
 //! most [`QUEUES`] of them, and at most [`JOBS`] jobs.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 
-use super::claimer::{Claimer, Row};
-use crate::error::Result;
+use super::claimer::{Claimer, Row, UNKNOWN_WORKER};
+use super::link::backoff;
+use crate::error::{Error, Result};
 use crate::sqltime::Micros;
 
 const QUEUES: usize = 1000;
@@ -33,18 +35,46 @@ pub(super) struct Due {
 }
 
 impl Claimer {
-    /// Looks into all that are due, in as few claims as may be.
+    /// Looks into all that are due, in as few claims as may be. Those whose claim the server refuses are tried again later,
+    /// each in its own time, and keep no others waiting.
+    ///
+    /// # Errors
+    /// What concerns all of them.
     pub(super) async fn claim_all(&mut self, due: &[Due]) -> Result<()> {
         let mut rest = due;
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(self.alike(rest));
             rest = later;
-            match batch {
-                [one] => self.claim_or_sleep(one.look, one.wanted).await?,
-                several => self.claim_queues(several).await?,
+            let claimed = match batch {
+                [one] => self.claim_or_sleep(one.look, one.wanted).await,
+                several => self.claim_queues(several).await,
+            };
+            match claimed {
+                Ok(()) => batch.iter().for_each(|due| self.looks[due.look].works()),
+                Err(error) if error.has_code(UNKNOWN_WORKER) => return Err(error),
+                Err(error) => self.refused(batch, error).await?,
             }
         }
         Ok(())
+    }
+
+    /// Says that a claim has failed, and when it is tried again. Gives the error back if the connection has failed.
+    async fn refused(&mut self, batch: &[Due], error: Error) -> Result<()> {
+        // A claim that takes its connection along each time would otherwise be tried as soon as there is a new one.
+        let failures = batch.iter().map(|due| self.looks[due.look].failures).max().unwrap_or(0);
+        let (wait, for_now) = (backoff(failures), error.is_transient());
+        batch.iter().for_each(|due| self.looks[due.look].fails(wait, !for_now));
+        if was_answered(&error) {
+            let queue = batch.first().map(|due| Arc::clone(&self.looks[due.look].queue.name));
+            tracing::warn!(queue = queue.as_deref(), queues = batch.len(), %error, retry_ms = wait.as_millis(),
+                "could not claim, trying again");
+            if for_now {
+                // Another session may be with a server that can.
+                self.link.close().await;
+            }
+            return Ok(());
+        }
+        Err(error)
     }
 
     /// How many of the first of them go into one claim.
@@ -54,10 +84,14 @@ impl Claimer {
             return 1;
         }
         let filter = &self.looks[first.look].queue.filter;
+        if self.looks[first.look].alone {
+            return 1;
+        }
         let mut jobs = 0;
         let fits = |next: &&Due| {
             jobs += next.wanted;
-            jobs <= JOBS && self.looks[next.look].queue.filter == *filter
+            let look = &self.looks[next.look];
+            jobs <= JOBS && !look.alone && look.queue.filter == *filter
         };
         due.iter().take(QUEUES).take_while(fits).count().max(1)
     }
@@ -110,11 +144,18 @@ impl Claimer {
     /// While it sleeps, all whose time comes soon have it now: so many queues are looked into together.
     pub(super) fn gather_sleepers(&mut self, now: Instant) {
         if self.looks.len() > 1 && self.looks.iter().any(|look| look.is_asleep() && look.at <= now) {
-            for look in self.looks.iter_mut().filter(|look| look.is_asleep() && look.at <= now + SOON) {
+            for look in
+                self.looks.iter_mut().filter(|look| look.is_asleep() && look.failures == 0 && look.at <= now + SOON)
+            {
                 look.at = now;
             }
         }
     }
+}
+
+/// Whether the server has refused, so that the connection is as good as it was.
+pub(super) fn was_answered(error: &Error) -> bool {
+    !matches!(error, Error::Database(e) if e.as_database_error().is_none())
 }
 
 fn of_queue(row: Placed) -> Row {
