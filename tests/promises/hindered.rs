@@ -74,3 +74,27 @@ async fn claims_that_are_refused_are_asked_ever_less_often() -> Result<()> {
     ensure!(at[6] - at[0] > Duration::from_secs(2), "{:?}", at[6] - at[0]);
     worker.stop().await
 }
+
+#[tokio::test]
+async fn a_keeper_whose_chores_are_refused_goes_on_with_its_heartbeat() -> Result<()> {
+    let db = Db::new().await?;
+    let (asked, mut answers) = mpsc::unbounded_channel();
+    let watched = db.howdah.clone().on_statement(move |statement: &Statement, answer: &Answer<'_>| {
+        if statement.connection == "chores" {
+            let _ = asked.send((statement.operation, answer.error.is_none()));
+        }
+    });
+    let worker = start(Worker::new(&watched).handle(quick).heartbeat(Duration::from_millis(50)));
+    db.wait_for("SELECT count(*) FROM howdah.workers WHERE keeper", "1").await?;
+    hinder(&db, "resume_due", "RAISE 'no';").await?;
+    let (mut refused, mut beats) = (0, 0);
+    while refused < 4 {
+        match in_time("a chore", answers.recv()).await?.context("the worker has gone")? {
+            ("keep", false) => refused += 1,
+            ("heartbeat", true) if refused > 0 => beats += 1,
+            _ => {}
+        }
+    }
+    ensure!(beats > 0, "no heartbeat while the chores were refused");
+    worker.stop().await
+}

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use sqlx::types::Json;
 
 use super::cron::Cron;
-use super::link::{Link, PATIENCE, Rows};
+use super::link::{Link, PATIENCE, Rows, backoff};
 use super::rotation::Rotation;
+use super::several::was_answered;
 use super::shared::Shared;
 use super::timeouts::Set;
 use super::{Settings, report};
@@ -79,6 +80,8 @@ struct Office {
     cron: Cron,
     /// A job was promoted at this time.
     promoted: Option<Instant>,
+    /// So many ticks were refused one after another.
+    refused: u32,
 }
 
 pub(super) struct Chores {
@@ -129,7 +132,7 @@ impl Chores {
                 () = tokio::time::sleep_until(next.into()) => {}
                 () = self.shared.beat.notified() => self.beat_at = Instant::now(),
                 () = self.shared.due.notified() => {
-                    if let Some(office) = &mut self.office {
+                    if let Some(office) = self.office.as_mut().filter(|office| office.refused == 0) {
                         office.tick_at = Instant::now();
                     }
                 }
@@ -153,7 +156,7 @@ impl Chores {
         let now = Instant::now();
         let beat = now >= self.beat_at;
         if self.office.as_ref().is_some_and(|o| now + if beat { ALONG } else { Duration::ZERO } >= o.tick_at) {
-            self.tick(beat).await?;
+            self.tick_or_beat(beat).await?;
         } else if beat {
             self.heartbeat().await?;
         }
@@ -253,9 +256,29 @@ impl Chores {
             metrics::elected();
             tracing::info!(worker, term, "this worker is the keeper now");
             let (now, rotation, cron) = (Instant::now(), Rotation::start(shared), Cron::start(shared, worker, term));
-            self.office = Some(Office { term, tick_at: now, sweep_at: now, rotation, cron, promoted: None });
+            self.office =
+                Some(Office { term, tick_at: now, sweep_at: now, rotation, cron, promoted: None, refused: 0 });
         }
         Ok(())
+    }
+
+    /// A tick, and if the server refuses that, the heartbeat alone: chores that cannot be done must not cost the jobs. The term
+    /// goes on for as long as ticks do, so somebody else may try.
+    async fn tick_or_beat(&mut self, beat: bool) -> Result<()> {
+        let told = self.tick(beat).await;
+        let Some(office) = &mut self.office else { return told };
+        match told {
+            Err(error) if !error.has_code(TERM_IS_OVER) && was_answered(&error) => {
+                let wait = backoff(office.refused);
+                (office.refused, office.tick_at) = (office.refused + 1, Instant::now() + wait);
+                tracing::warn!(%error, retry_ms = wait.as_millis(), "could not do the keeper's chores, trying again");
+                if beat { self.heartbeat().await } else { Ok(()) }
+            }
+            told => {
+                office.refused = 0;
+                told
+            }
+        }
     }
 
     /// A tick of the keeper, with a heartbeat if that is due too.
