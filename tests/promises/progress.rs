@@ -331,3 +331,38 @@ async fn what_no_progress_may_be_is_refused_by_its_name() -> Result<()> {
     assert_eq!(session.text(kept).await?, "7 1000 65536", "NULL leaves what was said before");
     Ok(())
 }
+
+#[tokio::test]
+async fn progress_goes_on_after_a_completion_that_was_refused() -> Result<()> {
+    #[derive(Job, Serialize, Deserialize)]
+    struct Says {}
+    async fn says(_: Says, cx: Ctx<Arc<Notify>>) -> Result<(), JobError> {
+        cx.progress(1, "one");
+        cx.notified().await;
+        cx.progress(2, "two");
+        let mut tx = cx.howdah().pool().begin().await?;
+        // Longer than what is said waits to be written.
+        sqlx::query("SET LOCAL statement_timeout = '1200ms'").execute(&mut *tx).await?;
+        assert!(cx.complete_in(&mut tx).await.is_err(), "somebody has the lease");
+        tx.rollback().await?;
+        cx.progress(3, "three");
+        cx.notified().await;
+        Ok(())
+    }
+    let db = Db::new().await?;
+    let id = db.howdah.enqueue(Says {}).await?;
+    let go = Arc::new(Notify::new());
+    let worker = start(Worker::new(&db.howdah).state(Arc::clone(&go)).handle(says));
+    let message = format!("SELECT message FROM howdah.get_progress({id})");
+    db.wait_for(&message, "one").await?;
+    let mut other = db.session().await?;
+    other.run("BEGIN; SELECT FROM howdah.lease FOR UPDATE").await?;
+    go.notify_one();
+    // It has tried for so long.
+    db.wait_for("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%complete_in%' AND pid <> pg_backend_pid() AND datname = current_database()", "1").await?;
+    db.wait_for("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%complete_in%' AND pid <> pg_backend_pid() AND datname = current_database()", "0").await?;
+    other.run("ROLLBACK").await?;
+    db.wait_for(&message, "three").await?;
+    go.notify_one();
+    worker.stop().await
+}

@@ -30,7 +30,7 @@ const ROUND_TRIP_BYTES: usize = 1 << 20;
 /// How long a worker that leaves tries to reach a database that does not answer.
 #[cfg(feature = "logs")]
 const LAST_TRIES: Duration = Duration::from_secs(10);
-/// Somebody had the row.
+/// Somebody had the row, or the attempt is about to complete its job.
 const AGAIN: Duration = Duration::from_millis(50);
 const FOREVER: Duration = Duration::from_secs(3600);
 const MANY: usize = 1024;
@@ -143,12 +143,12 @@ impl Scribe {
     /// Writes what is due, of attempts that still run.
     async fn write_progress(&mut self) {
         let now = Instant::now();
-        let due: Vec<_> = self.waiting.extract_if(.., |(at, _)| *at <= now).map(|(_, call)| call).collect();
-        let said: Vec<_> = due
-            .into_iter()
-            .filter(|call| self.shared.runs(call) && !call.limit.is_completing())
-            .map(|call| (call.said.take(now), call))
-            .collect();
+        let due = self.waiting.extract_if(.., |(at, _)| *at <= now).map(|(_, call)| call);
+        let (completing, due): (Vec<_>, Vec<_>) =
+            due.filter(|call| self.shared.runs(call)).partition(|call| call.limit.is_completing());
+        // That may be refused, and then it goes on.
+        self.waiting.extend(completing.into_iter().map(|call| (now + AGAIN, call)));
+        let said: Vec<_> = due.into_iter().map(|call| (call.said.take(now), call)).collect();
         if said.is_empty() {
             return;
         }
