@@ -10127,7 +10127,7 @@ END $$;
 --   constant     base_ms
 --   linear       base_ms * attempt
 --   exponential  base_ms * factor^(attempt - 1)
--- no more than cap_ms, no less than floor_ms, and then spread by jitter (0.1: up to a tenth more or less), so that what
+-- no more than cap_ms (and 100 years), no less than floor_ms, and then spread by jitter (0.1: up to a tenth more or less), so that what
 -- failed together does not come back together. Ten seconds in a queue that was deleted meanwhile: the keeper cancels
 -- it there. Internal to howdah.fail.
 CREATE OR REPLACE FUNCTION howdah.retry_delay(queue_id integer, kind text, attempt integer, options jsonb, declared jsonb) RETURNS interval
@@ -10143,10 +10143,11 @@ BEGIN
          coalesce((v_job ->> 'cap_ms')::float8, k.retry_cap_ms, (retry_delay.declared ->> 'cap_ms')::float8, q.retry_cap_ms) AS cap_ms,
          coalesce((v_job ->> 'jitter')::float8, k.retry_jitter, (retry_delay.declared ->> 'jitter')::float8, q.retry_jitter) AS jitter
     INTO r FROM howdah.queue q LEFT JOIN howdah.kind k ON k.name = retry_delay.kind WHERE q.id = retry_delay.queue_id;
-  RETURN coalesce(make_interval(secs => greatest(r.floor_ms, least(r.cap_ms,
+  -- What a worker declares is checked by nobody before: here at the latest no number of it may be one that cannot be read.
+  RETURN coalesce(make_interval(secs => least(3155760000000, greatest(r.floor_ms, least(r.cap_ms,
       CASE r.policy WHEN 'constant' THEN r.base_ms WHEN 'linear' THEN r.base_ms * retry_delay.attempt
-                    ELSE r.base_ms * power(r.factor, least(retry_delay.attempt - 1, 60)) END))
-    * (1 + r.jitter * (2 * random() - 1)) / 1000), interval '10 seconds');
+                    ELSE r.base_ms * power(least(r.factor, 100), least(retry_delay.attempt - 1, 60)) END)))
+    * (1 + least(r.jitter, 1) * (2 * random() - 1)) / 1000), interval '10 seconds');
 END $$;
 -- howdah.settle_in(lease_id, job_id, outcome, run_ms) -> void
 -- Ends one job inside the caller's transaction. Internal to complete_in and cancel_in; outcome: 1 completed, 2 cancelled.
@@ -12543,5 +12544,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('830d534d46ab29f4', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('ba12d4875d3a0492', '0.1.0');
 COMMIT;
