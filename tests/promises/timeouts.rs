@@ -318,3 +318,34 @@ async fn a_timeout_that_is_set_of_a_queue_or_a_kind_is_heard_by_a_running_worker
     .await?;
     worker.stop().await
 }
+
+#[tokio::test]
+async fn a_handler_that_hangs_after_its_own_transaction_was_rolled_back_is_ended_by_its_timeout() -> Result<()> {
+    #[derive(Job, Serialize, Deserialize)]
+    #[job(attempts = 1)]
+    struct Hangs {
+        /// Its transaction stays open.
+        open: bool,
+    }
+    async fn hangs(job: Hangs, cx: Ctx<()>) -> Result<(), JobError> {
+        let mut tx = cx.howdah().pool().begin().await?;
+        cx.complete_in(&mut tx).await?;
+        cx.set_deadline(Instant::now());
+        if !job.open {
+            tx.rollback().await?;
+        }
+        std::future::pending().await
+    }
+    let db = Db::new().await?;
+    // Each in a lease of its own: the transactions of neighbours have it too.
+    let open = db.howdah.enqueue(Hangs { open: true }).await?;
+    let worker = Worker::new(&db.howdah).concurrency(1).timeout_grace(Duration::from_millis(50)).handle(hangs);
+    let worker = start(worker.grace(Duration::ZERO));
+    db.wait_for("SELECT string_agg(state, ' ') FROM howdah.jobs", "running").await?;
+    db.howdah.enqueue(Hangs { open: false }).await?;
+    let states = "SELECT string_agg(state, ' ' ORDER BY id) FROM howdah.jobs";
+    db.wait_for(states, "running dead").await?;
+    assert_eq!(db.text("SELECT string_agg(error_kind, ', ') FROM howdah.failures").await?, "timeout");
+    assert_eq!(db.text(&format!("SELECT state FROM howdah.jobs WHERE id = {open}")).await?, "running");
+    worker.stop().await
+}

@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -42,6 +42,13 @@ impl<T: Clone> FromRef<T> for T {
         state.clone()
     }
 }
+
+/// How often to look whether a handler's own transaction is over, when its time is.
+const LOOK: Duration = Duration::from_secs(1);
+/// Gone, or nobody has it.
+const IS_FREE: &str =
+    "WITH free AS (SELECT FROM howdah.lease l WHERE l.id OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED)
+    SELECT EXISTS (SELECT FROM free) OR NOT EXISTS (SELECT FROM howdah.lease l WHERE l.id OPERATOR(pg_catalog.=) $1)";
 
 /// Who waits to hear whether the database has accepted how an attempt ended.
 pub(crate) type Answer = oneshot::Sender<Result<()>>;
@@ -79,6 +86,19 @@ impl Call {
     /// Somebody waits for what the database says.
     pub(crate) fn await_answer(&self, answer: Answer) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+
+    /// Waits until no transaction has the job's lease, as those have that complete a job of it: so that this one's is not
+    /// open any more.
+    pub(crate) async fn decided(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let query = sqlx::query_scalar(self.howdah.names().sql(IS_FREE)).bind(self.lease_id);
+            // Who cannot be asked is asked again.
+            if self.howdah.observe("sql", query.fetch_one(self.howdah.pool())).await.unwrap_or(false) {
+                return;
+            }
+        }
     }
 
     pub(crate) fn take_answer(&self) -> Option<Answer> {

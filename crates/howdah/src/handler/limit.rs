@@ -103,8 +103,13 @@ impl Limit {
     /// Stops waiting for the handler; false if it is completing the job, which only its transaction decides.
     pub(crate) fn abandon(&self) -> bool {
         let mut state = self.state();
-        state.abandoned = state.completing == 0;
+        state.abandoned |= state.completing == 0;
         state.abandoned
+    }
+
+    /// Stops waiting for a handler whose transaction has decided.
+    pub(crate) fn give_up(&self) {
+        self.state().abandoned = true;
     }
 
     /// The handler is about to complete the job by itself; false if nobody waits for that any more.

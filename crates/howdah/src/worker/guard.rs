@@ -1,7 +1,7 @@
 //! Lets a handler run to its end: its own, or that of its time, or that of the worker.
 //!
 //! Invariant: a handler that waits for something ends here, at the latest a grace period after its time was over; but
-//! one that has called `complete_in` is never dropped half-way through its commit. Limit: one that blocks its thread is
+//! one that has called `complete_in` is never dropped half-way through its commit: it ends here when its transaction is over. Limit: one that blocks its thread is
 //! not reached from here, see [`Watchdog`](super::watchdog::Watchdog).
 
 use std::future::Future;
@@ -40,10 +40,15 @@ pub(super) async fn guard(
                 return timed_out(call, "");
             }
             // Its own transaction decides on the job. Dropped now, it might commit all the same: with its slot given
-            // to another, it may take its time.
+            // to another, it may take its time, until that transaction is over.
             tokio::select! {
+                biased;
                 outcome = work => late(call, outcome),
                 () = aborting.cancelled() => stopped(),
+                () = call.decided() => {
+                    call.limit.give_up();
+                    timed_out(call, "")
+                }
             }
         }
     }
