@@ -32,7 +32,8 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         sum = number.checked_mul(*ms).and_then(|more| sum.checked_add(more)).ok_or("is too long")?;
         rest = after.trim_start();
     }
-    Ok(Duration::from_millis(sum))
+    // 10,000 years: longer than anything may be, and what the server still reads as a length of time.
+    if sum > 315_576_000_000_000 { Err("is too long".to_owned()) } else { Ok(Duration::from_millis(sum)) }
 }
 
 /// Tells a length of time with its largest unit: `3 s`, `12 min`.
@@ -57,7 +58,7 @@ mod tests {
         assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));
         assert!(parse("5").unwrap_err().contains("unit"));
         assert!(parse("-5m").unwrap_err().contains("negative"));
-        for bad in ["", "m", "5x", "5 m 3", "99999999999999999999s", "18446744073709551615w"] {
+        for bad in ["", "m", "5x", "5 m 3", "99999999999999999999s", "18446744073709551615w", "9999999w"] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }
