@@ -337,15 +337,13 @@ async fn a_handler_that_hangs_after_its_own_transaction_was_rolled_back_is_ended
         std::future::pending().await
     }
     let db = Db::new().await?;
-    // Each in a lease of its own: the transactions of neighbours have it too.
-    let open = db.howdah.enqueue(Hangs { open: true }).await?;
-    let worker = Worker::new(&db.howdah).concurrency(1).timeout_grace(Duration::from_millis(50)).handle(hangs);
+    // Neighbours in one lease.
+    db.howdah.enqueue_many([true, false].map(|open| Hangs { open })).await?;
+    let worker = Worker::new(&db.howdah).concurrency(2).timeout_grace(Duration::from_millis(50)).handle(hangs);
     let worker = start(worker.grace(Duration::ZERO));
-    db.wait_for("SELECT string_agg(state, ' ') FROM howdah.jobs", "running").await?;
-    db.howdah.enqueue(Hangs { open: false }).await?;
     let states = "SELECT string_agg(state, ' ' ORDER BY id) FROM howdah.jobs";
     db.wait_for(states, "running dead").await?;
     assert_eq!(db.text("SELECT string_agg(error_kind, ', ') FROM howdah.failures").await?, "timeout");
-    assert_eq!(db.text(&format!("SELECT state FROM howdah.jobs WHERE id = {open}")).await?, "running");
+    assert_eq!(db.text(states).await?, "running dead");
     worker.stop().await
 }

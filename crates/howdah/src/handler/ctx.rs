@@ -45,11 +45,6 @@ impl<T: Clone> FromRef<T> for T {
 
 /// How often to look whether a handler's own transaction is over, when its time is.
 const LOOK: Duration = Duration::from_secs(1);
-/// Gone, or nobody has it.
-const IS_FREE: &str =
-    "WITH free AS (SELECT FROM howdah.lease l WHERE l.id OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED)
-    SELECT EXISTS (SELECT FROM free) OR NOT EXISTS (SELECT FROM howdah.lease l WHERE l.id OPERATOR(pg_catalog.=) $1)";
-
 /// Who waits to hear whether the database has accepted how an attempt ended.
 pub(crate) type Answer = oneshot::Sender<Result<()>>;
 
@@ -88,17 +83,26 @@ impl Call {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
     }
 
-    /// Waits until no transaction has the job's lease, as those have that complete a job of it: so that this one's is not
-    /// open any more.
+    /// Waits until no transaction is open that has completed the job.
     pub(crate) async fn decided(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let query = sqlx::query_scalar(self.howdah.names().sql(IS_FREE)).bind(self.lease_id);
             // Who cannot be asked is asked again.
-            if self.howdah.observe("sql", query.fetch_one(self.howdah.pool())).await.unwrap_or(false) {
+            if self.is_decided().await.is_ok() {
                 return;
             }
         }
+    }
+
+    /// Fails if such a transaction is open: `forget` waits for it, and is not let.
+    async fn is_decided(&self) -> Result<()> {
+        let mut tx = self.howdah.pool().begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        sqlx::query("SET LOCAL lock_timeout = '100ms'").execute(&mut *tx).await?;
+        // Whoever it was claimed by: only the waiting counts here, and it is undone.
+        let query = sqlx::query(self.howdah.names().sql("SELECT howdah.forget(0, $1, ARRAY[$2])"));
+        let query = query.bind(self.lease_id).bind(self.id.0);
+        self.howdah.observe("forget", query.execute(&mut *tx)).await?;
+        Ok(tx.rollback().await?)
     }
 
     pub(crate) fn take_answer(&self) -> Option<Answer> {

@@ -13,6 +13,7 @@ use tokio::time::timeout_at;
 
 use super::ledger::{Finished, Ledger, Page};
 use super::link::Link;
+use super::part;
 use super::shared::Shared;
 use super::teller::Teller;
 
@@ -44,7 +45,7 @@ impl Flusher {
             finished,
             ledger: Ledger::default(),
             held,
-            patient: tokio::spawn(patient.run()),
+            patient: part::start(shared, "held", patient.run()),
         }
     }
 
@@ -101,9 +102,7 @@ impl Flusher {
     /// Everything is told, but for what is held.
     async fn end(mut self) {
         drop(self.held);
-        if let Err(error) = self.patient.await {
-            tracing::error!(%error, "what was held is not told: it is given back");
-        }
+        let _ = self.patient.await;
         self.shared.all_told.cancel();
         self.teller.link.close().await;
     }

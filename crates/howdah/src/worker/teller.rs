@@ -297,6 +297,7 @@ impl Teller {
                 Err(error) => error,
             };
             if !self.link.may_pass(&error) {
+                tracing::warn!(%error, jobs = many, "the database refuses how jobs ended: what is refused is told piece by piece");
                 return Err(Stop::Refused(error));
             }
             if self.gives_up() {
