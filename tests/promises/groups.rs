@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use howdah::{Ctx, Error, RawJob, Worker};
-use howdah_tests::{Db, start};
+use howdah_tests::{Db, in_time, start};
 use tokio::sync::Semaphore;
 
 /// How many jobs run now, and how many ran at most, by group.
@@ -95,6 +95,13 @@ async fn a_flood_of_other_jobs_leaves_the_slots_of_a_group_free() -> Result<()> 
     // The other way round, a group that is full does not borrow.
     db.run("SELECT howdah.enqueue('transcode', '\"held\"') FROM generate_series(1, 10)").await?;
     db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'running' AND kind = 'transcode'", "3").await?;
+    // Claimed is not yet begun, and none would be seen beside another behind an open gate.
+    let begun = async {
+        while hall.most("heavy") < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    in_time("three jobs of the group to begin", begun).await?;
     hall.gate.add_permits(1000);
     db.wait_for("SELECT count(*) FROM howdah.jobs WHERE state = 'completed'", "73").await?;
     running.stop().await?;

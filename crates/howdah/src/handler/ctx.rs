@@ -79,8 +79,8 @@ pub struct Call {
 
 impl Call {
     /// Somebody waits for what the database says.
-    pub(crate) fn await_answer(&self, answer: Answer) {
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    pub(crate) fn await_answer(&self, answer: Option<Answer>) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
     }
 
     /// Waits until no transaction is open that has completed the job.

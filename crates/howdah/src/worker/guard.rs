@@ -69,8 +69,6 @@ fn late(call: &Call, outcome: Outcome) -> Outcome {
 
 /// The failure of an attempt that did not end by itself.
 pub(super) fn timed_out(call: &Call, remark: &str) -> Outcome {
-    // This is not what the handler said: who waits for an answer hears that the lease was lost.
-    drop(call.take_answer());
     Outcome::Failed(JobError::retry(call.limit.fault(call.started) + remark).kind("timeout"))
 }
 

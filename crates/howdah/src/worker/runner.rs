@@ -23,7 +23,7 @@ use super::queue::{Claimed, Queue, Spare};
 use super::shared::{Run, Shared};
 use crate::client::Howdah;
 use crate::handler::{
-    Call, Entry, FIRST_VERSION, Handlers, JobError, Limit, Options, Outcome, RawJob, Said, Steps, Verdict,
+    Answer, Call, Entry, FIRST_VERSION, Handlers, JobError, Limit, Options, Outcome, RawJob, Said, Steps, Verdict,
 };
 use crate::job::JobId;
 use crate::layer::{JobCall, JobLayer, JobService};
@@ -132,13 +132,16 @@ impl<S: Send + Sync + 'static> Runner<S> {
             self.attempt(&call, raw, unreadable, found).await
         };
         // Not only handlers panic: so may the application's log and metrics, and what is dropped with a handler.
-        let outcome = AssertUnwindSafe(attempt).catch_unwind().await;
-        let outcome = outcome.unwrap_or_else(|panic| Outcome::Failed(failure(panic)));
+        let ended = AssertUnwindSafe(attempt).catch_unwind().await;
+        let answer = call.take_answer();
+        // Who waits for an answer that is dropped is told that the lease was lost.
+        let (outcome, answer) = match ended {
+            Ok(outcome) => (outcome, answer),
+            Err(panic) => (Outcome::Failed(failure(panic)), None),
+        };
         let took = started.elapsed();
         let measured = |end| quietly(|| measured.into_iter().for_each(|attempt| attempt.end(end, took)));
         let Some(run) = self.shared.end(&call) else {
-            // Who waits for an answer is told that the lease was lost: the sender must not live on in the call.
-            drop(call.take_answer());
             quietly(|| {
                 tracing::info!(job = %call.id, attempt = call.attempt,
                     "an abandoned handler has ended; its result is dropped");
@@ -147,7 +150,7 @@ impl<S: Send + Sync + 'static> Runner<S> {
             return None;
         };
         let slot_taken = run.slot_taken;
-        measured(finish(&self.shared, run, outcome));
+        measured(finish(&self.shared, run, outcome, answer));
         (!slot_taken).then_some(took)
     }
 
@@ -227,11 +230,11 @@ pub(super) fn call(
 }
 
 /// Tells how a job ended that was taken out of the running ones; returns the name of that.
-pub(super) fn finish(shared: &Shared, run: Run, outcome: Outcome) -> &'static str {
+pub(super) fn finish(shared: &Shared, run: Run, outcome: Outcome, answer: Option<Answer>) -> &'static str {
     let call = &run.call;
     let end = ending(call, run.policy.applied(outcome, call));
     // Who waits for an answer that is dropped is told that the lease was lost.
-    let answer = call.take_answer().filter(|_| !matches!(end, End::Lost));
+    let answer = answer.filter(|_| !matches!(end, End::Lost));
     let name = end.name();
     let run_ms = i32::try_from(call.started.elapsed().as_millis()).unwrap_or(i32::MAX);
     let wait = if call.attempt == 1 { shared.clock.since(call.enqueued_micros, call.started) } else { None };

@@ -93,7 +93,7 @@ impl Eye {
             tracing::error!(job = %call.id, attempt = call.attempt, queue = %call.queue,
                 "handler ignored its cancellation; its slot is given back, its thread is still busy");
         });
-        finish(&self.shared, run, timed_out(&call, "; it was abandoned: its handler blocks a thread"));
+        finish(&self.shared, run, timed_out(&call, "; it was abandoned: its handler blocks a thread"), None);
         // From now on, whatever it asks is refused.
         call.lost.store(true, Ordering::Release);
     }

@@ -14,8 +14,12 @@ use sqlx::{Postgres, Transaction};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
-use crate::handler::{Call, Ctx, IntoOutcome, JobError, Outcome, RawJob, decode, kept};
+use crate::handler::{Answer, Call, Ctx, IntoOutcome, JobError, Outcome, RawJob, decode, kept};
 use crate::job::Job;
+
+/// What is said of a job, and who waits to hear whether that was accepted. The two go together: an attempt whose time was over before it
+/// was heard is not told of the one, and nobody of the other.
+pub(super) type Said = (Outcome, Option<Answer>);
 
 /// A job that was received: finish it with [`complete`](Self::complete), [`fail`](Self::fail) or
 /// [`release`](Self::release).
@@ -35,7 +39,7 @@ use crate::job::Job;
 pub struct JobHandle<P = RawJob> {
     payload: P,
     cx: Ctx<()>,
-    verdict: Option<oneshot::Sender<Outcome>>,
+    verdict: Option<oneshot::Sender<Said>>,
     /// Shared with the receiver, once it is taken.
     out: Option<Arc<()>>,
 }
@@ -71,7 +75,7 @@ impl<J: Job> JobHandle<J> {
 }
 
 impl<P> JobHandle<P> {
-    pub(super) fn new(payload: P, call: Arc<Call>, verdict: oneshot::Sender<Outcome>) -> Self {
+    pub(super) fn new(payload: P, call: Arc<Call>, verdict: oneshot::Sender<Said>) -> Self {
         Self { payload, cx: Ctx::new(call, ()), verdict: Some(verdict), out: None }
     }
 
@@ -134,9 +138,8 @@ impl<P> JobHandle<P> {
     async fn end(mut self, outcome: Outcome) -> Result<()> {
         let lost = Error::LeaseLost { job: self.cx.id() };
         let (answer, told) = oneshot::channel();
-        self.cx.call.await_answer(answer);
         // The attempt may have ended without us.
-        if self.verdict.take().is_none_or(|verdict| verdict.send(outcome).is_err()) {
+        if self.verdict.take().is_none_or(|verdict| verdict.send((outcome, Some(answer))).is_err()) {
             return Err(lost);
         }
         told.await.unwrap_or(Err(lost))
@@ -158,7 +161,7 @@ impl<P> Drop for JobHandle<P> {
             && let Some(verdict) = self.verdict.take()
         {
             let error = JobError::retry("the program panicked while it had the job");
-            let _ = verdict.send(Outcome::Failed(error.kind("panic")));
+            let _ = verdict.send((Outcome::Failed(error.kind("panic")), None));
         }
     }
 }

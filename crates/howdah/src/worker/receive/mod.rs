@@ -209,9 +209,10 @@ fn hand_over<P: Send + 'static>(
     // Its time runs from when somebody takes it.
     call.limit.hold();
     // A receiver that is closed drops the handle, which gives the job back.
-    let _ = jobs.send(JobHandle::new(payload, call, verdict));
+    let _ = jobs.send(JobHandle::new(payload, Arc::clone(&call), verdict));
     async move {
-        let outcome = said.await.unwrap_or(Outcome::Released);
+        let (outcome, answer) = said.await.unwrap_or((Outcome::Released, None));
+        call.await_answer(answer);
         drop(over);
         outcome
     }
