@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
-use howdah::{Ctx, Howdah, Job, JobError, Retry, Worker};
+use howdah::{Ctx, Howdah, Job, JobError, Retry, Worker, testing};
 use howdah_tests::{Db, Session, in_time, start};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -82,6 +82,24 @@ async fn no_declared_wait_keeps_a_failure_from_being_written_down() -> Result<()
     assert_eq!(db.number("SELECT count(*) FROM howdah.failures").await?, 5);
     let due = "SELECT string_agg(kind, ' ' ORDER BY kind) FROM howdah.jobs WHERE due_at > now() + interval '80 years'";
     assert_eq!(db.text(due).await?, "explodes waits_for_ever");
+    Ok(())
+}
+
+/// An error with a cause that PostgreSQL cannot store as it is.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot be read")]
+struct Unreadable(#[source] std::io::Error);
+
+#[tokio::test]
+async fn a_drain_in_a_test_writes_a_failure_down_as_a_worker_does() -> Result<()> {
+    let db = Db::new().await?;
+    let job = db.howdah.enqueue(WaitsForEver {}).await?;
+    let worker = Worker::new(&db.howdah)
+        .handle(|_: WaitsForEver| async { Err::<(), _>(Unreadable(std::io::Error::other("cut \0 off"))) });
+    let drained = testing::drain(&worker, "default").await?;
+    assert_eq!(drained.failed, [job]);
+    assert_eq!(db.text(ENDS).await?, "waits_for_ever scheduled 1 1");
+    assert_eq!(db.text("SELECT causes FROM howdah.failures").await?, "[\"cut \u{fffd} off\"]");
     Ok(())
 }
 

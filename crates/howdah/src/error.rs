@@ -3,6 +3,8 @@
 //! Invariant: every variant names what is wrong and what to do; no message holds a payload or a password.
 //! Limit: errors of handlers are not here, see [`JobError`](crate::JobError).
 
+use std::borrow::Cow;
+
 use sqlx::postgres::PgDatabaseError;
 
 use crate::job::JobId;
@@ -142,14 +144,25 @@ impl Error {
         Self::Invalid { field: field.to_owned(), message: message.into(), hint: String::new() }
     }
 
+    /// The SQLSTATE with which the server refused.
+    fn code(&self) -> Option<Cow<'_, str>> {
+        let Self::Database(error) = self else { return None };
+        error.as_database_error()?.code()
+    }
+
     /// Whether the server refused with this SQLSTATE.
     pub(crate) fn has_code(&self, code: &str) -> bool {
-        matches!(self, Self::Database(e) if e.as_database_error().and_then(|e| e.code()).as_deref() == Some(code))
+        self.code().as_deref() == Some(code)
     }
 
     /// Whether the server refused with an SQLSTATE of this class.
     pub(crate) fn has_class(&self, class: &str) -> bool {
-        matches!(self, Self::Database(e) if e.as_database_error().and_then(|e| e.code()).is_some_and(|code| code.starts_with(class)))
+        self.code().is_some_and(|code| code.starts_with(class))
+    }
+
+    /// Whether there was an answer, so that the connection is as good as it was.
+    pub(crate) fn was_answered(&self) -> bool {
+        !matches!(self, Self::Database(e) if e.as_database_error().is_none())
     }
 
     /// Whether the statement took too long.

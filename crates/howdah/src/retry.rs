@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+/// 100 years: no wait is longer.
+pub(crate) const LONGEST: Duration = Duration::from_secs(3_155_760_000);
+
 /// How long a job waits between a failed attempt and the next: `Retry::exponential(Duration::from_secs(2))`.
 ///
 /// The wait is made of the base, held between floor and cap, and then spread by the jitter. What is left out is as the
@@ -94,8 +97,6 @@ impl Retry {
     /// With everything within the bounds that the database has. What a kind declares is a constant, of which nobody can be told
     /// before an attempt has failed; and then it must not be refused.
     pub(crate) fn within_bounds(self) -> Self {
-        /// 100 years.
-        const LONGEST: Duration = Duration::from_secs(3_155_760_000);
         let held = |number: Option<f32>, least, most| number.filter(|n| !n.is_nan()).map(|n| n.clamp(least, most));
         Self {
             policy: self.policy,

@@ -340,7 +340,11 @@ impl fmt::Debug for Howdah {
 /// Refuses a text that PostgreSQL cannot store, before it costs the caller their transaction.
 fn check_text(field: &str, text: &str) -> Result<()> {
     if text.contains('\0') {
-        return Err(Error::invalid(field, "must not contain the character NUL (\\0), which PostgreSQL cannot store"));
+        return Err(nul_in(field));
     }
     Ok(())
+}
+
+fn nul_in(field: &str) -> Error {
+    Error::invalid(field, "must not contain the character NUL (\\0), which PostgreSQL cannot store")
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 
 use super::options::has_nul;
-use super::{Howdah, check_text};
+use super::{Howdah, check_text, nul_in};
 use crate::error::{Error, Result};
 
 /// Settings of a queue: what to change of them, or what they are.
@@ -230,10 +230,7 @@ fn check(settings: &impl Serialize, factor: Option<f32>, jitter: Option<f32>) ->
     for (name, value) in &settings {
         check_text("settings", name)?;
         if has_nul("", value) {
-            return Err(Error::invalid(
-                name,
-                "must not contain the character NUL (\\0), which PostgreSQL cannot store",
-            ));
+            return Err(nul_in(name));
         }
     }
     Ok(())

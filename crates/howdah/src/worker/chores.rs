@@ -17,7 +17,6 @@ use sqlx::types::Json;
 use super::cron::Cron;
 use super::link::{Link, PATIENCE, Rows, backoff};
 use super::rotation::Rotation;
-use super::several::was_answered;
 use super::shared::Shared;
 use super::timeouts::Set;
 use super::{Settings, report};
@@ -268,7 +267,7 @@ impl Chores {
         let told = self.tick(beat).await;
         let Some(office) = &mut self.office else { return told };
         match told {
-            Err(error) if !error.has_code(TERM_IS_OVER) && was_answered(&error) => {
+            Err(error) if !error.has_code(TERM_IS_OVER) && error.was_answered() => {
                 let wait = backoff(office.refused);
                 (office.refused, office.tick_at) = (office.refused + 1, Instant::now() + wait);
                 tracing::warn!(%error, retry_ms = wait.as_millis(), "could not do the keeper's chores, trying again");

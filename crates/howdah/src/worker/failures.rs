@@ -6,13 +6,10 @@
 use sqlx::types::Json;
 
 use super::link::Rows;
-use super::shared::Shared;
+use crate::client::Howdah;
 use crate::error::Error;
 use crate::handler::JobError;
-use crate::retry::Retry;
-
-/// 100 years.
-pub(super) const MOST_DELAY_MS: i64 = 3_155_760_000_000;
+use crate::retry::{LONGEST, Retry};
 
 pub(super) struct Arrays<'e> {
     pub(super) ids: Vec<i64>,
@@ -29,7 +26,7 @@ impl<'e> Arrays<'e> {
     pub(super) fn of(failed: &[(i64, &'e JobError, i32)]) -> Self {
         let errors = || failed.iter().map(|(_, error, _)| *error);
         let delay =
-            |error: &JobError| error.delay.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX).min(MOST_DELAY_MS));
+            |error: &JobError| error.delay.map(|d| i64::try_from(d.min(LONGEST).as_millis()).unwrap_or(i64::MAX));
         let causes = |error: &JobError| {
             let causes: Vec<_> = error.causes.iter().map(|cause| storable(cause)).collect();
             (!causes.is_empty()).then_some(Json(causes))
@@ -46,9 +43,9 @@ impl<'e> Arrays<'e> {
         }
     }
 
-    pub(super) fn query<'q>(&'q self, shared: &Shared, lease: i64) -> Rows<'q, (i64,)> {
+    pub(super) fn query<'q>(&'q self, howdah: &Howdah, lease: i64) -> Rows<'q, (i64,)> {
         let sql = "SELECT job_id FROM howdah.fail($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-        let query = sqlx::query_as(shared.howdah.names().sql(sql)).bind(lease).bind(&self.ids);
+        let query = sqlx::query_as(howdah.names().sql(sql)).bind(lease).bind(&self.ids);
         let query = query.bind(&self.verdicts).bind(&self.kinds).bind(&self.messages).bind(&self.delays);
         query.bind(&self.run_ms).bind(&self.causes).bind(&self.retries)
     }
@@ -72,6 +69,6 @@ pub(super) fn plain(failed: &JobError, refused: &Error) -> JobError {
 }
 
 /// Text as PostgreSQL can store it.
-pub(super) fn storable(text: &str) -> String {
+fn storable(text: &str) -> String {
     text.chars().take(8192).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }

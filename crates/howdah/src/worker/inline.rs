@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::claimer::{CLAIM, Row};
-use super::failures::{MOST_DELAY_MS, storable};
+use super::failures::Arrays;
 use super::guard::guard;
 use super::lanes::Filter;
 use super::ledger::End;
@@ -164,14 +164,9 @@ impl<'a, S: Send + Sync + 'static> Inline<'a, S> {
     }
 
     async fn fail(&mut self, lease: i64, id: i64, error: &JobError, run_ms: i32) -> Result<Option<i64>> {
-        let delay = error.delay.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX).min(MOST_DELAY_MS));
-        let sql = "SELECT job_id FROM howdah.fail($1, ARRAY[$2], ARRAY[$3], ARRAY[$4], ARRAY[$5], ARRAY[$6], ARRAY[$7],
-               ARRAY[$8::pg_catalog.jsonb], ARRAY[$9::pg_catalog.jsonb])";
-        let query = sqlx::query_scalar(self.worker.howdah.names().sql(sql)).bind(lease).bind(id);
-        let query = query.bind(error.verdict.as_str()).bind(storable(&error.kind)).bind(storable(&error.message));
-        let query =
-            query.bind(delay).bind(run_ms).bind(Json(&error.causes)).bind(error.declared.as_deref().copied().map(Json));
-        Ok(query.fetch_optional(&mut *self.connection).await?)
+        let arrays = Arrays::of(&[(id, error, run_ms)]);
+        let told = arrays.query(&self.worker.howdah, lease).fetch_optional(&mut *self.connection).await?;
+        Ok(told.map(|(id,)| id))
     }
 
     pub(crate) async fn stop(self) -> Result<()> {

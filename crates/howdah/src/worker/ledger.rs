@@ -111,8 +111,7 @@ impl Page {
     pub(super) fn ids(&self) -> Vec<i64> {
         let failed = self.failed.iter().map(|(id, ..)| *id);
         let completed_in = self.completed_in.iter().map(|(id, ..)| *id);
-        let done = self.done.iter().map(|(_, id, _)| *id);
-        done.chain(failed).chain(completed_in).chain(self.released.iter().copied()).collect()
+        self.done_ids().into_iter().chain(failed).chain(completed_in).chain(self.released.iter().copied()).collect()
     }
 
     /// How large what a job returned is.

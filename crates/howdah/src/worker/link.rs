@@ -66,7 +66,7 @@ impl Link {
         let work = in_time(async { Ok(query.fetch_all(&mut connection).await?) });
         let result = self.observer.send(Statement { operation, connection: self.what }, Vec::len, work).await;
         // An answer, even a refusal, leaves the connection as it was; anything else leaves it in doubt.
-        if !matches!(&result, Err(Error::Database(e)) if e.as_database_error().is_none()) {
+        if result.as_ref().err().is_none_or(Error::was_answered) {
             self.connection = Some(connection);
         }
         if result.is_ok() && self.failures > 0 {

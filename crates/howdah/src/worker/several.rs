@@ -64,7 +64,7 @@ impl Claimer {
         let failures = batch.iter().map(|due| self.looks[due.look].failures).max().unwrap_or(0);
         let (wait, for_now) = (backoff(failures), error.is_transient());
         batch.iter().for_each(|due| self.looks[due.look].fails(wait, !for_now));
-        if was_answered(&error) {
+        if error.was_answered() {
             let queue = batch.first().map(|due| Arc::clone(&self.looks[due.look].queue.name));
             tracing::warn!(queue = queue.as_deref(), queues = batch.len(), %error, retry_ms = wait.as_millis(),
                 "could not claim, trying again");
@@ -151,11 +151,6 @@ impl Claimer {
             }
         }
     }
-}
-
-/// Whether the server has refused, so that the connection is as good as it was.
-pub(super) fn was_answered(error: &Error) -> bool {
-    !matches!(error, Error::Database(e) if e.as_database_error().is_none())
 }
 
 fn of_queue(row: Placed) -> Row {

@@ -231,7 +231,7 @@ impl Teller {
     /// One statement. Gives those that were lost.
     async fn fail_together(&mut self, lease: i64, failed: &[(i64, &JobError, i32)]) -> Result<Vec<i64>, Stop> {
         let arrays = failures::Arrays::of(failed);
-        let held = self.insist(failed.len(), |shared: &Shared| arrays.query(shared, lease)).await?;
+        let held = self.insist(failed.len(), |shared: &Shared| arrays.query(&shared.howdah, lease)).await?;
         Ok(self.report(without(&arrays.ids, &held)).await.ids)
     }
 
