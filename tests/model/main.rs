@@ -128,7 +128,8 @@ fn several_sessions_are_answered_as_if_one_came_after_the_other() -> Result<()> 
 #[test]
 #[ignore = "takes minutes: it takes one guard after the other out of the SQL"]
 fn the_model_notices_when_a_guard_is_missing() -> Result<()> {
-    let (_, cases, rng) = random(200)?;
+    // Some are noticed by one history of a hundred and fifty.
+    let (_, cases, rng) = random(2_000)?;
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let mut unnoticed = Vec::new();
     let named = std::env::var("HOWDAH_MODEL_GUARD").unwrap_or_default();

@@ -14,7 +14,7 @@ use crate::args::Cli;
 use crate::commands::Answer;
 use crate::duration;
 use crate::failure::{Failure, Result};
-use crate::output::{Kept, Output, cut, printable};
+use crate::output::{Kept, Output, cut, printable, say};
 
 /// The commands that list something.
 const LISTS: [&str; 21] = [
@@ -111,7 +111,7 @@ pub(crate) async fn again_and_again(
         } else if stale.is_empty() {
             print(out, text)?;
         } else {
-            eprintln!("howdah: {}", printable(&stale));
+            say(&printable(&stale));
         }
         tokio::time::sleep(Duration::from_secs(seconds.into())).await;
     }

@@ -12,7 +12,7 @@ use super::selection::{self, Deed, Selection, Sure};
 use super::{Answer, near, note, search, wait};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::{Column, Output, Show, parsed, printable};
+use crate::output::{Column, Output, Show, indented, member, parsed, printable, say};
 use crate::{connect, sql};
 
 /// The verbs.
@@ -245,9 +245,8 @@ pub(super) async fn show(howdah: &Howdah, out: Output, id: i64, logs: bool) -> R
     }
     let mut row = parsed(&text)?;
     out.fields(&ONE, &row)?;
-    let payload = row.remove("payload").unwrap_or(Value::Null);
     out.heading("payload")?;
-    out.line(printable(&serde_json::to_string_pretty(&payload).unwrap_or_default()))?;
+    out.line(printable(&indented(&member(&text, "payload")?)))?;
     list(out, "steps", &STEPS, row.remove("steps").map(shortened))?;
     list(out, "failed attempts", &FAILURES, row.remove("failures"))?;
     list(out, "logs", &LOGS, row.remove("logs"))?;
@@ -349,8 +348,8 @@ fn tell(out: Output, results: &[(i64, &'static str, bool)], why: &str) -> Result
     out.rows(&[Column("id", Show::Number), Column("state", Show::Text)], &rows)?;
     for (id, state, _) in results.iter().filter(|(_, _, done)| !done) {
         match *state {
-            "not found" => eprintln!("howdah: there is no job {id}"),
-            state => eprintln!("howdah: job {id} is {state}: {why}"),
+            "not found" => say(&format!("there is no job {id}")),
+            state => say(&format!("job {id} is {state}: {why}")),
         }
     }
     Ok(results.iter().all(|(_, _, done)| *done).into())

@@ -4,13 +4,13 @@
 
 use clap::Subcommand;
 use howdah::{Error, Howdah};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::settings::{Setting, change, object, refused, setting, show};
 use super::{Answer, drain};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::{Column, Output, Show, parsed};
+use crate::output::{Column, Output, Show, parsed, with};
 use crate::{connect, duration, sql};
 
 /// The verbs.
@@ -170,13 +170,12 @@ async fn one(howdah: &Howdah, out: Output, name: &str) -> Result<Answer> {
     let settings: String = sqlx::query_scalar(settings).bind(name).fetch_one(howdah.pool()).await?;
     let row = sql::of(howdah, "SELECT to_json(x)::text FROM howdah.queues x WHERE queue = $1");
     let row: Option<String> = sqlx::query_scalar(row).bind(name).fetch_optional(howdah.pool()).await?;
-    let mut row = parsed(row.as_deref().unwrap_or("{}"))?;
+    let row = row.as_deref().unwrap_or("{}");
     if out.is_json() {
-        row.insert("settings".to_owned(), Value::Object(parsed(&settings)?));
-        out.value(&Value::Object(row))?;
+        out.line(with(row, "settings", &settings))?;
         return Ok(Answer::Yes);
     }
-    out.fields(&ONE, &row)?;
+    out.fields(&ONE, &parsed(row)?)?;
     out.heading("settings")?;
     show(out, &settings)?;
     Ok(Answer::Yes)

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::Answer;
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::{Column, Output, Show};
+use crate::output::{Column, Output, Show, say};
 use crate::{connect, duration, sql};
 
 /// What to send.
@@ -64,7 +64,7 @@ pub(crate) async fn send(global: &Global, out: Output, signal: Signal) -> Result
     let sent = sending.await?;
     out.answer(&json!({ "sent": sent }), if sent { "sent" } else { "already sent" })?;
     if !sent {
-        eprintln!("howdah: the first one is kept, and counts: take it back with --withdraw");
+        say("the first one is kept, and counts: take it back with --withdraw");
     }
     Ok(sent.into())
 }

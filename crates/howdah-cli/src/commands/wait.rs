@@ -4,18 +4,20 @@
 
 use howdah::{Ended, Howdah, Job, JobId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::Answer;
 use crate::failure::Result;
-use crate::output::{Output, printable};
+use crate::output::{Output, printable, say, with};
 
 /// A job of any kind: what it returned is JSON.
 #[derive(Serialize, Deserialize)]
 struct AnyJob {}
 
 impl Job for AnyJob {
-    type Output = Value;
+    // As it was written: it may be anything.
+    type Output = Box<RawValue>;
     const KIND: &'static str = "any";
 }
 
@@ -25,9 +27,10 @@ pub(super) async fn one(howdah: &Howdah, out: Output, id: JobId) -> Result<Answe
     let state = ended.state();
     match ended {
         Ended::Completed(output) => {
-            if out.is_json() || !output.is_null() {
-                let text = printable(&output.to_string());
-                out.answer(&json!({ "id": id, "state": state.as_str(), "output": output }), text)?;
+            if out.is_json() {
+                out.line(with(&json!({ "id": id, "state": state.as_str() }).to_string(), "output", output.get()))?;
+            } else if output.get() != "null" {
+                out.line(printable(output.get()))?;
             }
             Ok(Answer::Yes)
         }
@@ -36,7 +39,7 @@ pub(super) async fn one(howdah: &Howdah, out: Output, id: JobId) -> Result<Answe
             if out.is_json() {
                 out.answer(&json!({ "id": id, "state": state.as_str(), "reason": reason }), "")?;
             }
-            eprintln!("howdah: job {id} is {state}{}{}", if reason.is_empty() { "" } else { ": " }, printable(reason));
+            say(&format!("job {id} is {state}{}{}", if reason.is_empty() { "" } else { ": " }, printable(reason)));
             Ok(Answer::No)
         }
     }

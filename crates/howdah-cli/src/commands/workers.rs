@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Answer;
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::{Column, Output, Show, parsed};
+use crate::output::{Column, Output, Show, listed, parsed, with};
 use crate::{connect, sql};
 
 /// The verbs.
@@ -139,14 +139,11 @@ async fn one(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {
     let statement = "SELECT to_json(x)::text FROM (
         SELECT id, queue, kind, attempt, claimed_at FROM howdah.jobs WHERE state = 'running' AND worker_id = $1 ORDER BY id LIMIT 100) x";
     let jobs: Vec<String> = sqlx::query_scalar(sql::of(howdah, statement)).bind(id).fetch_all(howdah.pool()).await?;
-    let mut row = parsed(&row)?;
     if out.is_json() {
-        let jobs = jobs.iter().map(|job| Ok(Value::Object(parsed(job)?))).collect::<Result<Vec<_>>>()?;
-        row.insert("jobs".to_owned(), Value::Array(jobs));
-        out.value(&Value::Object(row))?;
+        out.line(with(&row, "jobs", &listed(&jobs)))?;
         return Ok(Answer::Yes);
     }
-    out.fields(&ONE, &row)?;
+    out.fields(&ONE, &parsed(&row)?)?;
     if !jobs.is_empty() {
         out.heading("running")?;
         out.rows(&JOBS, &jobs)?;

@@ -5,12 +5,12 @@
 
 use clap::Subcommand;
 use howdah::{Howdah, WorkflowId};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Answer;
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::{Column, Output, Show, parsed};
+use crate::output::{Column, Output, Show, listed, parsed, with};
 use crate::{connect, sql};
 
 /// The verbs.
@@ -109,7 +109,7 @@ async fn must_exist(howdah: &Howdah, id: i64) -> Result<()> {
 }
 
 async fn show(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {
-    let mut row = parsed(&one(howdah, id).await?)?;
+    let row = one(howdah, id).await?;
     // A terminal and a pipe have the names as text; JSON has them as they are.
     let statement = if out.is_json() {
         "SELECT to_json(x)::text FROM howdah.workflow_nodes($1) x"
@@ -119,12 +119,10 @@ async fn show(howdah: &Howdah, out: Output, id: i64) -> Result<Answer> {
     };
     let jobs: Vec<String> = sqlx::query_scalar(sql::of(howdah, statement)).bind(id).fetch_all(howdah.pool()).await?;
     if out.is_json() {
-        let nodes = jobs.iter().map(|job| Ok(Value::Object(parsed(job)?))).collect::<Result<Vec<_>>>()?;
-        row.insert("nodes".to_owned(), Value::Array(nodes));
-        out.value(&Value::Object(row))?;
+        out.line(with(&row, "nodes", &listed(&jobs)))?;
         return Ok(Answer::Yes);
     }
-    out.fields(&LIST, &row)?;
+    out.fields(&LIST, &parsed(&row)?)?;
     out.heading("jobs")?;
     out.rows(&JOBS, &jobs)?;
     Ok(Answer::Yes)

@@ -19,7 +19,7 @@ pub(super) fn plain(value: Option<&Value>) -> String {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => escaped(text),
         Some(Value::Array(values)) => values.iter().map(|v| plain(Some(v))).collect::<Vec<_>>().join(","),
-        Some(other) => other.to_string(),
+        Some(other) => printable_json(&other.to_string()),
     }
 }
 

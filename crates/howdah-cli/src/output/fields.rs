@@ -49,7 +49,7 @@ impl Fields {
         }
         if let Ok(rows) = serde_json::from_str::<Vec<Object<'_>>>(&text) {
             let rows: Vec<String> = rows.iter().map(|row| self.chosen(row)).collect::<io::Result<_>>()?;
-            return Ok(format!("[{}]", rows.join(",\n ")));
+            return Ok(super::listed(&rows));
         }
         match serde_json::from_str::<Object<'_>>(&text) {
             Ok(object) => self.chosen(&object),

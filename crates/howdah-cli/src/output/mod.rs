@@ -6,22 +6,21 @@
 mod cell;
 mod color;
 mod fields;
+mod json;
 
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub(crate) use cell::{cut, escaped, printable};
 pub(crate) use color::{Paint, allowed as colors_are_allowed};
 use fields::Fields;
 pub(crate) use fields::UnknownField;
+pub(crate) use json::{Row, indented, listed, member, parsed, with};
 
 /// Below this many columns, lines run over the edge rather than being broken.
 const NARROW: u16 = 60;
-
-/// One row, by the names of the SQL view.
-pub(crate) type Row = Map<String, Value>;
 
 /// How the values of a column are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +109,7 @@ impl Output {
     /// Rows: the texts of JSON objects.
     pub(crate) fn rows(self, columns: &[Column], rows: &[String]) -> io::Result<()> {
         if self.is_json() {
-            return self.line(format_args!("[{}]", rows.join(",\n ")));
+            return self.line(listed(rows));
         }
         let rows: Vec<Row> = rows.iter().map(|text| parsed(text)).collect::<io::Result<_>>()?;
         if self.terminal { self.table(columns, &rows) } else { self.tabbed(columns, &rows) }
@@ -175,7 +174,7 @@ impl Output {
         match self.kept {
             _ if !self.is_terminal() => {}
             Some(kept) => keep(kept, text),
-            None => eprintln!("{text}"),
+            None => drop(writeln!(io::stderr(), "{text}")),
         }
     }
 }
@@ -189,9 +188,4 @@ fn keep(kept: &Kept, text: &str) {
     let mut kept = kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     kept.push_str(text);
     kept.push('\n');
-}
-
-/// Reads a row that the server wrote.
-pub(crate) fn parsed(text: &str) -> io::Result<Row> {
-    serde_json::from_str(text).map_err(io::Error::other)
 }

@@ -89,6 +89,52 @@ async fn a_pipe_gets_a_line_for_each_row_whatever_a_text_contains() {
 }
 
 #[tokio::test]
+async fn what_no_program_can_hold_is_shown_as_it_was_written() {
+    let desk = Desk::with_queue().await;
+    let howdah = desk.howdah().await;
+    let deep = format!("{}7{}", "[".repeat(200), "]".repeat(200));
+    let large = "1".repeat(400);
+    let odd = format!(r#"{{"large": {large}, "deep": {deep}}}"#);
+    let id = desk.ok(&["enqueue", "letter"]).await.trim().to_owned();
+    let run = async |statement: String| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(howdah.pool()).await.unwrap();
+    };
+    run(format!(
+        "SELECT howdah.enqueue('mail', '{odd}');
+         SELECT howdah.send_signal('paid', '{odd}');
+         SELECT howdah.set_schedule('nightly', '{{\"expression\": \"0 3 * * *\", \"kind\": \"k\", \"payload\": {odd}}}')"
+    ))
+    .await;
+    let claim = "SELECT howdah.claim(howdah.start_worker('w'), kinds => '{letter}')";
+    run(claim.to_owned()).await;
+    let lease = "(SELECT max(id) FROM howdah.lease)";
+    run(format!(
+        "SELECT howdah.keep_step({lease}, {id}, 'a', '1'), howdah.keep_step({lease}, {id}, 'b', '{odd}');
+         SELECT howdah.report_progress({lease}, {id}, 40, 'half', '{odd}')"
+    ))
+    .await;
+    let mail = desk.ok(&["jobs", "ls", "--kind", "mail"]).await.split('\t').next().unwrap().to_owned();
+    for (command, has) in [
+        (&["jobs", "show", &mail][..], &large),
+        (&["jobs", "show", &id], &large),
+        (&["cron", "show", "nightly"], &large),
+        (&["cron", "ls"], &"nightly".to_owned()),
+        (&["signals"], &"paid".to_owned()),
+    ] {
+        assert!(desk.ok(command).await.contains(has), "{command:?}");
+        let json = desk.ok(&[command, &["--json"]].concat()).await;
+        assert!(json.contains(&large) && json.contains(&deep), "{command:?}: {json}");
+    }
+    let shown = desk.ok(&["jobs", "show", &id]).await;
+    assert!(shown.contains("a\tstep\tdone\t1\t") && shown.contains("percent\t40\n"), "{shown}");
+    run(format!("SELECT howdah.complete({lease}, result_jobs => '{{{id}}}', results => ARRAY['{odd}'::jsonb])")).await;
+    for json in [&[][..], &["--json"]] {
+        let waited = desk.ok(&[&["jobs", "wait", &id], json].concat()).await;
+        assert!(waited.contains(&large) && waited.contains(&deep), "{waited}");
+    }
+}
+
+#[tokio::test]
 async fn a_reader_that_has_had_enough_is_no_failure() {
     let mut child = program(&["migrate", "sql"]).spawn().unwrap();
     let mut some = [0; 10];

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::Answer;
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::{Column, Output, Show, parsed};
+use crate::output::{Column, Output, Show, listed, parsed, with};
 use crate::{connect, sql};
 
 /// The verbs.
@@ -190,7 +190,8 @@ async fn one(howdah: &Howdah, out: Output, name: &str) -> Result<Answer> {
     let Some(row) = row else {
         return Err(Failure::no(format!("there is no schedule named {name:?}")).hint("see `howdah cron ls`"));
     };
-    let mut row = parsed(&row)?;
+    let text = row;
+    let row = parsed(&text)?;
     let timezone = row["timezone"].as_str().unwrap_or("UTC").to_owned();
     // What is wrong with it is in the row.
     let runs: Vec<Value> =
@@ -200,10 +201,8 @@ async fn one(howdah: &Howdah, out: Output, name: &str) -> Result<Answer> {
     let firings: Vec<String> =
         sqlx::query_scalar(sql::of(howdah, statement)).bind(name).fetch_all(howdah.pool()).await?;
     if out.is_json() {
-        let firings = firings.iter().map(|f| parsed(f).map(Value::Object)).collect::<std::io::Result<Vec<_>>>()?;
-        row.insert("next_runs".to_owned(), Value::Array(runs));
-        row.insert("firings".to_owned(), Value::Array(firings));
-        out.value(&Value::Object(row))?;
+        let text = with(&text, "next_runs", &Value::Array(runs).to_string());
+        out.line(with(&text, "firings", &listed(&firings)))?;
         return Ok(Answer::Yes);
     }
     out.fields(&ONE, &row)?;

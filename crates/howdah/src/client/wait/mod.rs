@@ -121,7 +121,7 @@ fn read<O: DeserializeOwned>(job: JobId, end: Option<End>) -> Result<Ended<O>> {
 }
 
 fn category(error: &serde_json::Error) -> &'static str {
-    if error.is_data() { "it has another shape" } else { "it is no JSON" }
+    if error.is_data() { "it has another shape" } else { "it has a number out of range, or is nested too deep" }
 }
 
 impl<'e, O: DeserializeOwned + Send + 'e> IntoFuture for Wait<'e, O> {
