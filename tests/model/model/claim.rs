@@ -4,6 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Answer, Beside, Job, Lease, Model, Place};
 
+/// One of the numbers of a row.
+fn number(row: &str, n: usize) -> Option<i64> {
+    row.split('|').nth(n)?.parse().ok()
+}
+
 impl Model {
     /// Answers with `place of the queue|lease|id|kind|payload|attempt|max_attempts|priority`.
     pub(super) fn claims(
@@ -18,14 +23,32 @@ impl Model {
             return Err("HD004 worker_id".to_owned());
         }
         let mut rows = Vec::new();
+        let ended = self.ended();
         for (n, (queue, jobs)) in queues.iter().enumerate() {
             let place = format!("{}|", n + 1);
             let told: Vec<_> = told.iter().filter(|row| row.starts_with(&place)).cloned().collect();
+            if self.ended() > ended {
+                self.let_through(&told);
+            }
             rows.extend(
                 self.claim(worker, queue, *jobs, kind, &told, beside).into_iter().map(|row| place.clone() + &row),
             );
         }
         Ok(rows)
+    }
+
+    fn ended(&self) -> usize {
+        self.jobs.values().filter(|job| job.has_ended()).count()
+    }
+
+    /// What has expired in one queue makes room for others, of which the next queue of the same call may give some.
+    fn let_through(&mut self, told: &[String]) {
+        for id in told.iter().filter_map(|row| number(row, 2)) {
+            let Some(Place::Blocked(gate)) = self.jobs.get(&id).map(|job| job.place.clone()) else { continue };
+            if self.room(&gate).is_none_or(|room| room > 0) && self.is_first(&gate, id) {
+                self.jobs.entry(id).and_modify(|job| job.place = Place::Ready);
+            }
+        }
     }
 
     /// What one queue gives: jobs by priority and then by id, under a new lease. Those that have expired are ended instead.
@@ -41,7 +64,6 @@ impl Model {
         if self.queues.get(queue).is_none_or(|queue| queue.paused) {
             return Vec::new();
         }
-        let number = |row: &String, n| row.split('|').nth(n).and_then(|text| text.parse::<i64>().ok());
         let id = told.first().and_then(|row| number(row, 1)).unwrap_or_default();
         let seen: BTreeSet<_> = told.iter().filter_map(|row| number(row, 2)).collect();
         let mut left = usize::try_from(jobs).unwrap_or_default();
