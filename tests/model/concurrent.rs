@@ -182,10 +182,11 @@ impl Search<'_> {
                 continue;
             }
             let crowded = self.events.iter().enumerate().any(|(m, other)| m != n && event.overlaps(other));
-            let ways: &[Beside] = if crowded { &[Beside::Others, Beside::OthersUnheard] } else { &[Beside::Nobody] };
+            let ways: Vec<Beside> =
+                if crowded { model.ways_beside_others(&event.op).collect() } else { vec![Beside::Nobody] };
             for beside in ways {
                 let mut next = model.clone();
-                match next.step(&event.op, &event.answer, *beside) {
+                match next.step(&event.op, &event.answer, beside) {
                     Ok(()) if self.explains(done | 1 << n, &next) => return true,
                     Ok(()) => {}
                     Err(wrong) => drop(self.note(done, &format!("{}\n  {wrong}", event.sql))),

@@ -28,8 +28,9 @@ pub(crate) enum Beside {
     Nobody,
     /// A claim passes by what they have in their hands.
     Others,
-    /// Their wish to cancel a job came in the moment in which its worker told how it ended, and was not heard.
-    OthersUnheard,
+    /// Of their wishes to cancel, those that have a bit here came in the moment in which a worker told how the jobs ended, and were not
+    /// heard: a bit for each of [`Model::wishes_for`] the call.
+    OthersUnheard(u8),
 }
 
 /// How long what has ended is kept; it may be there for longer.
@@ -229,12 +230,27 @@ impl Model {
         }
     }
 
+    /// The jobs that somebody wishes to be cancelled, for which a call looks; no more than there are bits.
+    fn wishes_for(&self, op: &Op) -> Vec<i64> {
+        let (Op::Fail { lease, .. } | Op::Release { lease, .. }) = op else { return Vec::new() };
+        self.wishes.iter().filter(|(_, asked)| **asked == lease.id).map(|(job, _)| *job).take(4).collect()
+    }
+
+    /// In how many ways a call may have been beside others.
+    pub(crate) fn ways_beside_others(&self, op: &Op) -> impl Iterator<Item = Beside> + use<> {
+        let unheard = 1..1_u8 << self.wishes_for(op).len();
+        std::iter::once(Beside::Others).chain(unheard.map(Beside::OthersUnheard))
+    }
+
     /// Does what a call did, and says what is wrong with its answer.
     pub(crate) fn step(&mut self, op: &Op, answer: &Answer, beside: Beside) -> Result<(), String> {
         let mut next = self.clone();
         next.swept = false;
-        if let (Op::Fail { lease, .. } | Op::Release { lease, .. }, Beside::OthersUnheard) = (op, beside) {
-            next.wishes.retain(|_, asked| *asked != lease.id);
+        if let Beside::OthersUnheard(late) = beside {
+            let unheard = self.wishes_for(op).into_iter().enumerate().filter(|(n, _)| late & (1 << n) != 0);
+            for (_, job) in unheard {
+                next.wishes.remove(&job);
+            }
         }
         let expected = next.answer(op, answer, beside);
         if expected != *answer {
