@@ -5569,7 +5569,7 @@ END $$;
 -- howdah.replace_job(job_id, what, payload, queue, priority, due_at, max_attempts, options) -> boolean
 -- Gives a job that waits another payload (what: replace_payload), another time (replace_time), or all of what is given
 -- (replace), which also makes its attempts start over. Returns whether it waited. Internal to howdah.enqueue_unique.
--- Writes: job, ticket or deferred, expiry, progress, step. Locks: the row that it
+-- Writes: job, ticket or deferred, expiry, ordered, gate_look, progress, step. Locks: the row that it
 -- waits in; waits for a claim of it that is under way. Errors: HD001, HD002.
 CREATE OR REPLACE FUNCTION howdah.replace_job(job_id bigint, what text, payload jsonb, queue text, priority integer, due_at timestamptz,
   max_attempts integer, options jsonb)
@@ -5581,6 +5581,7 @@ DECLARE
   v_due     timestamptz := replace_job.due_at;
   v_attempt integer := 0;
   v_gate    text;
+  v_left    text;
   w         record;
   v_size    integer;
   j         howdah.job;
@@ -5626,7 +5627,11 @@ BEGIN
     j.options := howdah.with_dependencies(v_options, CASE WHEN v_gate = 'dependencies' THEN j.options END);
     v_attempt := 0;
     DELETE FROM howdah.expiry e WHERE e.job_id = j.id;
-    DELETE FROM howdah.ordered o WHERE o.job_id = j.id AND o.key IS DISTINCT FROM v_options ->> 'order_key';
+    DELETE FROM howdah.ordered o WHERE o.job_id = j.id AND o.key IS DISTINCT FROM v_options ->> 'order_key' RETURNING o.key INTO v_left;
+    IF FOUND THEN
+      -- Another one may be the first of that order now.
+      PERFORM howdah.watch_gate('order:' || v_left);
+    END IF;
     IF v_options ? 'expires_at' THEN
       PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, ARRAY[j.id], 1);
     END IF;
@@ -6625,7 +6630,6 @@ DECLARE
   v_gates text[];
   v_gate  text;
   v_next  text;
-  v_first text;
 BEGIN
   WITH due AS MATERIALIZED (
     SELECT l.ctid FROM howdah.gate_look l WHERE l.look_at <= howdah.now() ORDER BY l.look_at LIMIT 50 FOR UPDATE SKIP LOCKED),
@@ -6637,10 +6641,8 @@ BEGIN
     SELECT r.gate INTO v_next FROM howdah.gate_round r;
     FOR i IN 1..100 LOOP
       SELECT d.gate INTO v_gate FROM howdah.deferred d WHERE d.gate > greatest(v_next, 'kind') COLLATE "C" ORDER BY d.gate LIMIT 1;
-      EXIT WHEN v_gate IS NULL AND v_next = '';
       v_next := coalesce(v_gate, '');
-      EXIT WHEN v_gate IS NULL OR v_gate = ANY (v_gates) OR v_gate = v_first;
-      v_first := coalesce(v_first, v_gate);
+      EXIT WHEN v_gate IS NULL;
       -- Most of them are as full as they should be, which needs no lock to see.
       IF howdah.room(v_gate, howdah.rule_of(v_gate)) IS DISTINCT FROM 0 THEN
         v_gates := v_gates || v_gate;
@@ -12544,5 +12546,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('ba12d4875d3a0492', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('179589685d6111fc', '0.1.0');
 COMMIT;

@@ -79,8 +79,36 @@ async fn the_keeper_lets_no_more_through_than_there_is_room_for() -> Result<()> 
     session.run("SELECT howdah.open_gates(true)").await?;
     assert_eq!(session.text("SELECT ready || ' ' || blocked FROM howdah.queues").await?, "0 47");
     session.run("SELECT howdah.complete(id, first_ids[1:1]) FROM howdah.lease").await?;
-    session.run("SELECT howdah.open_gates(true)").await?;
+    session.run("SELECT howdah.open_gates(false)").await?;
     assert_eq!(session.text("SELECT ready || ' ' || blocked FROM howdah.queues").await?, "1 46");
+    // A sweep does not know that somebody is on the way; claims do.
+    session.run("SELECT howdah.open_gates(true)").await?;
+    assert_eq!(session.text("SELECT ready || ' ' || blocked FROM howdah.queues").await?, "2 45");
+    assert_eq!(session.list(&claim(worker, "default")).await?.len(), 1);
+    assert_eq!(session.text("SELECT running || ' ' || blocked FROM howdah.queues").await?, "3 46");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sweep_goes_past_a_gate_that_is_due_anyhow() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    session
+        .run(
+            "SELECT howdah.set_limit('key', k, '{\"max_running\": 1}') FROM unnest('{a,b,c}'::text[]) k;
+             SELECT howdah.enqueue('k', options => jsonb_build_object('limit_key', k)) FROM unnest('{a,b,c}'::text[]) k, generate_series(1, 2)",
+        )
+        .await?;
+    assert_eq!(session.list(&claim(worker, "default")).await?.len(), 3);
+    // Whatever has missed two of them, and the keeper was told to look at the first one, which is full.
+    session
+        .run(
+            "DELETE FROM howdah.gate_look; DELETE FROM howdah.slot WHERE gate IN ('limit:b', 'limit:c');
+             INSERT INTO howdah.gate_look (gate, look_at) VALUES ('limit:a', '-infinity'), ('limit:b', '-infinity');
+             SELECT howdah.open_gates(true)",
+        )
+        .await?;
+    assert_eq!(session.text("SELECT ready || ' ' || blocked FROM howdah.queues").await?, "2 1");
     Ok(())
 }
 

@@ -130,6 +130,27 @@ async fn a_completion_in_an_open_transaction_lets_the_next_through_when_it_commi
 }
 
 #[tokio::test]
+async fn a_job_that_is_replaced_by_one_of_another_order_lets_those_of_the_old_one_go() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    for (order, left) in [("'{\"order_key\": \"b\"}'", "a"), ("'{}'", "b")] {
+        let of = format!("options => '{{\"order_key\": \"{left}\"}}'");
+        let unique = "SELECT id FROM howdah.enqueue_unique('k', key => 'u', delay => '1 hour', on_hit => 'replace',";
+        session.run(&format!("{unique} {of})")).await?;
+        let next = session.text(&format!("SELECT howdah.enqueue('k', {of})")).await?;
+        let claim = format!("SELECT id FROM howdah.claim({worker})");
+        assert_eq!(session.list(&claim).await?.len(), 0, "the first of its order is not due");
+        session.run("SELECT howdah.open_gates(false)").await?;
+        session.run(&format!("{unique} options => {order})")).await?;
+        // Of that the keeper is told, and does not come upon it.
+        session.run("SELECT howdah.open_gates(false)").await?;
+        assert_eq!(session.list(&claim).await?, [next]);
+        session.run("SELECT howdah.complete(id) FROM howdah.lease").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn other_keys_go_on_beside_a_key_that_is_held() -> Result<()> {
     let db = watched_db().await?;
     db.run("SELECT howdah.set_kind('watched', '{\"retry_base_ms\": 3600000}')").await?;

@@ -1,7 +1,7 @@
 -- howdah.replace_job(job_id, what, payload, queue, priority, due_at, max_attempts, options) -> boolean
 -- Gives a job that waits another payload (what: replace_payload), another time (replace_time), or all of what is given
 -- (replace), which also makes its attempts start over. Returns whether it waited. Internal to howdah.enqueue_unique.
--- Writes: job, ticket or deferred, expiry, progress, step. Locks: the row that it
+-- Writes: job, ticket or deferred, expiry, ordered, gate_look, progress, step. Locks: the row that it
 -- waits in; waits for a claim of it that is under way. Errors: HD001, HD002.
 CREATE OR REPLACE FUNCTION howdah.replace_job(job_id bigint, what text, payload jsonb, queue text, priority integer, due_at timestamptz,
   max_attempts integer, options jsonb)
@@ -13,6 +13,7 @@ DECLARE
   v_due     timestamptz := replace_job.due_at;
   v_attempt integer := 0;
   v_gate    text;
+  v_left    text;
   w         record;
   v_size    integer;
   j         howdah.job;
@@ -58,7 +59,11 @@ BEGIN
     j.options := howdah.with_dependencies(v_options, CASE WHEN v_gate = 'dependencies' THEN j.options END);
     v_attempt := 0;
     DELETE FROM howdah.expiry e WHERE e.job_id = j.id;
-    DELETE FROM howdah.ordered o WHERE o.job_id = j.id AND o.key IS DISTINCT FROM v_options ->> 'order_key';
+    DELETE FROM howdah.ordered o WHERE o.job_id = j.id AND o.key IS DISTINCT FROM v_options ->> 'order_key' RETURNING o.key INTO v_left;
+    IF FOUND THEN
+      -- Another one may be the first of that order now.
+      PERFORM howdah.watch_gate('order:' || v_left);
+    END IF;
     IF v_options ? 'expires_at' THEN
       PERFORM howdah.expire_at((v_options ->> 'expires_at')::timestamptz, ARRAY[j.id], 1);
     END IF;

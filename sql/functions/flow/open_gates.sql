@@ -9,7 +9,6 @@ DECLARE
   v_gates text[];
   v_gate  text;
   v_next  text;
-  v_first text;
 BEGIN
   WITH due AS MATERIALIZED (
     SELECT l.ctid FROM howdah.gate_look l WHERE l.look_at <= howdah.now() ORDER BY l.look_at LIMIT 50 FOR UPDATE SKIP LOCKED),
@@ -21,10 +20,8 @@ BEGIN
     SELECT r.gate INTO v_next FROM howdah.gate_round r;
     FOR i IN 1..100 LOOP
       SELECT d.gate INTO v_gate FROM howdah.deferred d WHERE d.gate > greatest(v_next, 'kind') COLLATE "C" ORDER BY d.gate LIMIT 1;
-      EXIT WHEN v_gate IS NULL AND v_next = '';
       v_next := coalesce(v_gate, '');
-      EXIT WHEN v_gate IS NULL OR v_gate = ANY (v_gates) OR v_gate = v_first;
-      v_first := coalesce(v_first, v_gate);
+      EXIT WHEN v_gate IS NULL;
       -- Most of them are as full as they should be, which needs no lock to see.
       IF howdah.room(v_gate, howdah.rule_of(v_gate)) IS DISTINCT FROM 0 THEN
         v_gates := v_gates || v_gate;
