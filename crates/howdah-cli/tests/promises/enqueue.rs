@@ -129,5 +129,5 @@ async fn one_can_wait_for_the_end_of_a_job() {
     let done = howdah.enqueue_raw("k", &1).await.unwrap();
     sqlx::query("SELECT howdah.complete(c.lease_id, NULL, NULL, ARRAY[c.id], ARRAY['{\"n\": 1}'::jsonb]) FROM (SELECT lease_id, id FROM howdah.claim(howdah.start_worker('w'))) c")
         .execute(howdah.pool()).await.unwrap();
-    assert_eq!(desk.ok(&["jobs", "wait", &done.to_string()]).await.trim(), "{\"n\":1}");
+    assert_eq!(desk.ok(&["jobs", "wait", &done.to_string()]).await.trim(), "{\"n\": 1}", "as it was written");
 }
