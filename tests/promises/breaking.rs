@@ -56,9 +56,13 @@ async fn a_handler_that_panics_with_what_panics_when_it_is_dropped_has_failed_li
 async fn a_handler_that_panics_when_it_is_dropped_has_failed_and_its_slot_is_free() -> Result<()> {
     let db = Db::new().await?;
     db.run(r#"SELECT howdah.set_kind('breaks', '{"timeout_ms": 100}')"#).await?;
-    let worker = Worker::new(&db.howdah).handle(|_: Breaks| async {
-        let _bomb = Bomb;
-        std::future::pending::<()>().await;
+    // In the hands of the handler before it is asked for the first time: its time may be over by then.
+    let worker = Worker::new(&db.howdah).handle(|_: Breaks| {
+        let bomb = Bomb;
+        async move {
+            let _bomb = bomb;
+            std::future::pending::<()>().await;
+        }
     });
     assert_eq!(breaks(&db, worker).await?, "panic: it was dropped");
     Ok(())
