@@ -100,6 +100,13 @@ impl Model {
             return Err("HD007 job_id".to_owned());
         }
         self.keys.retain(|_, key| key.job != id);
+        // Of a job that is gone nobody knows at which gates it would count: only what it holds does, until its lease ends.
+        let held = |gate: &String| gate.starts_with("order:") || self.most(gate).is_some();
+        let lease = self.leases.iter().find_map(|(n, lease)| Some((*n, lease.jobs.get(&id)?.clone())));
+        if let Some((lease, gates)) = lease {
+            let gates = gates.into_iter().filter(held).collect();
+            self.leases.entry(lease).and_modify(|lease| drop(lease.jobs.insert(id, gates)));
+        }
         let Some(job) = self.jobs.remove(&id) else { return state("") };
         if let Place::Ended(ended) = &job.place {
             self.ghosts.push((ended.state, job.queue, ended.at));
