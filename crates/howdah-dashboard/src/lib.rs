@@ -43,5 +43,6 @@ mod view;
 
 pub use access::{Role, Visitor};
 pub use dashboard::Dashboard;
+pub use html::json::indented;
 pub use keys::{KeyError, Keys};
 pub use serve::serve;

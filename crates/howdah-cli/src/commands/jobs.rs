@@ -12,7 +12,7 @@ use super::selection::{self, Deed, Selection, Sure};
 use super::{Answer, near, note, search, wait};
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::output::{Column, Output, Show, indented, member, parsed, printable, say};
+use crate::output::{Column, Output, Show, member, parsed, printable, say};
 use crate::{connect, sql};
 
 /// The verbs.
@@ -246,7 +246,7 @@ pub(super) async fn show(howdah: &Howdah, out: Output, id: i64, logs: bool) -> R
     let mut row = parsed(&text)?;
     out.fields(&ONE, &row)?;
     out.heading("payload")?;
-    out.line(printable(&indented(&member(&text, "payload")?)))?;
+    out.line(printable(&howdah_dashboard::indented(&member(&text, "payload")?)))?;
     list(out, "steps", &STEPS, row.remove("steps").map(shortened))?;
     list(out, "failed attempts", &FAILURES, row.remove("failures"))?;
     list(out, "logs", &LOGS, row.remove("logs"))?;

@@ -52,72 +52,9 @@ pub(crate) fn listed(values: &[String]) -> String {
     format!("[{}]", values.join(",\n "))
 }
 
-/// JSON for a person, in lines.
-pub(crate) fn indented(text: &str) -> String {
-    // Whoever looks so deep looks for what stands there, and not for how deep it is.
-    const DEEPEST: usize = 40;
-    let mut lines = String::with_capacity(text.len() * 2);
-    let line = |lines: &mut String, depth: usize| {
-        lines.push('\n');
-        lines.extend(std::iter::repeat_n("  ", depth.min(DEEPEST)));
-    };
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    let mut left = text.chars().peekable();
-    while let Some(c) = left.next() {
-        if quoted {
-            lines.push(c);
-            (quoted, escaped) = (escaped || c != '"', !escaped && c == '\\');
-            continue;
-        }
-        match c {
-            '{' | '[' => {
-                lines.push(c);
-                while left.next_if(char::is_ascii_whitespace).is_some() {}
-                if let Some(end) = left.next_if(|c| matches!(c, '}' | ']')) {
-                    lines.push(end);
-                } else {
-                    depth += 1;
-                    line(&mut lines, depth);
-                }
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                line(&mut lines, depth);
-                lines.push(c);
-            }
-            ',' => {
-                lines.push(c);
-                line(&mut lines, depth);
-            }
-            ':' => lines.push_str(": "),
-            c if c.is_ascii_whitespace() => {}
-            c => {
-                quoted = c == '"';
-                lines.push(c);
-            }
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_shown_in_lines_is_as_it_would_be_by_the_book_and_keeps_what_no_value_holds() {
-        let value = serde_json::json!({"a": [1, -2.5, {}, []], "b\"{,": "x: \\\" [,]\\", "c": {"d": [[null, true]]}, "e": "ä\n"});
-        let by_the_book = serde_json::to_string_pretty(&value).unwrap();
-        for text in [value.to_string(), by_the_book.clone(), value.to_string().replace(',', " , ").replace("{}", "{ }")]
-        {
-            let of: Value = serde_json::from_str(&indented(&text)).unwrap();
-            assert_eq!(of, serde_json::from_str::<Value>(&text).unwrap(), "{text}");
-        }
-        assert_eq!(indented(&value.to_string()), by_the_book);
-        assert_eq!(indented("[1e400,12345678901234567890123]"), "[\n  1e400,\n  12345678901234567890123\n]");
-        let deep = indented(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)));
-        assert!(deep.len() < 20_000_000, "{}", deep.len());
-    }
 
     #[test]
     fn a_row_is_read_whatever_one_of_its_members_is() {

@@ -17,7 +17,7 @@ pub(crate) use cell::{cut, escaped, printable};
 pub(crate) use color::{Paint, allowed as colors_are_allowed};
 use fields::Fields;
 pub(crate) use fields::UnknownField;
-pub(crate) use json::{Row, indented, listed, member, parsed, with};
+pub(crate) use json::{Row, listed, member, parsed, with};
 
 /// Below this many columns, lines run over the edge rather than being broken.
 const NARROW: u16 = 60;

@@ -34,6 +34,28 @@ impl Rule<'_> {
 
 /// On lines of its own, indented.
 pub(crate) fn pretty(text: &str, rule: Rule<'_>) -> Markup {
+    let lines = laid_out(text, rule, |out, piece| match piece {
+        Piece::Key(text) => html! { span.k { (Escaped(text)) } }.render_to(out),
+        Piece::Text(text) => html! { span.s { (Escaped(text)) } }.render_to(out),
+        Piece::Bare(text) => html! { span.n { (Escaped(text)) } }.render_to(out),
+        Piece::Hidden => html! { span.ctl { (HIDDEN) } }.render_to(out),
+        _ => {}
+    });
+    html! { pre.json dir="ltr" tabindex="0" { code { (PreEscaped(lines)) } } }
+}
+
+/// JSON text on lines of its own, indented as the pages have it: every digit and every letter is as it was written.
+#[must_use]
+pub fn indented(text: &str) -> String {
+    laid_out(text, Rule { hook: None, kind: "" }, |out, piece| {
+        if let Piece::Key(part) | Piece::Text(part) | Piece::Bare(part) = piece {
+            out.push_str(part);
+        }
+    })
+}
+
+/// Lines, in which names and values are written by `put`.
+fn laid_out(text: &str, rule: Rule<'_>, put: impl Fn(&mut String, Piece<'_>)) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let (mut depth, mut fresh) = (0_usize, false);
     walk(text, rule, |piece| {
@@ -65,13 +87,10 @@ pub(crate) fn pretty(text: &str, rule: Rule<'_>) -> Markup {
                 line(&mut out, depth);
             }
             Piece::Colon => out.push_str(": "),
-            Piece::Key(text) => html! { span.k { (Escaped(text)) } }.render_to(&mut out),
-            Piece::Text(text) => html! { span.s { (Escaped(text)) } }.render_to(&mut out),
-            Piece::Bare(text) => html! { span.n { (Escaped(text)) } }.render_to(&mut out),
-            Piece::Hidden => html! { span.ctl { (HIDDEN) } }.render_to(&mut out),
+            Piece::Key(_) | Piece::Text(_) | Piece::Bare(_) | Piece::Hidden => put(&mut out, piece),
         }
     });
-    html! { pre.json dir="ltr" tabindex="0" { code { (PreEscaped(out)) } } }
+    out
 }
 
 /// In one line, as the database writes it.
@@ -236,6 +255,21 @@ mod tests {
         let shown = text_of(&pretty(json, OPEN));
         let wanted = "{\n  \"big\": 9007199254740993,\n  \"long\": 0.1000000000000000055511151231257827,\n  \"exp\": 1E+400,\n  \"list\": [],\n  \"o\": {},\n  \"a\": [\n    1,\n    {\n      \"b\": null\n    }\n  ]\n}";
         assert_eq!(shown, wanted);
+    }
+
+    #[test]
+    fn what_is_shown_in_lines_is_as_it_would_be_by_the_book_and_keeps_what_no_value_holds() {
+        let value = serde_json::json!({"a": [1, -2.5, {}, []], "b\"{,": "x: \\\" [,]\\", "c": {"d": [[null, true]]}, "e": "ä\n"});
+        let by_the_book = serde_json::to_string_pretty(&value).unwrap();
+        for text in [value.to_string(), by_the_book.clone(), value.to_string().replace(',', " , ").replace("{}", "{ }")]
+        {
+            let of: serde_json::Value = serde_json::from_str(&indented(&text)).unwrap();
+            assert_eq!(of, serde_json::from_str::<serde_json::Value>(&text).unwrap(), "{text}");
+        }
+        assert_eq!(indented(&value.to_string()), by_the_book);
+        assert_eq!(indented("[1e400,12345678901234567890123]"), "[\n  1e400,\n  12345678901234567890123\n]");
+        let deep = indented(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)));
+        assert!(deep.len() < 20_000_000, "{}", deep.len());
     }
 
     #[test]
