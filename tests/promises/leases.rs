@@ -96,6 +96,28 @@ async fn a_worker_that_comes_back_hears_what_it_has_lost_and_keeps_the_rest() ->
 }
 
 #[tokio::test]
+async fn leases_that_a_worker_does_not_know_are_given_back_without_waiting_for_one_that_is_held() -> Result<()> {
+    let db = Db::new().await?;
+    let (mut session, worker) = (db.session().await?, db.worker().await?);
+    session.run("SELECT howdah.enqueue('a'), howdah.enqueue('b'), howdah.enqueue('c')").await?;
+    for _ in 0..3 {
+        session.run(&format!("SELECT howdah.claim({worker}, jobs => 1)")).await?;
+    }
+    let mut holder = db.session().await?;
+    holder.run("BEGIN; SELECT howdah.complete_in(id, first_ids[1]) FROM howdah.lease ORDER BY id LIMIT 1").await?;
+    // The session that asks is the one that heartbeats: while it waits, the worker is taken for dead.
+    session.run("SET lock_timeout = '10s'").await?;
+    let known = "SELECT array_agg(id) FROM (SELECT id FROM howdah.lease ORDER BY id DESC LIMIT 1) l";
+    let disown = format!("SELECT howdah.disown({worker}, ({known}))");
+    assert_eq!(session.number(&disown).await?, 1);
+    assert_eq!(session.text(STATES).await?, "a running, b ready, c running");
+    holder.run("ROLLBACK").await?;
+    assert_eq!(session.number(&disown).await?, 1, "what was held is given back the next time");
+    assert_eq!(session.text(STATES).await?, "a ready, b ready, c running");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_lease_is_never_shorter_than_two_heartbeats() -> Result<()> {
     let db = Db::new().await?;
     db.run("SELECT howdah.set_kind('k', '{\"lease_ms\": 100}'), howdah.set_queue('default', '{\"lease_ms\": 100}')")

@@ -145,7 +145,7 @@ struct Screen {
 impl Screen {
     /// Draws a text in the place of the last one.
     fn draw(&mut self, head: &str, text: &str) -> io::Result<()> {
-        let (width, height) = ratatui::crossterm::terminal::size().map_or((80, 24), |(w, h)| (w.max(2), h.max(2)));
+        let (width, height) = crossterm::terminal::size().map_or((80, 24), |(w, h)| (w.max(2), h.max(2)));
         let lines = lines_of(head, text, width, height);
         let mut drawing = String::new();
         if self.size.is_some_and(|size| size != (width, height)) {

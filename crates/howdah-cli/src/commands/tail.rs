@@ -143,7 +143,7 @@ fn tell(out: Output, event: &Event, json: &str) -> Result<()> {
     let at = event.at.parse::<Timestamp>().map(|at| at.strftime("%H:%M:%S").to_string()).unwrap_or_default();
     let (glyph, paint) = look_of(event.event);
     let rest = format!("{id:>10}  {queue}  {kind}  attempt {}  {took}  {why}", event.attempt);
-    let width = ratatui::crossterm::terminal::size().map_or(80, |(width, _)| usize::from(width));
+    let width = crossterm::terminal::size().map_or(80, |(width, _)| usize::from(width));
     // The columns before the rest: 8, 2, 1, 1, 9, 1.
     let rest = cut(rest.trim_end(), width.saturating_sub(22).max(20));
     let word = paint.on(&format!("{glyph} {:<9}", event.event.as_str()), colors_are_allowed());

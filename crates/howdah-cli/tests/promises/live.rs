@@ -172,6 +172,21 @@ async fn top_fits_into_any_terminal() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_pressed_while_the_size_changes_is_heard() {
+    let desk = Desk::with_queue().await;
+    let mut top = Terminal::open(&desk, &["top"], NORMAL, &[]);
+    top.shows("? help").await;
+    // Both come in one look of the program's at what is new, or one after the other: that is for the machine to choose, so often.
+    for columns in (60..80).cycle().take(400) {
+        top.resize(24, columns);
+        top.press("?").await;
+        top.hides("? help").await;
+        top.press("x").await;
+        top.shows("? help").await;
+    }
+}
+
+#[tokio::test]
 async fn a_hostile_name_steers_neither_top_nor_tail_nor_watch() {
     let desk = Desk::with_queue().await;
     let howdah = desk.howdah().await;

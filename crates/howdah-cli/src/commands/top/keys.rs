@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is changed in the database without a question that was answered with y. Limit: keys that mean nothing do nothing.
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::state::{Mode, State, Wish};
 

@@ -12,9 +12,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use clap::Args;
+use crossterm::event::Event;
 use howdah::Howdah;
 use howdah_admin::{Admin, Overview};
-use ratatui::crossterm::event::Event;
 use tokio::time::MissedTickBehavior;
 
 use self::screen::Screen;

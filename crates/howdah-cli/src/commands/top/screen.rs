@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crossterm::event::{self, Event};
 use nix::sys::signal::{Signal, raise};
-use ratatui::crossterm::event::{self, Event};
 use ratatui::layout::Rect;
 use ratatui::{DefaultTerminal, Frame};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
