@@ -5432,6 +5432,14 @@ BEGIN
         coalesce(enqueue_unique.run_at, v_now + enqueue_unique.delay), enqueue_unique.max_attempts, v_options);
       EXIT WHEN v_replaced;
       v_state := howdah.state(v_holder);
+      IF v_state = 'running' THEN
+        -- From here on whoever asks for the key waits for us. If the attempt has failed by now, somebody may have asked before that, and
+        -- was told of the job: it waits again, and is the one to replace.
+        UPDATE howdah.unique_key u SET job_id = v_id WHERE u.kind = enqueue_unique.kind AND u.key = v_key;
+        v_state := howdah.state(v_holder);
+        EXIT WHEN v_state = 'running';
+        UPDATE howdah.unique_key u SET job_id = v_holder WHERE u.kind = enqueue_unique.kind AND u.key = v_key;
+      END IF;
       EXIT WHEN v_state IS NULL OR v_state NOT IN ('ready', 'scheduled', 'blocked');
     END LOOP;
     IF v_replaced THEN
@@ -12547,5 +12555,5 @@ SELECT w.id, w.name,
            count(*) FILTER (WHERE s.state = 'expired') AS expired, count(*) FILTER (WHERE s.state = 'dead') AS dead
       FROM howdah.states_of(m.ids) s) c;
 DO $do$ BEGIN PERFORM howdah.grant_rights(); END $do$;
-INSERT INTO howdah.code (hash, release) VALUES ('9bd7b78dee80dbb6', '0.1.0');
+INSERT INTO howdah.code (hash, release) VALUES ('42d3c52ad101ee6e', '0.1.0');
 COMMIT;

@@ -1,8 +1,8 @@
 //! The queue beside a model of it: the same random calls to both, and whatever can be seen is compared.
 //!
-//! `HOWDAH_MODEL_CASES` says how many histories there are, and `HOWDAH_SEED` replays those of a run that failed. What failed is
-//! shrunk, and told as a script for `psql`. `-- --ignored` takes the guards of the SQL out one by one, to see that the model
-//! notices; `HOWDAH_MODEL_GUARD` names one of them.
+//! `HOWDAH_MODEL_CASES` says how many histories there are, and `HOWDAH_SEED` replays those of a run that failed, with
+//! `HOWDAH_MODEL_FROM` only from that one on. What failed is shrunk, and told as a script for `psql`. `-- --ignored` takes the
+//! guards of the SQL out one by one, to see that the model notices; `HOWDAH_MODEL_GUARD` names one of them.
 
 mod concurrent;
 mod draw;
@@ -71,8 +71,12 @@ fn the_queue_does_what_its_model_says() -> Result<()> {
         anyhow::Ok((db, RefCell::new(session)))
     })?;
     let run = |ops: &[Op]| runtime.block_on(drive::run(&mut session.borrow_mut(), ops, &mut Script::default()));
+    let from = setting("HOWDAH_MODEL_FROM").unwrap_or(0);
     for case in 0..cases {
         let ops = history().new_tree(&mut runner).map_err(Error::msg)?.current();
+        if case < from {
+            continue;
+        }
         let Err(error) = run(&ops) else { continue };
         println!("case {case}: {error:#}\nshrinking its {} steps", ops.len());
         let ops = shrink(ops, |ops| run(ops).is_err());

@@ -9,7 +9,8 @@ use howdah_devdb::{Server, StopMode};
 use howdah_tests::standby::Standby;
 use howdah_tests::{Db, in_time, server_to_crash, start};
 use serde::{Deserialize, Serialize};
-use tokio::time::{sleep, timeout};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 #[derive(Job, Serialize, Deserialize)]
 struct Survivor {
@@ -28,12 +29,15 @@ async fn survive(job: Survivor, cx: Ctx<()>) -> Result<(), JobError> {
 type Acked = Arc<Mutex<Vec<i64>>>;
 
 /// Enqueues one job after another until the server is gone.
-async fn enqueue(howdah: Howdah, acked: Acked) {
+async fn enqueue(howdah: Howdah, acked: Acked, mut gone: oneshot::Receiver<()>) {
     for n in 0.. {
-        let made = timeout(Duration::from_secs(2), async { howdah.enqueue(Survivor { n }).await }).await;
+        let made = tokio::select! {
+            made = async { howdah.enqueue(Survivor { n }).await } => made,
+            _ = &mut gone => return,
+        };
         match made {
-            Ok(Ok(_)) => acked.lock().unwrap_or_else(|e| e.into_inner()).push(n),
-            _ => return,
+            Ok(_) => acked.lock().unwrap_or_else(|e| e.into_inner()).push(n),
+            Err(_) => return,
         }
     }
 }
@@ -71,9 +75,12 @@ async fn fail_over(synchronous: bool) -> Result<Option<After>> {
     };
     let mut worker = start(short(&db.howdah));
     let acked = Acked::default();
-    let enqueuing = tokio::spawn(enqueue(db.howdah.clone(), acked.clone()));
+    let (tell, gone) = oneshot::channel();
+    let enqueuing = tokio::spawn(enqueue(db.howdah.clone(), acked.clone(), gone));
     db.wait_for("SELECT count(*) > 200 FROM did", "true").await?;
     server.stop_postmaster(StopMode::Kill).await?;
+    // It has heard of that by now, or would wait for an answer that does not come.
+    drop(tell);
     enqueuing.await?;
     worker.tell_to_stop();
 

@@ -255,3 +255,29 @@ async fn steps_that_are_kept_at_the_same_moment_are_forgotten_one_without_the_ot
     assert_eq!(db.text("SELECT string_agg(name, ',') FROM howdah.step").await?, "charge");
     Ok(())
 }
+
+#[tokio::test]
+async fn who_is_told_which_job_has_a_key_after_its_attempt_has_failed_is_told_the_truth() -> Result<()> {
+    let db = Db::new().await?;
+    let worker = db.worker().await?;
+    let job = db.number("SELECT id FROM howdah.enqueue_unique('job', key => 'k')").await?;
+    let lease = db.number(&format!("SELECT lease_id FROM howdah.claim({worker})")).await?;
+    // Whoever looks what state a job is in knows it, and goes on when the first session lets it.
+    db.run(
+        "CREATE OR REPLACE FUNCTION howdah.state(job_id bigint) RETURNS text LANGUAGE plpgsql AS $$
+         DECLARE v_state text := (SELECT j.state FROM howdah.jobs j WHERE j.id = state.job_id);
+         BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN v_state; END $$",
+    )
+    .await?;
+    let mut first = open(&db, "SELECT pg_advisory_xact_lock(7)").await?;
+    let replace = "SELECT id || ' ' || hit FROM howdah.enqueue_unique('job', '{\"n\": 1}', key => 'k', on_hit => 'replace_payload')";
+    let replaced = waiting(&db, replace).await?;
+    let fails = format!("SELECT state FROM howdah.fail({lease}, '{{{job}}}', '{{retry}}')");
+    assert_eq!(db.text(&fails).await?, "scheduled");
+    assert_eq!(db.number("SELECT id FROM howdah.enqueue_unique('job', key => 'k')").await?, job);
+    first.run("COMMIT").await?;
+    assert_eq!(in_time("the other", replaced).await???, format!("{job} true"));
+    assert_eq!(db.text("SELECT string_agg(state || payload, ' ') FROM howdah.jobs").await?, "scheduled{\"n\": 1}");
+    assert_eq!(db.number("SELECT job_id FROM howdah.unique_key").await?, job);
+    Ok(())
+}

@@ -28,7 +28,7 @@ impl Model {
             let place = format!("{}|", n + 1);
             let told: Vec<_> = told.iter().filter(|row| row.starts_with(&place)).cloned().collect();
             if self.ended() > ended {
-                self.let_through(&told);
+                self.let_through(queue, &told);
             }
             rows.extend(
                 self.claim(worker, queue, *jobs, kind, &told, beside).into_iter().map(|row| place.clone() + &row),
@@ -41,13 +41,26 @@ impl Model {
         self.jobs.values().filter(|job| job.has_ended()).count()
     }
 
-    /// What has expired in one queue makes room for others, of which the next queue of the same call may give some.
-    fn let_through(&mut self, told: &[String]) {
-        for id in told.iter().filter_map(|row| number(row, 2)) {
-            let Some(Place::Blocked(gate)) = self.jobs.get(&id).map(|job| job.place.clone()) else { continue };
-            if self.room(&gate).is_none_or(|room| room > 0) && self.is_first(&gate, id) {
+    /// What has expired in one queue makes room for others, of which the next queue of the same call may give some; or it ends them, if
+    /// they have expired, too: then they are not told of.
+    fn let_through(&mut self, queue: &'static str, told: &[String]) {
+        let told: BTreeSet<_> = told.iter().filter_map(|row| number(row, 2)).collect();
+        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
+            let Some((job, gate)) = self.blocked(id).filter(|(job, _)| job.queue == queue) else { continue };
+            let rank = |id: i64, job: &Job| if gate.starts_with("order:") { (0, id) } else { (job.priority, id) };
+            let before =
+                |other: &i64| self.blocked(*other).is_some_and(|(o, g)| g == gate && rank(*other, o) < rank(id, job));
+            let may_come = told.contains(&id) || (job.has_expired(self.now) && !self.jobs.keys().any(before));
+            if may_come && self.room(gate).is_none_or(|room| room > 0) && self.is_first(gate, id) {
                 self.jobs.entry(id).and_modify(|job| job.place = Place::Ready);
             }
+        }
+    }
+
+    fn blocked(&self, id: i64) -> Option<(&Job, &String)> {
+        match self.jobs.get(&id)? {
+            job @ Job { place: Place::Blocked(gate), .. } => Some((job, gate)),
+            _ => None,
         }
     }
 
